@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Shared by all test programs; see fisc.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fisc.h"
+
+/* Counters */
+
+static long fisc_debugfs(const char *file, const char *name)
+{
+	char path[128], line[128], key[64];
+	long value, found = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), FISC_DEBUGFS "/%s", file);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63[^:]: %ld", key, &value) == 2 &&
+		    !strcmp(key, name)) {
+			found = value;
+			break;
+		}
+	}
+	fclose(f);
+	return found;
+}
+
+long fisc_core(const char *name)
+{
+	return fisc_debugfs("core", name);
+}
+
+long fisc_share(const char *name)
+{
+	return fisc_debugfs("share", name);
+}
+
+long fisc_read_long(const char *path)
+{
+	char buf[64], *end;
+	long value;
+
+	if (fisc_read_str(path, buf, sizeof(buf)))
+		return -1;
+	value = strtol(buf, &end, 10);
+	return *end || end == buf ? -1 : value;
+}
+
+long fisc_vm(const char *vm, const char *name)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/%s", vm, name);
+	return fisc_read_long(path);
+}
+
+/* Tunables */
+
+int fisc_write_str(const char *path, const char *value)
+{
+	ssize_t len = strlen(value), done;
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	done = write(fd, value, len);
+	if (done != len)
+		ret = done < 0 ? -errno : -EIO;
+	close(fd);
+	return ret;
+}
+
+/* Without the newline at the end. */
+int fisc_read_str(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, buf, size - 1);
+	if (len < 0)
+		len = -errno;
+	close(fd);
+	if (len < 0)
+		return len;
+	if (len && buf[len - 1] == '\n')
+		len--;
+	buf[len] = 0;
+	return 0;
+}
+
+int fisc_scan_on(void)
+{
+	return fisc_write_str(SHARE_RUN, "1");
+}
+
+int fisc_scan_off(void)
+{
+	return fisc_write_str(SHARE_RUN, "0");
+}
+
+/* Waiting */
+
+void fisc_sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, (ms % 1000) * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+double fisc_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static bool fisc_wait(const char *file, const char *name, long value, bool above)
+{
+	double end = fisc_now() + WAIT_S;
+	long now;
+
+	do {
+		now = fisc_debugfs(file, name);
+		if (above ? now > value : now == value)
+			return true;
+		fisc_sleep_ms(10);
+	} while (fisc_now() < end);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %s%ld\n", file, name, now, WAIT_S,
+		above ? "above " : "", value);
+	return false;
+}
+
+bool fisc_wait_core(const char *name, long value)
+{
+	return fisc_wait("core", name, value, false);
+}
+
+bool fisc_wait_share(const char *name, long value)
+{
+	return fisc_wait("share", name, value, false);
+}
+
+bool fisc_wait_share_above(const char *name, long value)
+{
+	return fisc_wait("share", name, value, true);
+}
+
+/* @passes whole passes that began after the call: one may be under way. */
+bool fisc_wait_passes(long passes)
+{
+	return fisc_wait_share_above("full_scans", fisc_share("full_scans") + passes);
+}
+
+bool fisc_wait_gone(const char *path)
+{
+	double end = fisc_now() + WAIT_S;
+
+	while (!access(path, F_OK)) {
+		if (fisc_now() > end)
+			return false;
+		fisc_sleep_ms(10);
+	}
+	return true;
+}
+
+/* The file system */
+
+int fisc_mount(const char *where, const char *options)
+{
+	return mount("none", where, "fisc", 0, options) ? -errno : 0;
+}
+
+static int sweep_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	remove(path);
+	return 0;
+}
+
+void fisc_sweep(void)
+{
+	DIR *dir = opendir(FISC_MNT);
+	struct dirent *entry;
+	char path[600];
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "st-", 3))
+			continue;
+		snprintf(path, sizeof(path), FISC_MNT "/%s", entry->d_name);
+		nftw(path, sweep_one, 16, FTW_DEPTH | FTW_PHYS);
+	}
+	closedir(dir);
+}
+
+int fisc_create(const char *path, size_t nr_pages)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && ftruncate(fd, nr_pages * PAGE_SIZE)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+char *fisc_map(int fd, size_t nr_pages)
+{
+	char *map = mmap(NULL, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+unsigned long fisc_blocks(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1UL : (unsigned long)st.st_blocks;
+}
+
+off_t fisc_size(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : st.st_size;
+}
+
+/* Contents */
+
+__u64 fisc_mix(__u64 x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9ULL;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+static __u64 pattern(__u64 seed, size_t word)
+{
+	return fisc_mix(seed * 0x9e3779b97f4a7c15ULL + word + 1) | 1;
+}
+
+void fisc_fill(void *page, __u64 seed)
+{
+	__u64 *words = page;
+	size_t i;
+
+	for (i = 0; i < PAGE_SIZE / 8; i++)
+		words[i] = pattern(seed, i);
+}
+
+long fisc_check(const void *page, __u64 seed)
+{
+	const __u64 *words = page;
+	size_t i;
+
+	for (i = 0; i < PAGE_SIZE / 8; i++)
+		if (READ_ONCE(words[i]) != pattern(seed, i))
+			return i * 8;
+	return -1;
+}
+
+long fisc_check_zero(const void *mem, size_t len)
+{
+	const unsigned char *bytes = mem;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (READ_ONCE(bytes[i]))
+			return i;
+	return -1;
+}
+
+/* Accesses that may raise a signal */
+
+static __thread sigjmp_buf fault_env;
+static __thread sig_atomic_t fault_expected;
+
+static void on_fault(int sig)
+{
+	if (READ_ONCE(fault_expected))
+		siglongjmp(fault_env, sig);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+void fisc_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+}
+
+static void access_mem(void *addr, size_t size, __u64 *value, bool write)
+{
+	if (size == 1 && write)
+		WRITE_ONCE(*(unsigned char *)addr, (unsigned char)*value);
+	else if (size == 1)
+		*value = READ_ONCE(*(unsigned char *)addr);
+	else if (write)
+		WRITE_ONCE(*(__u64 *)addr, *value);
+	else
+		*value = READ_ONCE(*(__u64 *)addr);
+}
+
+static int try_access(void *addr, size_t size, __u64 *value, bool write)
+{
+	int sig = sigsetjmp(fault_env, 1);
+
+	if (!sig) {
+		WRITE_ONCE(fault_expected, 1);
+		access_mem(addr, size, value, write);
+	}
+	WRITE_ONCE(fault_expected, 0);
+	return sig;
+}
+
+int fisc_try_read(const void *addr, unsigned char *value)
+{
+	__u64 wide = 0;
+	int sig = try_access((void *)addr, 1, &wide, false);
+
+	if (value)
+		*value = wide;
+	return sig;
+}
+
+int fisc_try_write(void *addr, unsigned char value)
+{
+	__u64 wide = value;
+
+	return try_access(addr, 1, &wide, true);
+}
+
+int fisc_try_read64(const void *addr, __u64 *value)
+{
+	return try_access((void *)addr, 8, value, false);
+}
+
+int fisc_try_write64(void *addr, __u64 value)
+{
+	return try_access(addr, 8, &value, true);
+}
+
+/* Child processes */
+
+int fisc_wait_child(pid_t pid)
+{
+	int status;
+
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What all test programs share: counters, tunables, waiting for the scanner,
+ * patterns that pages are filled with, and accesses that may raise a signal.
+ */
+#ifndef FISC_SELFTESTS_FISC_H
+#define FISC_SELFTESTS_FISC_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../uapi/fisc.h"
+
+#ifndef PAGE_SIZE
+#define PAGE_SIZE	4096UL
+#endif
+#define BLOCKS_PER_PAGE	8UL
+
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
+
+/* Emulated hosts with KASAN are slow: a limit only ends what hangs. */
+#define WAIT_S		60
+
+#define FISC_MNT	"/dev/fisc"
+#define FISC_SYSFS	"/sys/kernel/fisc"
+#define FISC_DEBUGFS	"/sys/kernel/debug/fisc"
+#define SHARE_RUN	FISC_SYSFS "/share/run"
+#define SHARE_RATE	FISC_SYSFS "/share/pages_per_sec"
+#define SHARE_PASSES	FISC_SYSFS "/share/full_scans"
+#define RATE_MAX	"10000000"
+
+/* Every file that a case makes is named with this prefix, and swept by it. */
+#define ST		FISC_MNT "/st-"
+
+/* Counters. All return -1 when there is no such counter. */
+long fisc_core(const char *name);
+long fisc_share(const char *name);
+long fisc_vm(const char *vm, const char *name);
+long fisc_read_long(const char *path);
+
+/* Tunables: 0 or -errno. */
+int fisc_write_str(const char *path, const char *value);
+int fisc_read_str(const char *path, char *buf, size_t size);
+int fisc_scan_on(void);
+int fisc_scan_off(void);
+
+/* Waiting: true when it came true within WAIT_S. */
+bool fisc_wait_core(const char *name, long value);
+bool fisc_wait_share(const char *name, long value);
+bool fisc_wait_share_above(const char *name, long value);
+bool fisc_wait_passes(long passes);
+bool fisc_wait_gone(const char *path);
+void fisc_sleep_ms(unsigned int ms);
+double fisc_now(void);
+
+/* The file system. */
+int fisc_mount(const char *where, const char *options);
+void fisc_sweep(void);
+
+/* A file of @nr_pages under the mount, mapped shared; NULL on failure. */
+int fisc_create(const char *path, size_t nr_pages);
+char *fisc_map(int fd, size_t nr_pages);
+
+/* Contents: page = f(seed), never all zero; check returns -1 or an offset. */
+__u64 fisc_mix(__u64 x);
+void fisc_fill(void *page, __u64 seed);
+long fisc_check(const void *page, __u64 seed);
+long fisc_check_zero(const void *mem, size_t len);
+unsigned long fisc_blocks(int fd);
+off_t fisc_size(int fd);
+
+/* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal. Per thread. */
+void fisc_catch_signals(void);
+int fisc_try_read(const void *addr, unsigned char *value);
+int fisc_try_write(void *addr, unsigned char value);
+int fisc_try_read64(const void *addr, __u64 *value);
+int fisc_try_write64(void *addr, __u64 value);
+
+/* Child processes: exit status, or -1 when it did not exit by itself. */
+int fisc_wait_child(pid_t pid);
+
+/* Pseudo-random numbers, one state per user. */
+static inline __u64 fisc_rand(__u64 *state)
+{
+	*state += 0x9e3779b97f4a7c15ULL;
+	return fisc_mix(*state);
+}
+
+#endif /* FISC_SELFTESTS_FISC_H */
