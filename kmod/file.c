@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * File operations: what tmpfs offers of them to a VMM and to cp.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/fs.h>
+#include <linux/falloc.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "fs.h"
+#include "region.h"
+
+/* Allocations on behalf of a system call fail rather than kill. */
+#define FISC_GFP_SYSCALL	(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct fisc_region *region = fisc_region_of(inode);
+	ssize_t done = 0;
+
+	while (iov_iter_count(to)) {
+		loff_t size = i_size_read(inode);
+		size_t offset = offset_in_page(iocb->ki_pos);
+		size_t part, copied;
+		fisc_entry e;
+
+		if (iocb->ki_pos >= size)
+			break;
+		part = min_t(loff_t, size - iocb->ki_pos, PAGE_SIZE - offset);
+		part = min(part, iov_iter_count(to));
+
+		e = fisc_region_read(region, iocb->ki_pos >> PAGE_SHIFT);
+		if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
+			copied = iov_iter_zero(part, to);
+		} else {
+			struct folio *folio = fisc_entry_frame(e);
+
+			copied = copy_folio_to_iter(folio, offset, part, to);
+			folio_put(folio);
+		}
+
+		iocb->ki_pos += copied;
+		done += copied;
+		if (copied < part)
+			return done ?: -EFAULT;
+		if (fatal_signal_pending(current))
+			return done ?: -EINTR;
+		cond_resched();
+	}
+	file_accessed(iocb->ki_filp);
+
+	return done;
+}
+
+static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
+				struct iov_iter *from)
+{
+	struct fisc_region *region = fisc_region_of(inode);
+	ssize_t done = 0;
+
+	while (iov_iter_count(from)) {
+		size_t offset = offset_in_page(*pos);
+		size_t part = min(PAGE_SIZE - offset, iov_iter_count(from));
+		struct folio *folio;
+		size_t copied;
+		int err;
+
+		err = fisc_region_own(region, *pos >> PAGE_SHIFT, NULL,
+				      FISC_GFP_SYSCALL, &folio);
+		if (err)
+			return done ?: err;
+		/*
+		 * The reference alone keeps the page from being shared, and a
+		 * folio locked here could be the one that copying faults on.
+		 */
+		folio_unlock(folio);
+		copied = copy_page_from_iter(&folio->page, offset, part, from);
+		folio_put(folio);
+
+		*pos += copied;
+		done += copied;
+		if (*pos > i_size_read(inode))
+			i_size_write(inode, *pos);
+		if (copied < part)
+			return done ?: -EFAULT;
+		if (fatal_signal_pending(current))
+			return done ?: -EINTR;
+		cond_resched();
+	}
+
+	return done;
+}
+
+static ssize_t fisc_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	inode_lock(inode);
+	ret = generic_write_checks(iocb, from);
+	if (ret > 0) {
+		int err = file_modified(iocb->ki_filp);
+
+		ret = err ?: fisc_write_pages(inode, &iocb->ki_pos, from);
+	}
+	inode_unlock(inode);
+
+	return ret;
+}
+
+static loff_t fisc_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	pgoff_t start, found;
+	loff_t size;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return generic_file_llseek(file, offset, whence);
+
+	inode_lock_shared(inode);
+	size = i_size_read(inode);
+	if (offset < 0 || offset >= size) {
+		offset = -ENXIO;
+		goto out;
+	}
+
+	start = offset >> PAGE_SHIFT;
+	found = fisc_region_next_data(fisc_region_of(inode), start,
+				      fisc_region_size_pages(fisc_region_of(inode)),
+				      whence == SEEK_DATA);
+	if (found > start)
+		offset = min_t(loff_t, (loff_t)found << PAGE_SHIFT, size);
+	if (whence == SEEK_DATA && offset >= size)
+		offset = -ENXIO;
+	else
+		offset = vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
+out:
+	inode_unlock_shared(inode);
+
+	return offset;
+}
+
+/* Zero part of a page. A hole and the zero frame are zero already. */
+static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len)
+{
+	pgoff_t index = from >> PAGE_SHIFT;
+	struct folio *folio;
+	fisc_entry e;
+	int err;
+
+	e = fisc_region_read(region, index);
+	if (fisc_entry_state(e) == FISC_ENTRY_HOLE)
+		return 0;
+	folio_put(fisc_entry_frame(e));
+	if (fisc_entry_state(e) == FISC_ENTRY_ZERO)
+		return 0;
+
+	err = fisc_region_own(region, index, NULL, FISC_GFP_SYSCALL, &folio);
+	if (err)
+		return err;
+	folio_unlock(folio);
+	folio_zero_range(folio, offset_in_page(from), len);
+	folio_put(folio);
+
+	return 0;
+}
+
+/* Inode locked. */
+static int fisc_truncate(struct inode *inode, loff_t size)
+{
+	struct fisc_region *region = fisc_region_of(inode);
+	loff_t old = i_size_read(inode);
+	int err;
+
+	/* What lies behind the end in its page must be zero, should it grow. */
+	if (size < old && offset_in_page(size)) {
+		err = fisc_zero_partial(region, size,
+					PAGE_SIZE - offset_in_page(size));
+		if (err)
+			return err;
+	}
+
+	i_size_write(inode, size);
+	if (size < old)
+		fisc_region_remove(region, DIV_ROUND_UP_ULL(size, PAGE_SIZE),
+				   ULONG_MAX);
+	return 0;
+}
+
+/* Inode locked. */
+static int fisc_punch_hole(struct inode *inode, loff_t offset, loff_t len)
+{
+	struct fisc_region *region = fisc_region_of(inode);
+	loff_t end = offset + len;
+	loff_t first = round_up(offset, PAGE_SIZE);
+	loff_t last = round_down(end, PAGE_SIZE);
+	int err;
+
+	if (first > last)	/* all within one page */
+		return fisc_zero_partial(region, offset, len);
+
+	if (offset < first) {
+		err = fisc_zero_partial(region, offset, first - offset);
+		if (err)
+			return err;
+	}
+	if (last < end) {
+		err = fisc_zero_partial(region, last, end - last);
+		if (err)
+			return err;
+	}
+	if (first < last)
+		fisc_region_remove(region, first >> PAGE_SHIFT,
+				   (last >> PAGE_SHIFT) - 1);
+	return 0;
+}
+
+/* Inode locked. What was allocated before an error stays: st_blocks tells. */
+static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
+{
+	struct fisc_region *region = fisc_region_of(inode);
+	pgoff_t end = DIV_ROUND_UP_ULL(offset + len, PAGE_SIZE);
+	pgoff_t index;
+
+	for (index = offset >> PAGE_SHIFT; index < end; index++) {
+		struct folio *folio;
+		fisc_entry e;
+		int err;
+
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		e = fisc_region_read(region, index);
+		if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
+			folio_put(fisc_entry_frame(e));
+		if (fisc_entry_state(e) == FISC_ENTRY_SHARED)
+			continue;	/* has its frame */
+
+		err = fisc_region_own(region, index, NULL, FISC_GFP_SYSCALL,
+				      &folio);
+		if (err)
+			return err;
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+
+	return 0;
+}
+
+static long fisc_fallocate(struct file *file, int mode, loff_t offset,
+			   loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	long err;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return -EOPNOTSUPP;
+
+	inode_lock(inode);
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		err = fisc_punch_hole(inode, offset, len);
+	} else {
+		err = inode_newsize_ok(inode, offset + len);
+		if (!err)
+			err = fisc_allocate(inode, offset, len);
+		if (!err && !(mode & FALLOC_FL_KEEP_SIZE) &&
+		    offset + len > i_size_read(inode))
+			i_size_write(inode, offset + len);
+	}
+	if (!err)
+		err = file_modified(file);
+	inode_unlock(inode);
+
+	return err;
+}
+
+static int fisc_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_MAYSHARE)) {
+		pr_warn_ratelimited("%s[%d] maps guest memory privately, which would lose its writes: use share=on (MAP_SHARED)\n",
+				    current->comm, task_pid_nr(current));
+		return -EINVAL;
+	}
+
+	file_accessed(file);
+	/* Shared frames are mapped by vm_insert_page(). */
+	vm_flags_set(vma, VM_MIXEDMAP);
+	vma->vm_ops = &fisc_vm_operations;
+
+	return 0;
+}
+
+const struct file_operations fisc_file_operations = {
+	.llseek = fisc_llseek,
+	.read_iter = fisc_read_iter,
+	.write_iter = fisc_write_iter,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
+	.mmap = fisc_mmap,
+	.fsync = noop_fsync,
+	.fallocate = fisc_fallocate,
+};
+
+static int fisc_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err;
+
+	err = setattr_prepare(idmap, dentry, attr);
+	if (err)
+		return err;
+
+	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
+		err = fisc_truncate(inode, attr->ia_size);
+		if (err)
+			return err;
+		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+	}
+	setattr_copy(idmap, inode, attr);
+
+	return 0;
+}
+
+/*
+ * st_blocks counts pages that have a frame, their own or a shared one, as file
+ * systems with shared extents do. Holes and zero pages have none.
+ */
+static int fisc_getattr(struct mnt_idmap *idmap, const struct path *path,
+			struct kstat *stat, u32 request_mask,
+			unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct fisc_region *region = fisc_region_of(inode);
+	long nr_pages = fisc_region_sum(region, FISC_PRIVATE) +
+			fisc_region_sum(region, FISC_SHARING);
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+	stat->blksize = PAGE_SIZE;
+	stat->blocks = (u64)nr_pages << (PAGE_SHIFT - 9);
+
+	return 0;
+}
+
+const struct inode_operations fisc_file_inode_operations = {
+	.setattr = fisc_setattr,
+	.getattr = fisc_getattr,
+};

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fisc: VMware-class memory overcommit for KVM.
+ */
+#include <linux/debugfs.h>
+#include <linux/kobject.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+#include "frame.h"
+#include "fs.h"
+#include "region.h"
+#include "share/share.h"
+#include "stats.h"
+#include "vm.h"
+
+static struct kobject *fisc_kobj;
+static struct dentry *fisc_debugfs;
+
+static int fisc_core_stats_show(struct seq_file *m, void *v)
+{
+	long private = fisc_total_sum(FISC_PRIVATE);
+	long sharing = fisc_total_sum(FISC_SHARING);
+	long shared = fisc_total_sum(FISC_SHARED);
+	long zero = fisc_total_sum(FISC_ZERO);
+
+	seq_printf(m, "vms: %u\n", fisc_vm_count());
+	seq_printf(m, "regions: %u\n", fisc_region_count());
+	seq_printf(m, "present: %ld\n", private + sharing + zero);
+	seq_printf(m, "private: %ld\n", private);
+	seq_printf(m, "sharing: %ld\n", sharing);
+	seq_printf(m, "shared: %ld\n", shared);
+	seq_printf(m, "zero: %ld\n", zero);
+	seq_printf(m, "frames: %ld\n", private + shared);
+	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_FAULTS));
+	seq_printf(m, "map_bytes: %ld\n", fisc_total_sum(FISC_MAP_BYTES));
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(fisc_core_stats);
+
+static int __init fisc_init(void)
+{
+	int err = -ENOMEM;
+
+	fisc_kobj = kobject_create_and_add("fisc", kernel_kobj);
+	if (!fisc_kobj)
+		return err;
+	fisc_debugfs = debugfs_create_dir("fisc", NULL);
+	debugfs_create_file("core", 0444, fisc_debugfs, NULL,
+			    &fisc_core_stats_fops);
+
+	err = fisc_frame_init();
+	if (err)
+		goto err_kobj;
+	err = fisc_shared_init();
+	if (err)
+		goto err_frame;
+	err = fisc_vm_init(fisc_kobj);
+	if (err)
+		goto err_shared;
+	err = fisc_scan_init(fisc_kobj, fisc_debugfs);
+	if (err)
+		goto err_vm;
+	err = fisc_fs_init();
+	if (err)
+		goto err_scan;
+
+	return 0;
+
+err_scan:
+	debugfs_remove(fisc_debugfs);
+	fisc_debugfs = NULL;
+	fisc_scan_exit();
+err_vm:
+	fisc_vm_exit();
+err_shared:
+	fisc_shared_exit();
+err_frame:
+	fisc_frame_exit();
+err_kobj:
+	debugfs_remove(fisc_debugfs);
+	kobject_put(fisc_kobj);
+	return err;
+}
+
+static void __exit fisc_exit(void)
+{
+	fisc_fs_exit();
+	debugfs_remove(fisc_debugfs);
+	fisc_vm_exit();
+	kobject_put(fisc_kobj);
+	fisc_scan_exit();
+	fisc_region_exit();
+	fisc_shared_exit();
+	fisc_frame_exit();
+}
+
+module_init(fisc_init);
+module_exit(fisc_exit);
+
+MODULE_DESCRIPTION("VMware-class memory overcommit for KVM");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Virtual machines: the first level of the file system, and its sysfs side.
+ *
+ * A VM begins with an entry in the root directory and ends with the last inode
+ * that came from it. If the entry goes first (a guest can run on an unlinked
+ * file), the VM stays in sysfs as NAME~ID, because its memory is still there.
+ * Creating, renaming and removing root entries is serialised by the lock of the
+ * root directory's inode.
+ */
+#include <linux/atomic.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "region.h"
+#include "vm.h"
+
+static struct kset *fisc_vms;
+static u64 fisc_vm_last_id;
+static atomic_t fisc_nr_vms;
+
+static struct fisc_vm *to_vm(struct kobject *kobj)
+{
+	return container_of(kobj, struct fisc_vm, kobj);
+}
+
+static long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
+{
+	struct fisc_region *region;
+	long sum;
+
+	spin_lock(&vm->lock);
+	sum = vm->gone.v[c];
+	list_for_each_entry(region, &vm->regions, vm_node)
+		sum += fisc_region_sum(region, c);
+	spin_unlock(&vm->lock);
+
+	return sum;
+}
+
+static ssize_t size_bytes_show(struct kobject *kobj,
+			       struct kobj_attribute *attr, char *buf)
+{
+	struct fisc_vm *vm = to_vm(kobj);
+	struct fisc_region *region;
+	loff_t size = 0;
+
+	spin_lock(&vm->lock);
+	list_for_each_entry(region, &vm->regions, vm_node)
+		size += i_size_read(region->inode);
+	spin_unlock(&vm->lock);
+
+	return sysfs_emit(buf, "%lld\n", size);
+}
+
+static ssize_t present_pages_show(struct kobject *kobj,
+				  struct kobj_attribute *attr, char *buf)
+{
+	struct fisc_vm *vm = to_vm(kobj);
+
+	return sysfs_emit(buf, "%ld\n", fisc_vm_sum(vm, FISC_PRIVATE) +
+					fisc_vm_sum(vm, FISC_SHARING) +
+					fisc_vm_sum(vm, FISC_ZERO));
+}
+
+#define FISC_VM_ATTR(_name, _counter)					\
+static ssize_t _name##_show(struct kobject *kobj,			\
+			    struct kobj_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, "%ld\n",					\
+			  fisc_vm_sum(to_vm(kobj), _counter));		\
+}									\
+static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+
+static struct kobj_attribute size_bytes_attr = __ATTR_RO(size_bytes);
+static struct kobj_attribute present_pages_attr = __ATTR_RO(present_pages);
+FISC_VM_ATTR(private_pages, FISC_PRIVATE);
+FISC_VM_ATTR(sharing_pages, FISC_SHARING);
+FISC_VM_ATTR(zero_pages, FISC_ZERO);
+FISC_VM_ATTR(faults, FISC_FAULTS);
+FISC_VM_ATTR(cow_breaks, FISC_COW_BREAKS);
+
+static struct attribute *fisc_vm_attrs[] = {
+	&size_bytes_attr.attr,
+	&present_pages_attr.attr,
+	&private_pages_attr.attr,
+	&sharing_pages_attr.attr,
+	&zero_pages_attr.attr,
+	&faults_attr.attr,
+	&cow_breaks_attr.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(fisc_vm);
+
+static void fisc_vm_release(struct kobject *kobj)
+{
+	atomic_dec(&fisc_nr_vms);
+	kfree(to_vm(kobj));
+}
+
+static const struct kobj_type fisc_vm_type = {
+	.release = fisc_vm_release,
+	.sysfs_ops = &kobj_sysfs_ops,
+	.default_groups = fisc_vm_groups,
+};
+
+/**
+ * fisc_vm_exists() - is there a VM of this name?
+ * @name: the name
+ *
+ * Context: may sleep; the root directory locked if the answer is to last.
+ * Return: true if there is one.
+ */
+bool fisc_vm_exists(const char *name)
+{
+	struct kobject *kobj = kset_find_obj(fisc_vms, name);
+
+	kobject_put(kobj);
+
+	return kobj;
+}
+
+/**
+ * fisc_vm_create() - a VM comes into being
+ * @name: name of its root entry
+ *
+ * Context: may sleep; the root directory locked.
+ * Return: the VM with one reference, or an error pointer: -EEXIST if a VM whose
+ * entry was removed is still called this, -ENOMEM.
+ */
+struct fisc_vm *fisc_vm_create(const char *name)
+{
+	struct fisc_vm *vm;
+	int err;
+
+	if (fisc_vm_exists(name))
+		return ERR_PTR(-EEXIST);
+
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+
+	vm->id = ++fisc_vm_last_id;
+	spin_lock_init(&vm->lock);
+	INIT_LIST_HEAD(&vm->regions);
+	atomic_inc(&fisc_nr_vms);
+
+	vm->kobj.kset = fisc_vms;
+	err = kobject_init_and_add(&vm->kobj, &fisc_vm_type, NULL, "%s", name);
+	if (err) {
+		fisc_vm_put(vm);
+		return ERR_PTR(err);
+	}
+	kobject_uevent(&vm->kobj, KOBJ_ADD);
+
+	return vm;
+}
+
+/**
+ * fisc_vm_rename() - a VM's root entry gets another name
+ * @vm: the VM
+ * @name: the new name
+ *
+ * Context: may sleep; the root directory locked.
+ * Return: 0, -EEXIST, -ENOMEM.
+ */
+int fisc_vm_rename(struct fisc_vm *vm, const char *name)
+{
+	if (fisc_vm_exists(name))
+		return -EEXIST;
+
+	return kobject_rename(&vm->kobj, name);
+}
+
+/**
+ * fisc_vm_unname() - a VM's root entry goes away
+ * @vm: the VM
+ * @name: the name it had
+ *
+ * Context: may sleep; the root directory locked.
+ * Return: 0, -EEXIST, -ENAMETOOLONG, -ENOMEM.
+ */
+int fisc_vm_unname(struct fisc_vm *vm, const char *name)
+{
+	char *gone __free(kfree) = kasprintf(GFP_KERNEL, "%s~%llu", name,
+					     vm->id);
+
+	if (!gone)
+		return -ENOMEM;
+
+	return fisc_vm_rename(vm, gone);
+}
+
+/**
+ * fisc_vm_count() - number of VMs
+ *
+ * Context: any.
+ * Return: the number, VMs without a root entry included.
+ */
+unsigned int fisc_vm_count(void)
+{
+	return atomic_read(&fisc_nr_vms);
+}
+
+int fisc_vm_init(struct kobject *parent)
+{
+	fisc_vms = kset_create_and_add("vms", NULL, parent);
+
+	return fisc_vms ? 0 : -ENOMEM;
+}
+
+void fisc_vm_exit(void)
+{
+	kset_unregister(fisc_vms);
+}
