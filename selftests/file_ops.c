@@ -414,6 +414,7 @@ TEST_F(fisc, far_offsets_work_or_fail_as_a_whole)
 	static const int shift[] = { 31, 32, 36, 40, 43, 44, 47, 52, 61, 62 };
 	int fd = fisc_create(ST "a", 0);
 	char page[PAGE_SIZE];
+	ssize_t done;
 	size_t i;
 
 	ASSERT_LE(0, fd);
@@ -421,7 +422,18 @@ TEST_F(fisc, far_offsets_work_or_fail_as_a_whole)
 		off_t at = (1L << shift[i]) - 100;
 
 		memset(page, 0, PAGE_SIZE);
-		if (pwrite(fd, "stamp", 5, at + 98) == 5) {
+		done = pwrite(fd, "stamp", 5, at + 98);
+		if (done == 2) {
+			/* The largest file ends here. */
+			EXPECT_EQ(at + 100, fisc_size(fd));
+			EXPECT_EQ(BLOCKS_PER_PAGE, fisc_blocks(fd));
+			EXPECT_EQ(-1, pwrite(fd, "x", 1, at + 100));
+			EXPECT_EQ(EFBIG, errno);
+			EXPECT_EQ(-1, ftruncate(fd, at + 101));
+			EXPECT_EQ(EFBIG, errno);
+			EXPECT_EQ(-1, fallocate(fd, 0, at + 100, 1));
+			EXPECT_EQ(EFBIG, errno);
+		} else if (done == 5) {
 			EXPECT_EQ(at + 103, fisc_size(fd));
 			EXPECT_EQ(103, pread(fd, page, PAGE_SIZE, at));
 			EXPECT_EQ(0, memcmp(page + 98, "stamp", 5));
