@@ -50,7 +50,7 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 {
 	struct fisc_chunk *chunk = fisc_region_make_chunk(region, vmf->pgoff);
 	struct folio *folio = fisc_zero_frame;
-	fisc_entry e;
+	unsigned long e;
 	int err = 0;
 
 	if (!chunk)

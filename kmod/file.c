@@ -27,7 +27,7 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		loff_t size = i_size_read(inode);
 		size_t offset = offset_in_page(iocb->ki_pos);
 		size_t part, copied;
-		fisc_entry e;
+		unsigned long e;
 
 		if (iocb->ki_pos >= size)
 			break;
@@ -150,7 +150,7 @@ static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len
 {
 	pgoff_t index = from >> PAGE_SHIFT;
 	struct folio *folio;
-	fisc_entry e;
+	unsigned long e;
 	int err;
 
 	e = fisc_region_read(region, index);
@@ -229,7 +229,7 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 
 	for (index = offset >> PAGE_SHIFT; index < end; index++) {
 		struct folio *folio;
-		fisc_entry e;
+		unsigned long e;
 		int err;
 
 		if (signal_pending(current))

@@ -141,7 +141,7 @@ static int fisc_create(struct mnt_idmap *idmap, struct inode *dir,
 static int fisc_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
 {
-	return fisc_make(dir, dentry, (mode & (S_IRWXUGO | S_ISVTX)) | S_IFDIR);
+	return fisc_make(dir, dentry, (mode & (0777 | S_ISVTX)) | S_IFDIR);
 }
 
 /* Take a root entry's name from its VM. */

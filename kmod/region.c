@@ -15,7 +15,7 @@
 static DEFINE_XARRAY_ALLOC1(fisc_regions);
 static u32 fisc_region_next_id;
 
-static void fisc_count_entry(struct fisc_region *region, fisc_entry e, long n)
+static void fisc_count_entry(struct fisc_region *region, unsigned long e, long n)
 {
 	switch (fisc_entry_state(e)) {
 	case FISC_ENTRY_PRIVATE:
@@ -51,7 +51,7 @@ static void fisc_frame_detach(struct folio *folio)
  * Give back what an entry held after it has been replaced. Waits for a fault
  * that is about to map a private frame; unmap the page after this, not before.
  */
-static void fisc_entry_release(fisc_entry e)
+static void fisc_entry_release(unsigned long e)
 {
 	struct folio *folio = fisc_entry_frame(e);
 
@@ -136,15 +136,15 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
  * Return: 0, -EAGAIN if it is no hole any more, -ENOMEM.
  */
 static int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
-			   pgoff_t index, fisc_entry e)
+			   pgoff_t index, unsigned long e)
 {
-	fisc_entry *leaf = READ_ONCE(chunk->leaf);
-	fisc_entry *slot;
+	unsigned long *leaf = READ_ONCE(chunk->leaf);
+	unsigned long *slot;
 
 	lockdep_assert_held(&chunk->lock);
 
 	if (!leaf) {
-		fisc_entry *new = (fisc_entry *)get_zeroed_page(GFP_KERNEL);
+		unsigned long *new = (unsigned long *)get_zeroed_page(GFP_KERNEL);
 
 		if (!new)
 			return -ENOMEM;
@@ -195,10 +195,10 @@ int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
  * before it drops the lock, unless it is not mapped.
  */
 void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
-			 pgoff_t index, fisc_entry e)
+			 pgoff_t index, unsigned long e)
 {
-	fisc_entry *slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
-	fisc_entry old = *slot;
+	unsigned long *slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
+	unsigned long old = *slot;
 
 	lockdep_assert_held_write(&chunk->lock);
 
@@ -221,7 +221,7 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 void fisc_region_make_shared(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t index, u64 hash)
 {
-	fisc_entry *slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
+	unsigned long *slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
 	struct folio *folio = fisc_entry_frame(*slot);
 
 	lockdep_assert_held_write(&chunk->lock);
@@ -239,10 +239,10 @@ void fisc_region_make_shared(struct fisc_region *region,
  */
 static int fisc_region_install(struct fisc_region *region,
 			       struct fisc_chunk *chunk, pgoff_t index,
-			       fisc_entry seen, struct folio *folio,
+			       unsigned long seen, struct folio *folio,
 			       bool in_fault)
 {
-	fisc_entry e = fisc_entry_make(folio, FISC_ENTRY_PRIVATE);
+	unsigned long e = fisc_entry_make(folio, FISC_ENTRY_PRIVATE);
 	bool hole = fisc_entry_state(seen) == FISC_ENTRY_HOLE;
 	int err = 0;
 
@@ -303,7 +303,7 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 	do {
 		struct folio *shared = NULL;
 		struct folio *folio;
-		fisc_entry e;
+		unsigned long e;
 
 		down_read(&chunk->lock);
 		e = fisc_chunk_entry(chunk, index);
@@ -364,10 +364,10 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
  * Context: may sleep; no lock of this module held.
  * Return: the entry.
  */
-fisc_entry fisc_region_read(struct fisc_region *region, pgoff_t index)
+unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
-	fisc_entry e;
+	unsigned long e;
 
 	if (!chunk)
 		return 0;

@@ -63,16 +63,18 @@ struct fisc_vm;
  */
 
 #define FISC_CHUNK_SHIFT	9
-#define FISC_CHUNK_PAGES	(1UL << FISC_CHUNK_SHIFT)
+#define FISC_CHUNK_PAGES	BIT(FISC_CHUNK_SHIFT)
 
 /**
- * typedef fisc_entry - one page of guest memory in the frame map
+ * enum fisc_state - what an entry of the frame map is
+ * @FISC_ENTRY_HOLE: nothing was ever written
+ * @FISC_ENTRY_PRIVATE: it owns a frame
+ * @FISC_ENTRY_SHARED: it is a user of a frame of the sharing table
+ * @FISC_ENTRY_ZERO: the zero frame serves it
  *
- * The frame's address with the state in its low bits; 0 is a hole. struct
- * folio is aligned to far more than four bytes.
+ * An entry is an unsigned long: the frame's address with the state in its low
+ * bits. struct folio is aligned to far more than four bytes. A hole is 0.
  */
-typedef unsigned long fisc_entry;
-
 enum fisc_state {
 	FISC_ENTRY_HOLE = 0,
 	FISC_ENTRY_PRIVATE = 1,
@@ -82,19 +84,19 @@ enum fisc_state {
 
 #define FISC_ENTRY_STATE_MASK	3UL
 
-static inline enum fisc_state fisc_entry_state(fisc_entry e)
+static inline enum fisc_state fisc_entry_state(unsigned long e)
 {
 	return e & FISC_ENTRY_STATE_MASK;
 }
 
 /* The frame that serves the entry; NULL for a hole. */
-static inline struct folio *fisc_entry_frame(fisc_entry e)
+static inline struct folio *fisc_entry_frame(unsigned long e)
 {
 	return (struct folio *)(e & ~FISC_ENTRY_STATE_MASK);
 }
 
-static inline fisc_entry fisc_entry_make(struct folio *folio,
-					 enum fisc_state state)
+static inline unsigned long fisc_entry_make(struct folio *folio,
+					    enum fisc_state state)
 {
 	return (unsigned long)folio | state;
 }
@@ -107,7 +109,7 @@ static inline fisc_entry fisc_entry_make(struct folio *folio,
  */
 struct fisc_chunk {
 	struct rw_semaphore lock;
-	fisc_entry *leaf;
+	unsigned long *leaf;
 };
 
 /**
@@ -157,10 +159,10 @@ static inline pgoff_t fisc_region_size_pages(const struct fisc_region *region)
 }
 
 /* The entry of a page. Context: @chunk->lock held, for reading at least. */
-static inline fisc_entry fisc_chunk_entry(const struct fisc_chunk *chunk,
-					  pgoff_t index)
+static inline unsigned long fisc_chunk_entry(const struct fisc_chunk *chunk,
+					     pgoff_t index)
 {
-	fisc_entry *leaf = READ_ONCE(chunk->leaf);
+	unsigned long *leaf = READ_ONCE(chunk->leaf);
 
 	lockdep_assert_held(&chunk->lock);
 
@@ -178,13 +180,13 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 					  pgoff_t index);
 struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 					  pgoff_t index);
-fisc_entry fisc_region_read(struct fisc_region *region, pgoff_t index);
+unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index);
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct folio **frame);
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index);
 void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
-			 pgoff_t index, fisc_entry e);
+			 pgoff_t index, unsigned long e);
 void fisc_region_make_shared(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t index, u64 hash);
 void fisc_region_unmap(struct fisc_region *region, pgoff_t first, pgoff_t nr);

@@ -13,14 +13,14 @@
  * @kobj: directory below /sys/kernel/fisc/vms; its reference count is the
  *	VM's, and every inode of the VM holds one
  * @id: number that no other VM has or had; tells VMs of one name apart
- * @lock: protects @regions and @gone
+ * @lock: innermost; taken with nothing else held that matters
  * @regions: the VM's files (struct fisc_region.vm_node)
  * @gone: counts of regions that no longer exist, so that events are not lost
  */
 struct fisc_vm {
 	struct kobject kobj;
 	u64 id;
-	spinlock_t lock;
+	spinlock_t lock;	/* protects regions, gone */
 	struct list_head regions;
 	struct fisc_counters gone;
 };

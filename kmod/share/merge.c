@@ -88,7 +88,7 @@ static bool fisc_is_equal(struct folio *a, struct folio *b)
 }
 
 /* Does the frame have the content of the entry it is to become? */
-static bool fisc_is_duplicate(struct folio *folio, fisc_entry target)
+static bool fisc_is_duplicate(struct folio *folio, unsigned long target)
 {
 	if (fisc_entry_state(target) == FISC_ENTRY_ZERO)
 		return fisc_is_zero(folio);
@@ -137,19 +137,33 @@ static void fisc_leave_hint(struct fisc_merger *merger, pgoff_t index, u64 hash)
 		       fisc_place(merger->batch.region, merger->pass, index));
 }
 
-/* Make the private frame of an entry shared. Lock held for writing. */
+/* References the batch holds on a frame: pages of one batch can be equal. */
+static int fisc_batch_refs(const struct fisc_batch *batch, struct folio *folio)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		if (batch->pages[i].folio == folio)
+			return 1;
+
+	return 0;
+}
+
+/*
+ * Make the private frame of an entry shared. Lock held for writing; @own counts
+ * the references on the frame that are ours.
+ */
 static bool fisc_promote_frame(struct fisc_merger *merger,
 			       struct fisc_region *region,
 			       struct fisc_chunk *chunk, pgoff_t index,
-			       struct folio *folio, u64 hash)
+			       struct folio *folio, int own, u64 hash)
 {
 	if (fisc_chunk_entry(chunk, index) !=
 	    fisc_entry_make(folio, FISC_ENTRY_PRIVATE))
 		return false;
 
 	fisc_region_unmap(region, index, 1);
-	/* The map's reference and the caller's. */
-	if (folio_ref_count(folio) != 2) {
+	if (folio_ref_count(folio) != own) {
 		merger->stats.pinned++;
 		return false;
 	}
@@ -173,7 +187,7 @@ static bool fisc_promote(struct fisc_merger *merger, u64 place, u64 hash,
 	pgoff_t index = fisc_place_index(place);
 	struct fisc_chunk *chunk;
 	bool done = false;
-	fisc_entry e;
+	unsigned long e;
 
 	if (!region)
 		return false;
@@ -181,14 +195,16 @@ static bool fisc_promote(struct fisc_merger *merger, u64 place, u64 hash,
 	e = fisc_region_read(region, index);
 	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
 		struct folio *folio = fisc_entry_frame(e);
+		/* The map's, the one just taken, and perhaps the batch's. */
+		int own = 2 + fisc_batch_refs(&merger->batch, folio);
 
-		if (fisc_frame_seems_pinned(folio, 2)) {
+		if (fisc_frame_seems_pinned(folio, own)) {
 			merger->stats.pinned++;
 		} else if (fisc_is_equal(folio, like)) {
 			chunk = fisc_region_find_chunk(region, index);
 			down_write(&chunk->lock);
 			done = fisc_promote_frame(merger, region, chunk, index,
-						  folio, hash);
+						  folio, own, hash);
 			up_write(&chunk->lock);
 		}
 	}
@@ -200,8 +216,8 @@ static bool fisc_promote(struct fisc_merger *merger, u64 place, u64 hash,
 }
 
 /* Return: what the page should become, 0 if there is nothing to share with. */
-static fisc_entry fisc_find_target(struct fisc_merger *merger, pgoff_t index,
-				   struct folio *folio)
+static unsigned long fisc_find_target(struct fisc_merger *merger,
+				      pgoff_t index, struct folio *folio)
 {
 	struct fisc_region *region = merger->batch.region;
 	struct folio *shared;

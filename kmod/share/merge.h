@@ -40,7 +40,7 @@ struct fisc_share_stats {
 struct fisc_candidate {
 	pgoff_t index;
 	struct folio *folio;
-	fisc_entry target;
+	unsigned long target;
 };
 
 /**

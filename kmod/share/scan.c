@@ -79,12 +79,12 @@ static pgoff_t fisc_scan_collect(struct fisc_batch *batch, pgoff_t index,
 {
 	pgoff_t end = round_down(index, FISC_CHUNK_PAGES) + FISC_CHUNK_PAGES;
 
-	max = min(max, (unsigned long)FISC_BATCH_PAGES);
+	max = min_t(unsigned long, max, FISC_BATCH_PAGES);
 
 	down_read(&batch->chunk->lock);
 	for (; index < end && batch->nr < max; index++) {
 		struct fisc_candidate *page = &batch->pages[batch->nr];
-		fisc_entry e = fisc_chunk_entry(batch->chunk, index);
+		unsigned long e = fisc_chunk_entry(batch->chunk, index);
 
 		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
 			continue;
@@ -214,6 +214,7 @@ static ssize_t run_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return fisc_scan_set(&fisc_scanner.run, buf, count, FISC_SHARE_STOP,
 			     FISC_SHARE_RUN);
 }
+
 static struct kobj_attribute run_attr = __ATTR_RW(run);
 
 static ssize_t pages_per_sec_show(struct kobject *kobj,
@@ -229,6 +230,7 @@ static ssize_t pages_per_sec_store(struct kobject *kobj,
 	return fisc_scan_set(&fisc_scanner.pages_per_sec, buf, count,
 			     FISC_PAGES_PER_SEC_MIN, FISC_PAGES_PER_SEC_MAX);
 }
+
 static struct kobj_attribute pages_per_sec_attr = __ATTR_RW(pages_per_sec);
 
 static ssize_t full_scans_show(struct kobject *kobj,
@@ -237,6 +239,7 @@ static ssize_t full_scans_show(struct kobject *kobj,
 	return sysfs_emit(buf, "%llu\n",
 			  READ_ONCE(fisc_scanner.merger.stats.full_scans));
 }
+
 static struct kobj_attribute full_scans_attr = __ATTR_RO(full_scans);
 
 static struct attribute *fisc_scan_attrs[] = {

@@ -169,7 +169,8 @@ int fisc_shared_init(void)
 		spin_lock_init(&fisc_shared_locks[i]);
 
 	/* Not fewer buckets than locks: a bucket has one lock. */
-	nr = roundup_pow_of_two(max(nr, (unsigned long)FISC_SHARED_NR_LOCKS));
+	nr = roundup_pow_of_two(max_t(unsigned long, nr,
+				      FISC_SHARED_NR_LOCKS));
 	fisc_shared_buckets = kvcalloc(nr, sizeof(*fisc_shared_buckets),
 				       GFP_KERNEL);
 	if (!fisc_shared_buckets)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# On a KVM host:    make && make install, or insmod fisc.ko
+# On any machine:   make demo, make check (see lab/README)
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+.PHONY: all install clean lab demo check check-long help
+
+all:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+
+clean:
+	rm -rf build results
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+
+lab:
+	lab/setup
+
+demo:
+	demo/run
+
+check:
+	lab/check
+
+check-long:
+	lab/check --long
+
+help:
+	@echo 'make             build fisc.ko for the running kernel (KDIR=...)'
+	@echo 'make install     install it where modprobe finds it'
+	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
+	@echo 'make check       every test, on a stock and on a debug kernel'
+	@echo 'make check-long  the same, and the long runs'
+	@echo 'make lab         set up what demo and check need, in the cache'
+	@echo 'make clean       remove what was built in this directory'

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The demo, inside the lab host: guests, sharing, what it saved."""
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+MOUNT = "/dev/fisc"
+SYSFS = "/sys/kernel/fisc"
+DEBUGFS = "/sys/kernel/debug/fisc"
+PAGES_PER_MIB = 256
+PASSES = 2
+SETTLE_S = 5
+LIMIT_S = 300
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+
+def read_stats(name):
+    """One subsystem's statistics: `name: value` lines."""
+    stats = {}
+    with open(f"{DEBUGFS}/{name}", encoding="ascii") as file:
+        for line in file:
+            key, value = line.split(":")
+            stats[key] = int(value)
+    return stats
+
+
+def read_vm(name, value):
+    with open(f"{SYSFS}/vms/{name}/{value}", encoding="ascii") as file:
+        return int(file.read())
+
+
+def write_knob(path, value):
+    with open(f"{SYSFS}/{path}", "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
+def mib(pages):
+    return pages / PAGES_PER_MIB
+
+
+def percent(part, whole):
+    return 100 * part / whole if whole else 0
+
+
+class Series:
+    """What was seen when, one row a second."""
+
+    FIELDS = ["time_s", "guests", "present_mib", "frames_mib", "saved_mib",
+              "zero_mib", "full_scans", "scan_cpu_s"]
+
+    def __init__(self):
+        self.rows = []
+        self.start = time.monotonic()
+
+    def restart(self):
+        """Time is counted from here; what came before is negative."""
+        now = time.monotonic() - self.start
+        for row in self.rows:
+            row["time_s"] -= now
+        self.start += now
+
+    def sample(self, guests):
+        core, share = read_stats("core"), read_stats("share")
+        row = {
+            "time_s": time.monotonic() - self.start,
+            "guests": guests,
+            "present_mib": mib(core["present"]),
+            "frames_mib": mib(core["frames"]),
+            "saved_mib": mib(share["saved"]),
+            "zero_mib": mib(share["zero"]),
+            "full_scans": share["full_scans"],
+            "scan_cpu_s": share["cpu_us"] / 1e6,
+        }
+        self.rows.append(row)
+        say(f"{row['time_s']:6.0f} s  {guests} guests up"
+            f"  present {row['present_mib']:7.1f} MiB"
+            f"  frames {row['frames_mib']:7.1f} MiB"
+            f"  saved {row['saved_mib']:7.1f} MiB"
+            f"  scanner {row['scan_cpu_s']:5.2f} s CPU")
+        return row
+
+    def save(self, path):
+        with open(path, "w", newline="", encoding="ascii") as file:
+            writer = csv.DictWriter(file, self.FIELDS)
+            writer.writeheader()
+            for row in self.rows:
+                writer.writerow({key: round(value, 3)
+                                 for key, value in row.items()})
+
+
+def start_guests(args, series):
+    """Start the guests; lab/guest says of each when it is up."""
+    command = ["lab/guest", "start", str(args.vms), "--mem", args.mem,
+               "--backend", MOUNT, "--timeout", str(LIMIT_S + 60 * args.vms)]
+    said = ""
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as guests:
+        os.set_blocking(guests.stderr.fileno(), False)
+        while guests.poll() is None:
+            said += (guests.stderr.read() or b"").decode()
+            series.sample(said.count(" is up "))
+            time.sleep(2)
+        said += (guests.stderr.read() or b"").decode()
+    if guests.returncode:
+        sys.exit(f"demo: not all guests came up\n{said}")
+
+
+def share(args, series):
+    """Share until PASSES whole passes are done; the last row."""
+    first = read_stats("share")["full_scans"]
+    series.restart()
+    write_knob("share/run", 1)
+    while True:
+        row = series.sample(args.vms)
+        if row["full_scans"] >= first + PASSES:
+            return row
+        if row["time_s"] > LIMIT_S:
+            sys.exit(f"demo: no {PASSES} passes within {LIMIT_S} s")
+        time.sleep(1)
+
+
+def table(names):
+    """Per VM and in total. A shared frame counts equally for all its users."""
+    share_stats = read_stats("share")
+    kept = share_stats["shared"] / max(share_stats["sharing"], 1)
+    columns = "{:8} {:>12} {:>12} {:>12} {:>8} {:>12}"
+    say()
+    say(columns.format("VM", "present MiB", "shared MiB", "saved MiB",
+                       "saved %", "zero MiB"))
+    total = [0, 0, 0, 0]
+    for name in names:
+        present = read_vm(name, "present_pages")
+        sharing = read_vm(name, "sharing_pages")
+        zero = read_vm(name, "zero_pages")
+        saved = zero + sharing * (1 - kept)
+        total = [a + b for a, b in zip(total, (present, sharing, saved, zero))]
+        say(columns.format(name, *row(present, sharing, saved, zero)))
+    say(columns.format("total", *row(*total)))
+    say()
+
+
+def row(present, sharing, saved, zero):
+    return (f"{mib(present):.1f}", f"{mib(sharing):.1f}", f"{mib(saved):.1f}",
+            f"{percent(saved, present):.1f}", f"{mib(zero):.1f}")
+
+
+def stop():
+    """Kill everything, unload; frames that are left."""
+    run("lab/guest", "kill", "-9", "--all")
+    for name in os.listdir(MOUNT):
+        os.unlink(f"{MOUNT}/{name}")
+    deadline = time.monotonic() + 30
+    while read_stats("core")["regions"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    frames = read_stats("core")["frames"]
+    run("umount", MOUNT)
+    run("rmmod", "fisc")
+    return frames
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vms", type=int, default=8)
+    parser.add_argument("--mem", default="128M")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+
+    say(f"loading fisc.ko, mounting {MOUNT}")
+    run("insmod", "build/stock/fisc.ko")
+    os.makedirs(MOUNT, exist_ok=True)
+    run("mount", "-t", "fisc", "none", MOUNT)
+
+    say(f"starting {args.vms} stock guests of {args.mem}")
+    series = Series()
+    start_guests(args, series)
+    say(f"all up; {SETTLE_S} s to settle, then sharing is switched on")
+    time.sleep(SETTLE_S)
+
+    last = share(args, series)
+    core, stats = read_stats("core"), read_stats("share")
+    table(sorted(os.listdir(f"{SYSFS}/vms")))
+    say(f"{percent(stats['saved'], core['present']):.1f} % of the guests' "
+        f"present pages reclaimed in {PASSES} passes, "
+        f"{stats['cpu_us'] / 1e6:.2f} s of CPU, "
+        f"{stats['cpu_us'] / max(stats['saved'], 1):.1f} us a page")
+    say("killing all guests, unloading fisc.ko")
+    frames = stop()
+    say(f"frames left: {frames}")
+
+    series.save(f"{args.out}/series.csv")
+    summary = {
+        "guests": args.vms,
+        "present_mib": round(mib(core["present"]), 1),
+        "saved_mib": round(mib(stats["saved"]), 1),
+        "reclaimed_pct": round(percent(stats["saved"], core["present"]), 1),
+        "zero_mib": round(mib(stats["zero"]), 1),
+        "scan_cpu_s": round(last["scan_cpu_s"], 2),
+        "scan_cpu_us_per_page": round(stats["cpu_us"] /
+                                      max(stats["saved"], 1), 2),
+        "frames_after_exit": frames,
+    }
+    with open(f"{args.out}/summary.json", "w", encoding="ascii") as file:
+        json.dump(summary, file, indent=2)
+        file.write("\n")
+    sys.exit(0 if frames == 0 else "demo: frames were leaked")
+
+
+main()

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KUnit: the frame map.
+ */
+#include <kunit/test.h>
+
+#define FISC_TEST_PAGES		(4 * FISC_CHUNK_PAGES)
+
+struct fisc_region_test {
+	struct inode inode;
+	struct fisc_vm *vm;
+	struct fisc_region *region;
+};
+
+static int fisc_region_test_init(struct kunit *test)
+{
+	struct fisc_region_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	address_space_init_once(&t->inode.i_data);
+	t->inode.i_mapping = &t->inode.i_data;
+	t->inode.i_data.host = &t->inode;
+	i_size_write(&t->inode, FISC_TEST_PAGES << PAGE_SHIFT);
+	t->vm = fisc_vm_create("kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->vm);
+	t->region = fisc_region_create(&t->inode, t->vm);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->region);
+	test->priv = t;
+
+	return 0;
+}
+
+static void fisc_region_test_exit(struct kunit *test)
+{
+	struct fisc_region_test *t = test->priv;
+
+	if (t->region)
+		fisc_region_destroy(t->region);
+	fisc_vm_put(t->vm);
+}
+
+static struct fisc_region *fisc_test_region(struct kunit *test)
+{
+	return ((struct fisc_region_test *)test->priv)->region;
+}
+
+static enum fisc_state fisc_test_state(struct fisc_region *region, pgoff_t index)
+{
+	unsigned long e = fisc_region_read(region, index);
+
+	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
+		folio_put(fisc_entry_frame(e));
+
+	return fisc_entry_state(e);
+}
+
+/* A private frame whose first byte is @byte; the caller holds a reference. */
+static struct folio *fisc_test_write(struct kunit *test, pgoff_t index, u8 byte)
+{
+	struct folio *folio;
+
+	KUNIT_ASSERT_EQ(test, fisc_region_own(fisc_test_region(test), index,
+					      NULL, 0, &folio), 0);
+	KUNIT_EXPECT_TRUE(test, folio_test_locked(folio));
+	folio_unlock(folio);
+	*(u8 *)folio_address(folio) = byte;
+
+	return folio;
+}
+
+static void fisc_test_make_shared(struct kunit *test, pgoff_t index, u64 hash)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	down_write(&chunk->lock);
+	fisc_region_make_shared(region, chunk, index, hash);
+	up_write(&chunk->lock);
+}
+
+static void new_region_is_all_holes(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 0), FISC_ENTRY_HOLE);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, FISC_TEST_PAGES - 1),
+			FISC_ENTRY_HOLE);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_MAP_BYTES), 0);
+}
+
+static void owned_hole_is_a_zeroed_private_frame(struct kunit *test)
+{
+	static const pgoff_t indices[] = {
+		0, 1, FISC_CHUNK_PAGES - 1, FISC_CHUNK_PAGES,
+		(FISC_REGION_MAX_BYTES >> PAGE_SHIFT) - 1,
+	};
+	struct fisc_region *region = fisc_test_region(test);
+	struct folio *folio;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(indices); i++) {
+		KUNIT_ASSERT_EQ(test, fisc_region_own(region, indices[i], NULL,
+						      0, &folio), 0);
+		KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(folio), 0,
+						   PAGE_SIZE));
+		KUNIT_EXPECT_EQ(test, folio->index, indices[i]);
+		KUNIT_EXPECT_PTR_EQ(test, folio->mapping,
+				    region->inode->i_mapping);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+		folio_unlock(folio);
+		folio_put(folio);
+		KUNIT_EXPECT_EQ(test, fisc_test_state(region, indices[i]),
+				FISC_ENTRY_PRIVATE);
+	}
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			ARRAY_SIZE(indices));
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_COW_BREAKS), 0);
+}
+
+static void owning_twice_gives_the_same_frame(struct kunit *test)
+{
+	struct folio *first = fisc_test_write(test, 7, 1);
+	struct folio *second = fisc_test_write(test, 7, 2);
+
+	KUNIT_EXPECT_PTR_EQ(test, first, second);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(fisc_test_region(test),
+					      FISC_PRIVATE), 1);
+	folio_put(first);
+	folio_put(second);
+}
+
+static void fault_beyond_the_end_is_refused(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct vm_fault vmf = {};
+	struct folio *folio;
+
+	KUNIT_EXPECT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES, &vmf, 0,
+					      &folio), -ENXIO);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, FISC_TEST_PAGES),
+			FISC_ENTRY_HOLE);
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES - 1, &vmf,
+					      0, &folio), 0);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+static void owned_shared_page_is_a_copy(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct folio *shared = fisc_test_write(test, 3, 0x5a);
+	struct folio *copy;
+
+	fisc_test_make_shared(test, 3, 1);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 3), FISC_ENTRY_SHARED);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_SHARING), 1);
+	KUNIT_EXPECT_NULL(test, shared->mapping);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(1), shared);
+
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 3, NULL, 0, &copy), 0);
+	KUNIT_EXPECT_PTR_NE(test, copy, shared);
+	KUNIT_EXPECT_EQ(test, *(u8 *)folio_address(copy), 0x5a);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_SHARING), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_COW_BREAKS), 1);
+	folio_unlock(copy);
+	folio_put(copy);
+
+	/* The user that finding it made is the last one. */
+	fisc_shared_put(shared);
+	KUNIT_EXPECT_NULL(test, fisc_shared_find(1));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
+	folio_put(shared);
+}
+
+static void owned_zero_page_is_a_zeroed_frame(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_region_make_chunk(region, 9);
+	struct folio *folio;
+
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	down_read(&chunk->lock);
+	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 9), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 9), -EAGAIN);
+	up_read(&chunk->lock);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 1);
+
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 9, NULL, 0, &folio), 0);
+	KUNIT_EXPECT_PTR_NE(test, folio, fisc_zero_frame);
+	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(folio), 0, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 1);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+static void removed_page_loses_its_frame(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct folio *folio = fisc_test_write(test, 5, 1);
+
+	folio_put(fisc_test_write(test, 4, 1));
+	folio_put(fisc_test_write(test, 6, 1));
+	fisc_region_remove(region, 5, 5);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 4), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 5), FISC_ENTRY_HOLE);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 6), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_NULL(test, folio->mapping);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	folio_put(folio);
+}
+
+static void leaf_goes_with_the_whole_chunk_only(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk;
+
+	folio_put(fisc_test_write(test, FISC_CHUNK_PAGES, 1));
+	chunk = fisc_region_find_chunk(region, FISC_CHUNK_PAGES);
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	fisc_region_remove(region, FISC_CHUNK_PAGES, 2 * FISC_CHUNK_PAGES - 2);
+	KUNIT_EXPECT_NOT_NULL(test, chunk->leaf);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
+	fisc_region_remove(region, 0, ULONG_MAX);
+	KUNIT_EXPECT_NULL(test, chunk->leaf);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_MAP_BYTES),
+			sizeof(*chunk));
+}
+
+static void data_and_holes_are_found(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	const pgoff_t end = FISC_TEST_PAGES;
+	const pgoff_t at = 2 * FISC_CHUNK_PAGES - 1;
+
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, 0, end, true), end);
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, 0, end, false), 0);
+
+	folio_put(fisc_test_write(test, at, 1));
+	folio_put(fisc_test_write(test, at + 1, 1));
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, 0, end, true), at);
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, at, end, false),
+			at + 2);
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, at + 2, end, true),
+			end);
+	KUNIT_EXPECT_EQ(test, fisc_region_next_data(region, at, at + 1, false),
+			at + 1);
+}
+
+static void destroyed_region_is_not_found(struct kunit *test)
+{
+	struct fisc_region_test *t = test->priv;
+	u32 id = t->region->id;
+	struct fisc_region *found = fisc_region_tryget(id);
+
+	KUNIT_EXPECT_PTR_EQ(test, found, t->region);
+	fisc_region_put(found);
+	fisc_region_destroy(t->region);
+	t->region = NULL;
+	KUNIT_EXPECT_NULL(test, fisc_region_tryget(id));
+}
+
+static struct kunit_case fisc_region_cases[] = {
+	KUNIT_CASE(new_region_is_all_holes),
+	KUNIT_CASE(owned_hole_is_a_zeroed_private_frame),
+	KUNIT_CASE(owning_twice_gives_the_same_frame),
+	KUNIT_CASE(fault_beyond_the_end_is_refused),
+	KUNIT_CASE(owned_shared_page_is_a_copy),
+	KUNIT_CASE(owned_zero_page_is_a_zeroed_frame),
+	KUNIT_CASE(removed_page_loses_its_frame),
+	KUNIT_CASE(leaf_goes_with_the_whole_chunk_only),
+	KUNIT_CASE(data_and_holes_are_found),
+	KUNIT_CASE(destroyed_region_is_not_found),
+	{}
+};
+
+static struct kunit_suite fisc_region_suite = {
+	.name = "fisc_region",
+	.init = fisc_region_test_init,
+	.exit = fisc_region_test_exit,
+	.test_cases = fisc_region_cases,
+};
+
+kunit_test_suite(fisc_region_suite);

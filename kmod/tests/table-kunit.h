@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KUnit: the table of shared frames and its reference counts.
+ */
+#include <kunit/test.h>
+
+#define FISC_TEST_HASH	0x0123456789abcdefULL
+
+static struct folio *fisc_test_frame(struct kunit *test)
+{
+	struct folio *folio = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
+
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	/* One for the table, one to look at the frame afterwards. */
+	folio_get(folio);
+
+	return folio;
+}
+
+static void nothing_is_found_in_an_empty_table(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, fisc_shared_find(FISC_TEST_HASH));
+}
+
+static void finding_adds_a_user(struct kunit *test)
+{
+	struct folio *folio = fisc_test_frame(test);
+	long shared = fisc_total_sum(FISC_SHARED);
+
+	fisc_shared_add(folio, FISC_TEST_HASH);
+	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 1);
+	KUNIT_EXPECT_EQ(test, fisc_total_sum(FISC_SHARED), shared + 1);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(FISC_TEST_HASH), folio);
+	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 2);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+
+	fisc_shared_put(folio);
+	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+	fisc_shared_put(folio);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	KUNIT_EXPECT_EQ(test, fisc_total_sum(FISC_SHARED), shared);
+	KUNIT_EXPECT_NULL(test, fisc_shared_find(FISC_TEST_HASH));
+	folio_put(folio);
+}
+
+static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
+{
+	struct folio *frames[8];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(frames); i++) {
+		frames[i] = fisc_test_frame(test);
+		fisc_shared_add(frames[i], FISC_TEST_HASH +
+				i * (u64)fisc_shared_nr_buckets);
+	}
+	/* From the middle, the front and the back of the chain. */
+	fisc_shared_put(frames[3]);
+	fisc_shared_put(frames[7]);
+	fisc_shared_put(frames[0]);
+	for (i = 0; i < ARRAY_SIZE(frames); i++) {
+		bool gone = i == 0 || i == 3 || i == 7;
+		struct folio *found;
+
+		found = fisc_shared_find(FISC_TEST_HASH +
+					 i * (u64)fisc_shared_nr_buckets);
+		KUNIT_EXPECT_PTR_EQ(test, found, gone ? NULL : frames[i]);
+		if (found) {
+			fisc_shared_put(found);
+			fisc_shared_put(found);
+		}
+		KUNIT_EXPECT_EQ(test, folio_ref_count(frames[i]), 1);
+		folio_put(frames[i]);
+	}
+}
+
+static void hash_follows_content(struct kunit *test)
+{
+	struct folio *a = fisc_test_frame(test);
+	struct folio *b = fisc_test_frame(test);
+	u8 *content = folio_address(b);
+
+	KUNIT_EXPECT_EQ(test, fisc_share_hash(a), fisc_share_hash(b));
+	content[PAGE_SIZE - 1] = 1;
+	KUNIT_EXPECT_NE(test, fisc_share_hash(a), fisc_share_hash(b));
+	content[PAGE_SIZE - 1] = 0;
+	KUNIT_EXPECT_EQ(test, fisc_share_hash(a), fisc_share_hash(b));
+	folio_put(a);
+	folio_put(a);
+	folio_put(b);
+	folio_put(b);
+}
+
+static struct kunit_case fisc_table_cases[] = {
+	KUNIT_CASE(nothing_is_found_in_an_empty_table),
+	KUNIT_CASE(finding_adds_a_user),
+	KUNIT_CASE(hashes_of_one_bucket_are_told_apart),
+	KUNIT_CASE(hash_follows_content),
+	{}
+};
+
+static struct kunit_suite fisc_table_suite = {
+	.name = "fisc_table",
+	.test_cases = fisc_table_cases,
+};
+
+kunit_test_suite(fisc_table_suite);
