@@ -182,7 +182,7 @@ TEST_F(fisc, memory_goes_with_the_last_mount)
 
 	ASSERT_LE(0, fd);
 	ASSERT_TRUE(write_pages(fd, 0, 4, 1));
-	EXPECT_EQ(self->frames + 4, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 4, fisc_core("frames"));
 	close(fd);
 	ASSERT_EQ(0, umount(FISC_MNT));
 	EXPECT_TRUE(fisc_wait_core("frames", 0));
@@ -406,7 +406,7 @@ TEST_F(fisc, impossible_offsets_fail_and_change_nothing)
 	EXPECT_EQ(EFBIG, errno);
 	EXPECT_EQ((off_t)PAGE_SIZE, fisc_size(fd));
 	EXPECT_EQ(0, fisc_blocks(fd));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, far_offsets_work_or_fail_as_a_whole)
@@ -560,7 +560,7 @@ TEST_F(fisc, holes_read_zeros_and_take_no_frame)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-1, check_zero(fd, 0, 64 * PAGE_SIZE));
 	EXPECT_EQ(0, fisc_blocks(fd));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, seek_finds_data_and_holes)
@@ -605,7 +605,7 @@ TEST_F(fisc, st_blocks_tells_what_is_allocated)
 	ASSERT_LE(0, fd);
 	ASSERT_TRUE(write_pages(fd, 2, 5, 1));
 	EXPECT_EQ(5 * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(self->frames + 5, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 5, fisc_core("frames"));
 	ASSERT_TRUE(write_pages(fd, 2, 5, 2));
 	EXPECT_EQ(5 * BLOCKS_PER_PAGE, fisc_blocks(fd));
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -615,10 +615,10 @@ TEST_F(fisc, st_blocks_tells_what_is_allocated)
 	EXPECT_EQ(3 * BLOCKS_PER_PAGE, fisc_blocks(fd));
 	ASSERT_EQ(0, ftruncate(fd, 3 * PAGE_SIZE));
 	EXPECT_EQ(1 * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(self->frames + 1, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 1, fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_blocks(fd));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, open_with_trunc_frees)
@@ -629,7 +629,7 @@ TEST_F(fisc, open_with_trunc_frees)
 	ASSERT_TRUE(write_pages(fd, 0, 4, 1));
 	EXPECT_EQ(0, try_open(ST "a", O_WRONLY | O_TRUNC));
 	EXPECT_EQ(0, fisc_size(fd));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, what_truncation_cut_off_comes_back_as_zeros)
@@ -657,7 +657,7 @@ TEST_F(fisc, fallocate_allocates_zeroed_frames)
 	ASSERT_EQ(0, fallocate(fd, 0, 100, 3 * PAGE_SIZE));
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 100), fisc_size(fd));
 	EXPECT_EQ(4 * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(self->frames + 4, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 4, fisc_core("frames"));
 	EXPECT_EQ(-1, check_zero(fd, 0, 3 * PAGE_SIZE + 100));
 	/* What is there stays. */
 	ASSERT_TRUE(write_pages(fd, 1, 1, 9));
@@ -669,11 +669,11 @@ TEST_F(fisc, fallocate_allocates_zeroed_frames)
 	/* Beyond the end with KEEP_SIZE: the size stays. */
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 10 * PAGE_SIZE));
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 100), fisc_size(fd));
-	EXPECT_EQ(self->frames + (long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+	EXPECT_EQ(self->before.frames + (long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
 		  fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_blocks(fd));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, punch_frees_whole_pages_and_zeroes_partial_ones)
@@ -747,12 +747,12 @@ TEST_F(fisc, unlinked_file_lives_until_closed)
 	EXPECT_EQ(0, st.st_nlink);
 	EXPECT_EQ(-1, check_pages(fd, 0, 4, 1));
 	ASSERT_TRUE(write_pages(fd, 4, 4, 1));
-	EXPECT_EQ(self->frames + 8, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 8, fisc_core("frames"));
 	/* The name is free for another VM meanwhile. */
 	EXPECT_EQ(0, try_open(ST "a", O_RDWR | O_CREAT | O_EXCL));
 	EXPECT_EQ(0, unlink(ST "a"));
 	close(fd);
-	EXPECT_TRUE(fisc_wait_core("frames", self->frames));
+	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames));
 }
 
 TEST_F(fisc, readdir_lists_every_name_once)
@@ -815,14 +815,14 @@ TEST_F(fisc, rename_inside_a_vm)
 	close(b);
 	/* The one replaced is freed. */
 	ASSERT_EQ(0, rename(ST "v/a", ST "v/d/b"));
-	EXPECT_TRUE(fisc_wait_core("frames", self->frames + 2));
+	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames + 2));
 	EXPECT_EQ(ENOENT, try_open(ST "v/a", O_RDONLY));
 	b = open(ST "v/d/b", O_RDONLY);
 	ASSERT_LE(0, b);
 	EXPECT_EQ(-1, check_pages(b, 0, 2, 1));
 	ASSERT_EQ(0, rename(ST "v/d", ST "v/e"));
 	EXPECT_EQ(0, try_open(ST "v/e/b", O_RDONLY));
-	EXPECT_EQ(self->frames + 2, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 2, fisc_core("frames"));
 }
 
 TEST_F(fisc, rename_at_the_root_renames_the_vm)
@@ -884,9 +884,9 @@ TEST_F(fisc, rename_over_a_vm_replaces_it_or_fails)
 	if (ret) {
 		EXPECT_EQ(2, fisc_vm("st-a", "present_pages"));
 		EXPECT_EQ(3, fisc_vm("st-b", "present_pages"));
-		EXPECT_EQ(self->frames + 5, fisc_core("frames"));
+		EXPECT_EQ(self->before.frames + 5, fisc_core("frames"));
 	} else {
-		EXPECT_TRUE(fisc_wait_core("frames", self->frames + 2));
+		EXPECT_TRUE(fisc_wait_core("frames", self->before.frames + 2));
 		EXPECT_EQ(-1, fisc_vm("st-a", "present_pages"));
 		EXPECT_EQ(2, fisc_vm("st-b", "present_pages"));
 	}

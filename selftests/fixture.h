@@ -15,8 +15,15 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	150
 
-FIXTURE(fisc)
-{
+/**
+ * struct fisc_before - what a case has to leave as it was
+ * @frames: frames held for guests
+ * @present: pages of guest memory
+ * @map_bytes: memory of the frame maps
+ * @run: the scanner's knob
+ * @rate: its rate
+ */
+struct fisc_before {
 	long frames;
 	long present;
 	long map_bytes;
@@ -24,30 +31,48 @@ FIXTURE(fisc)
 	char rate[16];
 };
 
-FIXTURE_SETUP(fisc)
+static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_before *before)
 {
 	fisc_sweep();
 	fisc_catch_signals();
-	ASSERT_EQ(0, fisc_read_str(SHARE_RUN, self->run, sizeof(self->run)));
-	ASSERT_EQ(0, fisc_read_str(SHARE_RATE, self->rate, sizeof(self->rate)));
+	ASSERT_EQ(0, fisc_read_str(SHARE_RUN, before->run, sizeof(before->run)));
+	ASSERT_EQ(0, fisc_read_str(SHARE_RATE, before->rate, sizeof(before->rate)));
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
-	self->frames = fisc_core("frames");
-	ASSERT_LE(0, self->frames);
-	self->present = fisc_core("present");
-	ASSERT_LE(0, self->present);
-	self->map_bytes = fisc_core("map_bytes");
-	ASSERT_LE(0, self->map_bytes);
+	before->frames = fisc_core("frames");
+	ASSERT_LE(0, before->frames);
+	before->present = fisc_core("present");
+	ASSERT_LE(0, before->present);
+	before->map_bytes = fisc_core("map_bytes");
+	ASSERT_LE(0, before->map_bytes);
+}
+
+static inline void fisc_tear_down(struct __test_metadata *_metadata,
+				  const struct fisc_before *before)
+{
+	fisc_sweep();
+	EXPECT_EQ(0, fisc_write_str(SHARE_RUN, before->run));
+	EXPECT_EQ(0, fisc_write_str(SHARE_RATE, before->rate));
+	EXPECT_TRUE(fisc_wait_core("frames", before->frames));
+	EXPECT_TRUE(fisc_wait_core("present", before->present));
+	EXPECT_TRUE(fisc_wait_core("map_bytes", before->map_bytes));
+}
+
+#ifndef FISC_OWN_FIXTURE
+FIXTURE(fisc)
+{
+	struct fisc_before before;
+};
+
+FIXTURE_SETUP(fisc)
+{
+	fisc_set_up(_metadata, &self->before);
 }
 
 FIXTURE_TEARDOWN_PARENT(fisc)
 {
-	fisc_sweep();
-	EXPECT_EQ(0, fisc_write_str(SHARE_RUN, self->run));
-	EXPECT_EQ(0, fisc_write_str(SHARE_RATE, self->rate));
-	EXPECT_TRUE(fisc_wait_core("frames", self->frames));
-	EXPECT_TRUE(fisc_wait_core("present", self->present));
-	EXPECT_TRUE(fisc_wait_core("map_bytes", self->map_bytes));
+	fisc_tear_down(_metadata, &self->before);
 }
+#endif
 
 #endif /* FISC_SELFTESTS_FIXTURE_H */

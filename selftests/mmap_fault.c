@@ -67,11 +67,11 @@ TEST_F(fisc, first_touch_finds_zeros_whatever_was_there_before)
 
 	ASSERT_NE(NULL, map);
 	memset(map, 0xa5, 256 * PAGE_SIZE);
-	EXPECT_EQ(self->frames + 256, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 256, fisc_core("frames"));
 	munmap(map, 256 * PAGE_SIZE);
 	close(fd);
 	unlink(ST "a");
-	ASSERT_TRUE(fisc_wait_core("frames", self->frames));
+	ASSERT_TRUE(fisc_wait_core("frames", self->before.frames));
 
 	fd = fisc_create(ST "b", 256);
 	map = fisc_map(fd, 256);
@@ -125,7 +125,7 @@ TEST_F(fisc, empty_file_maps_and_raises_sigbus)
 	ASSERT_NE(NULL, map);
 	EXPECT_EQ(SIGBUS, fisc_try_read(map, NULL));
 	EXPECT_EQ(SIGBUS, fisc_try_write(map, 1));
-	EXPECT_EQ(self->frames, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames, fisc_core("frames"));
 }
 
 TEST_F(fisc, truncation_under_a_mapping_raises_sigbus_then_zeros)
@@ -137,7 +137,7 @@ TEST_F(fisc, truncation_under_a_mapping_raises_sigbus_then_zeros)
 	ASSERT_NE(NULL, map);
 	memset(map, 0x77, 4 * PAGE_SIZE);
 	ASSERT_EQ(0, ftruncate(fd, PAGE_SIZE));
-	EXPECT_EQ(self->frames + 1, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 1, fisc_core("frames"));
 	EXPECT_EQ(0, fisc_try_read(map + PAGE_SIZE - 1, &c));
 	EXPECT_EQ(0x77, c);
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + PAGE_SIZE, NULL));
@@ -214,7 +214,7 @@ TEST_F(fisc, processes_see_each_other_at_once)
 			fisc_sleep_ms(0);
 	}
 	EXPECT_EQ(0, fisc_wait_child(pid));
-	EXPECT_EQ(self->frames + 64, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 64, fisc_core("frames"));
 }
 
 TEST_F(fisc, fork_shares_the_mapping)
@@ -240,7 +240,7 @@ TEST_F(fisc, fork_shares_the_mapping)
 	ASSERT_EQ(0, fisc_wait_child(pid));
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i < 4 ? i : 100 + i));
-	EXPECT_EQ(self->frames + 16, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 16, fisc_core("frames"));
 }
 
 TEST_F(fisc, mremap_grows_moves_and_duplicates)
@@ -364,7 +364,7 @@ TEST_F(fisc, dontneed_and_reclaim_advice_keep_data)
 		for (i = 0; i < 16; i++)
 			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i));
 	}
-	EXPECT_EQ(self->frames + 16, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 16, fisc_core("frames"));
 }
 
 TEST_F(fisc, madv_remove_punches)
@@ -378,7 +378,7 @@ TEST_F(fisc, madv_remove_punches)
 		fisc_fill(map + i * PAGE_SIZE, i);
 	ASSERT_EQ(0, madvise(map + 2 * PAGE_SIZE, 4 * PAGE_SIZE, MADV_REMOVE));
 	EXPECT_EQ(4 * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(self->frames + 4, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 4, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(map + 2 * PAGE_SIZE, 4 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 1));
 	EXPECT_EQ(-1, fisc_check(map + 6 * PAGE_SIZE, 6));
@@ -425,7 +425,7 @@ TEST_F(fisc, populate_allocates_what_it_says)
 	EXPECT_EQ(-1, fisc_check_zero(map, 3 * PAGE_SIZE));
 	ASSERT_EQ(0, madvise(map, 16 * PAGE_SIZE, MADV_POPULATE_WRITE));
 	EXPECT_EQ(16 * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(self->frames + 16, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 16, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check(map + 3 * PAGE_SIZE, 3));
 	EXPECT_EQ(-1, fisc_check_zero(map + 4 * PAGE_SIZE, 12 * PAGE_SIZE));
 	EXPECT_EQ(-1, madvise(map, 17 * PAGE_SIZE, MADV_POPULATE_WRITE));
@@ -467,11 +467,11 @@ TEST_F(fisc, unlinked_file_lives_until_unmapped)
 		EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i));
 	for (i = 4; i < 8; i++)
 		fisc_fill(map + i * PAGE_SIZE, i);
-	EXPECT_EQ(self->frames + 8, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + 8, fisc_core("frames"));
 	munmap(map, 4 * PAGE_SIZE);
 	EXPECT_EQ(-1, fisc_check(map + 5 * PAGE_SIZE, 5));
 	munmap(map + 4 * PAGE_SIZE, 4 * PAGE_SIZE);
-	EXPECT_TRUE(fisc_wait_core("frames", self->frames));
+	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames));
 }
 
 TEST_F(fisc, other_processes_reach_it_by_proc_mem)
@@ -567,7 +567,7 @@ TEST_F(fisc, racing_first_touches_lose_nothing)
 	for (i = 0; i < TOUCH_PAGES; i++)
 		for (j = 0; j < TOUCHERS; j++)
 			EXPECT_EQ(i * TOUCHERS + j + 1, map[i * 512 + j]);
-	EXPECT_EQ(self->frames + TOUCH_PAGES, fisc_core("frames"));
+	EXPECT_EQ(self->before.frames + TOUCH_PAGES, fisc_core("frames"));
 }
 
 TEST_HARNESS_MAIN

@@ -660,7 +660,7 @@ static void *write_pages(void *arg)
 		fisc_fill(page_of(w->map, w->first + i), 1);
 	}
 	while (!READ_ONCE(stop_writers)) {
-		__u64 r = fisc_rand(&w->rnd), old, *word;
+		__u64 r = fisc_rand(&w->rnd), old, n, *word, *seen;
 
 		i = r % WRITER_PAGES;
 		if (!writer_check(w, i, seed[i], "changed since the last write"))
@@ -683,11 +683,11 @@ static void *write_pages(void *arg)
 			/* A word counts up, seen by the other mapping, and is put back. */
 			k = (r >> 24) % 512;
 			word = (__u64 *)page_of(w->map, w->first + i) + k;
+			seen = (__u64 *)page_of(w->view, w->first + i) + k;
 			old = READ_ONCE(*word);
-			for (__u64 n = 1; n < 300; n++) {
+			for (n = 1; n < 300; n++) {
 				WRITE_ONCE(*word, n);
-				if (READ_ONCE(*word) != n ||
-				    READ_ONCE(*((__u64 *)page_of(w->view, w->first + i) + k)) != n) {
+				if (READ_ONCE(*word) != n || READ_ONCE(*seen) != n) {
 					snprintf(w->error, sizeof(w->error),
 						 "page %d word %d: write %llu lost", i, k, n);
 					return NULL;
