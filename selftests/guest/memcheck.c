@@ -139,13 +139,13 @@ static bool recall(size_t page, struct state *s)
 	const struct model *m = &models[page];
 
 	*s = m->is;
-	return s->seed == (__u32)~m->inverted.seed &&
-	       s->generation == (__u32)~m->inverted.generation &&
-	       s->first == (__u16)~m->inverted.first &&
-	       s->changes == (__u16)~m->inverted.changes;
+	return !(s->seed ^ m->inverted.seed ^ -1U) &&
+	       !(s->generation ^ m->inverted.generation ^ -1U) &&
+	       !(s->first ^ m->inverted.first ^ 0xffff) &&
+	       !(s->changes ^ m->inverted.changes ^ 0xffff);
 }
 
-static void mismatch(size_t page, size_t word, __u64 expected, __u64 got, const struct state *s)
+static void report_word(size_t page, size_t word, __u64 expected, __u64 got, const struct state *s)
 {
 	__u64 again = READ_ONCE(buffer[page * WORDS + word]);
 
@@ -174,7 +174,7 @@ static void check_page(struct worker *w, size_t page)
 		__u64 got = READ_ONCE(at[i]);
 
 		if (got != expected[i])
-			mismatch(page, i, expected[i], got, &s);
+			report_word(page, i, expected[i], got, &s);
 	}
 	w->checked++;
 }
@@ -290,7 +290,7 @@ static unsigned long number(const char *text, unsigned long max)
 	errno = 0;
 	value = strtoul(text, &end, 0);
 	if (errno || *end || end == text || value > max) {
-		fprintf(stderr, "memcheck: bad number %s\n", text);
+		fprintf(stderr, "memcheck: cannot use %s\n", text);
 		exit(2);
 	}
 	return value;
@@ -336,7 +336,9 @@ static void parse(int argc, char **argv)
 	if (optind == argc && option_mb && option_threads && option_dup + option_zero <= 100)
 		return;
 usage:
-	fprintf(stderr, "usage: memcheck [--mb N] [--threads T] [--seconds S] [--write-rate PAGES/S] [--dup PERCENT] [--zero PERCENT]\n");
+	fprintf(stderr,
+		"usage: memcheck [--mb N] [--threads T] [--seconds S] [--write-rate PAGES/S]\n"
+		"                [--dup PERCENT] [--zero PERCENT]\n");
 	exit(2);
 }
 
