@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-long help
+.PHONY: all install clean lab demo check check-long bench-fault help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -26,6 +26,9 @@ demo:
 check:
 	lab/check
 
+bench-fault:
+	bench/fault
+
 check-long:
 	lab/check --long
 
@@ -35,5 +38,6 @@ help:
 	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
 	@echo 'make check       every test, on a stock and on a debug kernel'
 	@echo 'make check-long  the same, and the long runs'
+	@echo 'make bench-fault cost of page faults, against a memfd'
 	@echo 'make lab         set up what demo and check need, in the cache'
 	@echo 'make clean       remove what was built in this directory'

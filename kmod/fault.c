@@ -107,6 +107,7 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	struct folio *folio;
 	int err;
 
+	fisc_count(region, FISC_WRITE_FAULTS, 1);
 	file_update_time(vmf->vma->vm_file);
 
 	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &folio);

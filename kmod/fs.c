@@ -354,8 +354,8 @@ static int fisc_init_fs_context(struct fs_context *fc)
 
 static void fisc_kill_sb(struct super_block *sb)
 {
-	kfree(sb->s_fs_info);
 	kill_litter_super(sb);
+	kfree(sb->s_fs_info);
 }
 
 static struct file_system_type fisc_fs_type = {

@@ -33,6 +33,7 @@ static int fisc_core_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "zero: %ld\n", zero);
 	seq_printf(m, "frames: %ld\n", private + shared);
 	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_FAULTS));
+	seq_printf(m, "write_faults: %ld\n", fisc_total_sum(FISC_WRITE_FAULTS));
 	seq_printf(m, "map_bytes: %ld\n", fisc_total_sum(FISC_MAP_BYTES));
 
 	return 0;

@@ -32,11 +32,16 @@ static void fisc_count_entry(struct fisc_region *region, unsigned long e, long n
 	}
 }
 
-/* Make a new frame private to one entry; it is returned locked. */
+/*
+ * Make a new frame private to one entry; it is returned locked. It is dirty,
+ * for good: there is no other copy, and the kernel must not think (of a frame
+ * with a memory error) that it can drop a clean one from a page cache.
+ */
 static void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
 			      pgoff_t index)
 {
 	__folio_set_locked(folio);
+	folio_set_dirty(folio);
 	folio->mapping = region->inode->i_mapping;
 	folio->index = index;
 }

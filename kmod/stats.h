@@ -11,7 +11,8 @@
  * @FISC_SHARING: map entries that refer to a shared frame
  * @FISC_ZERO: map entries served by the zero frame
  * @FISC_SHARED: shared frames; module only, no region owns them
- * @FISC_FAULTS: page faults served (event)
+ * @FISC_FAULTS: faults on pages not mapped (event)
+ * @FISC_WRITE_FAULTS: first writes to pages mapped read-only (event)
  * @FISC_COW_BREAKS: writes that ended an entry's sharing (event)
  * @FISC_MAP_BYTES: memory the frame maps take themselves, in bytes
  * @FISC_NR_COUNTERS: number of counters
@@ -24,6 +25,7 @@ enum fisc_counter {
 	FISC_ZERO,
 	FISC_SHARED,
 	FISC_FAULTS,
+	FISC_WRITE_FAULTS,
 	FISC_COW_BREAKS,
 	FISC_MAP_BYTES,
 	FISC_NR_COUNTERS,
