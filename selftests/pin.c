@@ -20,7 +20,7 @@
 #define CONFIGFS	"/sys/kernel/config"
 #define SLOW_DIR	CONFIGFS "/nullb/fiscslow"
 #define SLOW_DEV	"/dev/fiscslow"
-#define SLOW_S		5
+#define SLOW_MS		1500
 
 static char *page_of(char *map, size_t i)
 {
@@ -154,7 +154,7 @@ TEST_F(fisc, long_term_pins_are_refused)
 	EXPECT_EQ(-1, fisc_check(map, 1));
 }
 
-/* A device that takes SLOW_S for each request: null_blk with memory. */
+/* A device that takes SLOW_MS for each request: null_blk with memory. */
 static void slow_device_stop(void)
 {
 	fisc_write_str(SLOW_DIR "/power", "0");
@@ -169,7 +169,7 @@ static int slow_device_start(void)
 	    mount("none", CONFIGFS, "configfs", 0, NULL) && errno != EBUSY)
 		return -1;
 	slow_device_stop();
-	snprintf(ns, sizeof(ns), "%llu", SLOW_S * 1000000000ULL);
+	snprintf(ns, sizeof(ns), "%llu", SLOW_MS * 1000000ULL);
 	if (mkdir(SLOW_DIR, 0755) ||
 	    fisc_write_str(SLOW_DIR "/size", "16") ||
 	    fisc_write_str(SLOW_DIR "/memory_backed", "1") ||

@@ -112,7 +112,7 @@ TEST_F(fisc, debugfs_files_are_lines_of_name_and_value)
 			EXPECT_EQ('\n', end);
 		}
 		fclose(f);
-		EXPECT_EQ(i ? ARRAY_SIZE(share) : ARRAY_SIZE(core), lines);
+		EXPECT_LE(i ? ARRAY_SIZE(share) : ARRAY_SIZE(core), lines);
 	}
 	for (i = 0; i < ARRAY_SIZE(core); i++)
 		EXPECT_LE(0, fisc_core(core[i]))

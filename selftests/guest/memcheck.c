@@ -9,7 +9,8 @@
  * kept twice, once inverted, as it lies in the memory under test itself.
  *
  * Each thread owns every n-th page, writes to it and checks it, all without a
- * lock.
+ * lock. With --corrupt one bit is flipped behind their backs, to show that this
+ * would be found.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -68,6 +69,7 @@ static unsigned long option_rate = 1000;
 static unsigned int option_threads = 1;
 static unsigned int option_dup = 40;
 static unsigned int option_zero = 20;
+static bool option_corrupt;
 
 static __u64 *buffer;
 static struct model *models;
@@ -262,7 +264,7 @@ static void *work(void *arg)
 	double rate = (double)option_rate / option_threads, start = now();
 	size_t next = 0, i;
 
-	while (!READ_ONCE(stopping)) {
+	while (!READ_ONCE(stopping) && !READ_ONCE(mismatches)) {
 		unsigned long due = (now() - start) * rate;
 
 		/* Writes that are late on a slow machine are not made up for. */
@@ -305,6 +307,7 @@ static void parse(int argc, char **argv)
 		{ "write-rate", required_argument, NULL, 'w' },
 		{ "dup", required_argument, NULL, 'd' },
 		{ "zero", required_argument, NULL, 'z' },
+		{ "corrupt", no_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -329,6 +332,9 @@ static void parse(int argc, char **argv)
 		case 'z':
 			option_zero = number(optarg, 100);
 			break;
+		case 'c':
+			option_corrupt = true;
+			break;
 		default:
 			goto usage;
 		}
@@ -338,7 +344,7 @@ static void parse(int argc, char **argv)
 usage:
 	fprintf(stderr,
 		"usage: memcheck [--mb N] [--threads T] [--seconds S] [--write-rate PAGES/S]\n"
-		"                [--dup PERCENT] [--zero PERCENT]\n");
+		"                [--dup PERCENT] [--zero PERCENT] [--corrupt]\n");
 	exit(2);
 }
 
@@ -401,6 +407,8 @@ int main(int argc, char **argv)
 	while (now() < end && !READ_ONCE(mismatches)) {
 		nanosleep(&second, NULL);
 		report("pass");
+		if (option_corrupt)
+			__atomic_fetch_xor(&buffer[nr_pages / 2 * WORDS + 77], 1, __ATOMIC_RELAXED);
 	}
 	WRITE_ONCE(stopping, true);
 	for (i = 0; i < option_threads; i++)
