@@ -8,6 +8,7 @@ set grid
 set xlabel "seconds since sharing was switched on"
 set ylabel "MiB"
 set yrange [0:*]
+set xrange [-60:*]
 set title "Guest memory of identical VMs, before and after sharing"
 csv = dir."/series.csv"
 plot csv using 1:3 skip 1 with lines lw 2 title "present in guests", \
