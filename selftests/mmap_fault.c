@@ -477,7 +477,6 @@ TEST_F(fisc, unlinked_file_lives_until_unmapped)
 TEST_F(fisc, other_processes_reach_it_by_proc_mem)
 {
 	int fd = fisc_create(ST "a", 4), mem;
-	struct iovec local, remote;
 	char *map = fisc_map(fd, 4), page[PAGE_SIZE];
 
 	ASSERT_NE(NULL, map);
@@ -489,9 +488,23 @@ TEST_F(fisc, other_processes_reach_it_by_proc_mem)
 	fisc_fill(page, 2);
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(mem, page, PAGE_SIZE, (off_t)map + PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 2));
+	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check(page, 2));
+}
+
+TEST_F(fisc, other_processes_reach_it_by_process_vm_calls)
+{
+	int fd = fisc_create(ST "a", 4);
+	struct iovec local, remote;
+	char *map = fisc_map(fd, 4), page[PAGE_SIZE];
+
+	ASSERT_NE(NULL, map);
+	fisc_fill(map + PAGE_SIZE, 2);
 	local = (struct iovec){ page, PAGE_SIZE };
 	remote = (struct iovec){ map + 2 * PAGE_SIZE, PAGE_SIZE };
 	fisc_fill(page, 3);
+	if (process_vm_writev(getpid(), NULL, 0, NULL, 0, 0))
+		SKIP(return, "kernel without process_vm_writev");
 	ASSERT_EQ((ssize_t)PAGE_SIZE, process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
 	EXPECT_EQ(-1, fisc_check(map + 2 * PAGE_SIZE, 3));
 	remote.iov_base = map + PAGE_SIZE;
