@@ -44,13 +44,14 @@ def guest_touch(backing, name, mib):
     """Milliseconds for a guest to write memory it never touched before."""
     place = ["--memfd"] if backing == "memfd" else ["--backend", MOUNT]
     subprocess.run(["lab/guest", "start", "1", "--prefix", name, "--mem",
-                    f"{mib + 96}M", *place], check=True,
+                    f"{mib + 160}M", *place], check=True,
                    stderr=subprocess.DEVNULL)
     script = ("mkdir -p /t; mount -t tmpfs -o size=90% t /t; "
               "a=$(cut -d' ' -f1 /proc/uptime); "
               f"dd if=/dev/zero of=/t/x bs=1M count={mib} 2>/dev/null; "
               "b=$(cut -d' ' -f1 /proc/uptime); echo $a $b")
-    start, end = output("lab/guest", "exec", f"{name}1", "--", script).split()
+    start, end = output("lab/guest", "exec", "--timeout", "300",
+                        f"{name}1", "--", script).split()
     subprocess.run(["lab/guest", "kill", "-9", f"{name}1"], check=True)
     return (float(end) - float(start)) * 1000
 
