@@ -85,9 +85,9 @@ key_inputs()
 	tree)	echo "$SUITE"; cat "$LAB/packages" "$LAB/make-tree" ;;
 	source)	key tree; cat "$LAB/make-source" ;;
 	image)	key tree; cat "$LAB/make-image" "$LAB/make-guest" "$LAB/guest-init" ;;
-	boot-stock) key tree; cat "$LAB/make-boot" "$LAB/boot-init" ;;
+	boot-stock) key tree; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
 	linux)	key source; cat "$LAB/debug.config" "$LAB/make-linux" ;;
-	boot-debug) key linux; cat "$LAB/make-boot" "$LAB/boot-init" ;;
+	boot-debug) key linux; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
 	clang)	key linux; cat "$LAB/make-clang" ;;
 	*)	die "no such artefact: $1" ;;
 	esac
