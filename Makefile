@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # On a KVM host:    make && make install, or insmod fisc.ko
-# On any machine:   make demo, make check (see lab/README)
+# On any machine:   make demo, make check (see Documentation/design/lab.rst)
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
