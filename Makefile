@@ -37,7 +37,7 @@ help:
 	@echo 'make install     install it where modprobe finds it'
 	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
 	@echo 'make check       every test, on a stock and on a debug kernel'
-	@echo 'make check-long  the same, and real guests for 10 minutes'
+	@echo 'make check-long  the same, with guests that check themselves for 10 minutes'
 	@echo 'make bench-fault cost of page faults, against a memfd'
 	@echo 'make lab         set up what demo and check need, in the cache'
 	@echo 'make clean       remove what was built in this directory'
