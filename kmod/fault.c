@@ -2,8 +2,13 @@
 /*
  * Page faults: a VMM's, vhost's and, through get_user_pages(), KVM's.
  *
- * The only lock taken is that of the chunk the page lies in, and only copying a
- * shared page takes it for writing.
+ * Every page is given to the kernel with its folio locked, and the kernel maps
+ * it: a page of a large frame with all its frame, where the mapping is aligned.
+ * The only other lock taken is that of the chunk the page lies in, and only
+ * copying a shared page takes it for writing.
+ *
+ * There is no fault-around: it would need VM_MIXEDMAP, which excludes large
+ * pages (DOC: The frame map).
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -11,14 +16,18 @@
 #include "fs.h"
 #include "region.h"
 
+/* References on a frame, above which no more mappings of it are made. */
+#define FISC_FRAME_MAX_REFS	(1 << 30)
+
 static vm_fault_t fisc_fault_error(int err)
 {
 	switch (err) {
 	case -EAGAIN:	/* the page has changed under us: fault again */
-	case -EBUSY:	/* somebody else has mapped it meanwhile */
 		return VM_FAULT_NOPAGE;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
+	case -EHWPOISON:
+		return VM_FAULT_HWPOISON;
 	default:
 		return VM_FAULT_SIGBUS;
 	}
@@ -28,30 +37,45 @@ static vm_fault_t fisc_fault_error(int err)
 static vm_fault_t fisc_fault_write(struct vm_fault *vmf,
 				   struct fisc_region *region)
 {
-	struct folio *folio;
+	struct page *page;
 	int err;
 
-	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &folio);
+	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
 	if (err)
 		return fisc_fault_error(err);
 
-	vmf->page = &folio->page;
+	vmf->page = page;
 
 	return VM_FAULT_LOCKED;
 }
 
-/*
- * A read. Frames that are not private are mapped here and now, under the
- * chunk's lock: their folio lock would be a point of contention for the whole
- * host, and the zero frame's above all.
- */
+/* A zero frame has a memory error: nothing is lost, so use another. */
+static vm_fault_t fisc_fault_bad_zero(struct fisc_region *region,
+				      struct fisc_chunk *chunk, pgoff_t index,
+				      struct page *bad)
+{
+	fisc_zero_page_replace(bad);
+
+	down_write(&chunk->lock);
+	if (fisc_entry_state(fisc_chunk_entry(chunk, index)) == FISC_ENTRY_ZERO &&
+	    fisc_entry_page(fisc_chunk_entry(chunk, index)) == bad) {
+		fisc_region_replace(region, chunk, index,
+				    fisc_entry_make(fisc_zero_page((unsigned long)chunk),
+						    FISC_ENTRY_ZERO));
+		fisc_region_unmap(region, index, 1);
+	}
+	up_write(&chunk->lock);
+
+	return VM_FAULT_NOPAGE;
+}
+
 static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 				  struct fisc_region *region)
 {
 	struct fisc_chunk *chunk = fisc_region_make_chunk(region, vmf->pgoff);
-	struct folio *folio = fisc_zero_frame;
+	struct page *page;
 	unsigned long e;
-	int err = 0;
+	int err;
 
 	if (!chunk)
 		return VM_FAULT_OOM;
@@ -63,28 +87,33 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 	}
 
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
-	switch (fisc_entry_state(e)) {
-	case FISC_ENTRY_PRIVATE:
-		folio = fisc_entry_frame(e);
-		folio_get(folio);
-		folio_lock(folio);
-		up_read(&chunk->lock);
-		vmf->page = &folio->page;
-		return VM_FAULT_LOCKED;
-	case FISC_ENTRY_HOLE:
+	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
 		err = fisc_region_fill_zero(region, chunk, vmf->pgoff);
-		break;
-	case FISC_ENTRY_SHARED:
-	case FISC_ENTRY_ZERO:
-		folio = fisc_entry_frame(e);
-		break;
+		if (err) {
+			up_read(&chunk->lock);
+			return fisc_fault_error(err);
+		}
+		e = fisc_chunk_entry(chunk, vmf->pgoff);
 	}
-	if (!err)
-		err = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK,
-				     &folio->page);
+	page = fisc_entry_page(e);
+	if (PageHWPoison(page)) {
+		up_read(&chunk->lock);
+		if (fisc_entry_state(e) == FISC_ENTRY_ZERO)
+			return fisc_fault_bad_zero(region, chunk, vmf->pgoff,
+						   page);
+		return VM_FAULT_HWPOISON;
+	}
+	/* Many users, each mapped many times, must not overflow the count. */
+	if (page_ref_count(page) > FISC_FRAME_MAX_REFS) {
+		up_read(&chunk->lock);
+		return fisc_fault_write(vmf, region);
+	}
+	get_page(page);
+	folio_lock(page_folio(page));
 	up_read(&chunk->lock);
+	vmf->page = page;
 
-	return err ? fisc_fault_error(err) : VM_FAULT_NOPAGE;
+	return VM_FAULT_LOCKED;
 }
 
 static vm_fault_t fisc_fault(struct vm_fault *vmf)
@@ -104,22 +133,22 @@ static vm_fault_t fisc_fault(struct vm_fault *vmf)
 static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 {
 	struct fisc_region *region = fisc_region_of(file_inode(vmf->vma->vm_file));
-	struct folio *folio;
+	struct page *page;
 	int err;
 
 	fisc_count(region, FISC_WRITE_FAULTS, 1);
 	file_update_time(vmf->vma->vm_file);
 
-	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &folio);
+	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
 	if (err)
 		return fisc_fault_error(err);
 
 	/* A private frame now; the caller's reference is enough for it. */
-	folio_put(folio);
-	if (folio == page_folio(vmf->page))
+	put_page(page);
+	if (page == vmf->page)
 		return VM_FAULT_LOCKED;
 
-	folio_unlock(folio);
+	folio_unlock(page_folio(page));
 
 	return VM_FAULT_NOPAGE;
 }

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
@@ -38,10 +39,15 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
 			copied = iov_iter_zero(part, to);
 		} else {
-			struct folio *folio = fisc_entry_frame(e);
+			struct page *page = fisc_entry_page(e);
 
-			copied = copy_folio_to_iter(folio, offset, part, to);
-			folio_put(folio);
+			if (PageHWPoison(page) &&
+			    fisc_entry_state(e) != FISC_ENTRY_ZERO) {
+				put_page(page);
+				return done ?: -EIO;
+			}
+			copied = copy_page_to_iter(page, offset, part, to);
+			put_page(page);
 		}
 
 		iocb->ki_pos += copied;
@@ -57,6 +63,21 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return done;
 }
 
+/*
+ * Have a page of one's own to write to. The reference alone keeps it from being
+ * shared, and a folio locked could be the one that copying faults on.
+ */
+static int fisc_own(struct fisc_region *region, pgoff_t index,
+		    struct page **page)
+{
+	int err = fisc_region_own(region, index, NULL, FISC_GFP_SYSCALL, page);
+
+	if (!err)
+		folio_unlock(page_folio(*page));
+
+	return err == -EHWPOISON ? -EIO : err;
+}
+
 static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
 				struct iov_iter *from)
 {
@@ -66,21 +87,15 @@ static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
 	while (iov_iter_count(from)) {
 		size_t offset = offset_in_page(*pos);
 		size_t part = min(PAGE_SIZE - offset, iov_iter_count(from));
-		struct folio *folio;
+		struct page *page;
 		size_t copied;
 		int err;
 
-		err = fisc_region_own(region, *pos >> PAGE_SHIFT, NULL,
-				      FISC_GFP_SYSCALL, &folio);
+		err = fisc_own(region, *pos >> PAGE_SHIFT, &page);
 		if (err)
 			return done ?: err;
-		/*
-		 * The reference alone keeps the page from being shared, and a
-		 * folio locked here could be the one that copying faults on.
-		 */
-		folio_unlock(folio);
-		copied = copy_page_from_iter(&folio->page, offset, part, from);
-		folio_put(folio);
+		copied = copy_page_from_iter(page, offset, part, from);
+		put_page(page);
 
 		*pos += copied;
 		done += copied;
@@ -149,23 +164,22 @@ out:
 static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len)
 {
 	pgoff_t index = from >> PAGE_SHIFT;
-	struct folio *folio;
+	struct page *page;
 	unsigned long e;
 	int err;
 
 	e = fisc_region_read(region, index);
 	if (fisc_entry_state(e) == FISC_ENTRY_HOLE)
 		return 0;
-	folio_put(fisc_entry_frame(e));
+	put_page(fisc_entry_page(e));
 	if (fisc_entry_state(e) == FISC_ENTRY_ZERO)
 		return 0;
 
-	err = fisc_region_own(region, index, NULL, FISC_GFP_SYSCALL, &folio);
+	err = fisc_own(region, index, &page);
 	if (err)
 		return err;
-	folio_unlock(folio);
-	folio_zero_range(folio, offset_in_page(from), len);
-	folio_put(folio);
+	memzero_page(page, offset_in_page(from), len);
+	put_page(page);
 
 	return 0;
 }
@@ -228,7 +242,7 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 	pgoff_t index;
 
 	for (index = offset >> PAGE_SHIFT; index < end; index++) {
-		struct folio *folio;
+		struct page *page;
 		unsigned long e;
 		int err;
 
@@ -238,16 +252,15 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 
 		e = fisc_region_read(region, index);
 		if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-			folio_put(fisc_entry_frame(e));
-		if (fisc_entry_state(e) == FISC_ENTRY_SHARED)
+			put_page(fisc_entry_page(e));
+		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE ||
+		    fisc_entry_state(e) == FISC_ENTRY_SHARED)
 			continue;	/* has its frame */
 
-		err = fisc_region_own(region, index, NULL, FISC_GFP_SYSCALL,
-				      &folio);
+		err = fisc_own(region, index, &page);
 		if (err)
 			return err;
-		folio_unlock(folio);
-		folio_put(folio);
+		put_page(page);
 	}
 
 	return 0;
@@ -288,9 +301,13 @@ static int fisc_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINVAL;
 	}
 
+	if (vma->vm_end - vma->vm_start >= PMD_SIZE &&
+	    !IS_ALIGNED((vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff,
+			FISC_CHUNK_PAGES))
+		pr_info_once("%s[%d] maps guest memory where large pages cannot be mapped: use align=2M\n",
+			     current->comm, task_pid_nr(current));
+
 	file_accessed(file);
-	/* Shared frames are mapped by vm_insert_page(). */
-	vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_ops = &fisc_vm_operations;
 
 	return 0;
@@ -303,6 +320,7 @@ const struct file_operations fisc_file_operations = {
 	.splice_read = copy_splice_read,
 	.splice_write = iter_file_splice_write,
 	.mmap = fisc_mmap,
+	.get_unmapped_area = thp_get_unmapped_area,
 	.fsync = noop_fsync,
 	.fallocate = fisc_fallocate,
 };

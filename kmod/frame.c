@@ -1,12 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Host memory for guests, one page at a time.
+ * Host memory for guests.
  */
 #include <linux/gfp.h>
+#include <linux/hash.h>
 
 #include "frame.h"
 
-struct folio *fisc_zero_frame;
+static struct page *fisc_zero_pages[FISC_NR_ZERO_FRAMES];
+
+/**
+ * fisc_zero_page() - a zero frame
+ * @key: the same key gets the same frame, unless that has been replaced
+ *
+ * Context: any.
+ * Return: its page.
+ */
+struct page *fisc_zero_page(unsigned long key)
+{
+	return READ_ONCE(fisc_zero_pages[hash_long(key,
+						   ilog2(FISC_NR_ZERO_FRAMES))]);
+}
+
+/**
+ * fisc_zero_page_replace() - a zero frame has a memory error
+ * @bad: its page; those that still use it have to be given another
+ *
+ * If there is no memory for a new one, another takes its place.
+ *
+ * Context: may sleep.
+ */
+void fisc_zero_page_replace(struct page *bad)
+{
+	struct folio *new = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
+	unsigned int i;
+
+	for (i = 0; i < FISC_NR_ZERO_FRAMES; i++) {
+		struct page *page = new ? &new->page :
+				    fisc_zero_pages[(i + 1) %
+						    FISC_NR_ZERO_FRAMES];
+
+		if (cmpxchg(&fisc_zero_pages[i], bad, page) != bad)
+			continue;
+		/* Each place holds a reference; the bad one keeps its own. */
+		folio_get(page_folio(page));
+	}
+	if (new)
+		folio_put(new);
+}
 
 /**
  * fisc_frame_alloc() - allocate a frame
@@ -32,14 +73,54 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 	return folio_alloc(gfp, 0);
 }
 
+/**
+ * fisc_frame_alloc_large() - allocate a large frame
+ * @vma: as for fisc_frame_alloc()
+ * @addr: as for fisc_frame_alloc()
+ * @gfp: %__GFP_ZERO unless the caller writes all of it
+ *
+ * Takes 2 MiB that are free and does nothing to make them so.
+ *
+ * Context: may sleep.
+ * Return: the frame with one reference, NULL if there is none.
+ */
+struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
+				     unsigned long addr, gfp_t gfp)
+{
+	/* Not movable: the kernel cannot migrate what is in no page cache. */
+	gfp |= (GFP_TRANSHUGE_LIGHT & ~__GFP_MOVABLE) | __GFP_KSWAPD_RECLAIM;
+
+	if (vma)
+		return vma_alloc_folio(gfp, FISC_LARGE_ORDER, vma,
+				       addr & PMD_MASK, true);
+
+	return folio_alloc(gfp, FISC_LARGE_ORDER);
+}
+
 int fisc_frame_init(void)
 {
-	fisc_zero_frame = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
+	unsigned int i;
 
-	return fisc_zero_frame ? 0 : -ENOMEM;
+	BUILD_BUG_ON(FISC_LARGE_ORDER != PMD_SHIFT - PAGE_SHIFT);
+
+	for (i = 0; i < FISC_NR_ZERO_FRAMES; i++) {
+		struct folio *folio = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
+
+		if (!folio) {
+			fisc_frame_exit();
+			return -ENOMEM;
+		}
+		fisc_zero_pages[i] = &folio->page;
+	}
+
+	return 0;
 }
 
 void fisc_frame_exit(void)
 {
-	folio_put(fisc_zero_frame);
+	unsigned int i;
+
+	for (i = 0; i < FISC_NR_ZERO_FRAMES; i++)
+		if (fisc_zero_pages[i])
+			put_page(fisc_zero_pages[i]);
 }

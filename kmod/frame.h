@@ -9,22 +9,27 @@
 /**
  * DOC: Frames
  *
- * A frame is one 4 KiB page of host memory that holds guest memory. The module
- * allocates it, the module frees it; it is never on an LRU list and never in a
- * page cache. What a frame is follows from the map entries that refer to it:
+ * A frame is host memory that holds guest memory: a folio of 4 KiB, or a large
+ * one of 2 MiB. The module allocates it, the module frees it; it is never on an
+ * LRU list and never in a page cache. What a frame is follows from the map
+ * entries that refer to it:
  *
  * - A *private* frame has exactly one map entry. The entry holds one reference.
  *   folio->mapping and folio->index name the file and the page in it, so that
- *   get_user_pages_fast() accepts it; both are cleared, under the folio lock,
- *   when the frame leaves the map.
+ *   get_user_pages_fast() accepts it; both are cleared when the frame leaves
+ *   the map.
+ *
+ * - A *large* frame is private, and holds all pages of a chunk.
  *
  * - A *shared* frame has one or more map entries, called users, and does not
- *   change. folio->index holds the hash of its content, folio->private the
- *   number of users, folio->lru links it into the table of shared frames, so a
- *   shared frame needs no memory beside its struct page. All users together
- *   hold one reference. folio->mapping is NULL.
+ *   change. folio->lru holds its link in the table of shared frames and its
+ *   hash, folio->private the number of users and the domain it belongs to: it
+ *   needs no memory beside its struct page. All users together hold one
+ *   reference. folio->mapping is NULL; folio->index is 0, because the kernel
+ *   compares it with the size of the file when it maps the frame.
  *
- * - The *zero frame* serves every all-zero page. It belongs to the module.
+ * - A *zero frame* serves all-zero pages. There are FISC_NR_ZERO_FRAMES, as the
+ *   kernel takes the folio lock to map a page, and one would be contended.
  *
  * Further references come from page tables (one for each mapping), from
  * get_user_pages() (pins, I/O in flight) and, for moments, from this module.
@@ -32,25 +37,33 @@
  * account for, must take it that somebody may be writing to or reading from it.
  */
 
-extern struct folio *fisc_zero_frame;
+#define FISC_LARGE_ORDER	9
+#define FISC_LARGE_PAGES	BIT(FISC_LARGE_ORDER)
+
+#define FISC_NR_ZERO_FRAMES	64
+
+struct page *fisc_zero_page(unsigned long key);
+void fisc_zero_page_replace(struct page *bad);
 
 struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 			       gfp_t gfp);
+struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
+				     unsigned long addr, gfp_t gfp);
 
 /**
- * fisc_frame_seems_pinned() - does it look as if somebody else used the frame?
+ * fisc_frame_in_use() - is somebody else using the frame?
  * @folio: a frame
  * @own: references the caller accounts for, the map entry's included
  *
- * A guess that costs nothing, to spare pages in use a useless unmapping. What
- * counts is that after the unmapping there are no references but the module's.
+ * Exact if new mappings are held off (the chunk's lock held for writing) and
+ * the page is clean: then nobody who appears later can write.
  *
  * Context: any.
  * Return: true if there are more references than mappings and @own.
  */
-static inline bool fisc_frame_seems_pinned(struct folio *folio, int own)
+static inline bool fisc_frame_in_use(struct folio *folio, int own)
 {
-	return folio_ref_count(folio) > folio_mapcount(folio) + own;
+	return folio_ref_count(folio) != folio_mapcount(folio) + own;
 }
 
 int fisc_frame_init(void);

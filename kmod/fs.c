@@ -23,6 +23,7 @@ struct fisc_mount_opts {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
+	char *domain;
 };
 
 #define FISC_DEFAULT_MODE	0755
@@ -239,6 +240,7 @@ static int fisc_statfs(struct dentry *dentry, struct kstatfs *buf)
 static int fisc_show_options(struct seq_file *m, struct dentry *root)
 {
 	const struct fisc_mount_opts *opts = root->d_sb->s_fs_info;
+	char domain[FISC_DOMAIN_NAME_MAX + 1];
 
 	if (opts->mode != FISC_DEFAULT_MODE)
 		seq_printf(m, ",mode=%o", opts->mode);
@@ -248,6 +250,9 @@ static int fisc_show_options(struct seq_file *m, struct dentry *root)
 	if (!gid_eq(opts->gid, GLOBAL_ROOT_GID))
 		seq_printf(m, ",gid=%u",
 			   from_kgid_munged(&init_user_ns, opts->gid));
+	fisc_domain_default(domain);
+	if (*domain)
+		seq_printf(m, ",domain=%s", domain);
 
 	return 0;
 }
@@ -263,12 +268,14 @@ enum fisc_param {
 	FISC_OPT_MODE,
 	FISC_OPT_UID,
 	FISC_OPT_GID,
+	FISC_OPT_DOMAIN,
 };
 
 static const struct fs_parameter_spec fisc_parameters[] = {
 	fsparam_u32oct("mode", FISC_OPT_MODE),
 	fsparam_uid("uid", FISC_OPT_UID),
 	fsparam_gid("gid", FISC_OPT_GID),
+	fsparam_string("domain", FISC_OPT_DOMAIN),
 	{}
 };
 
@@ -292,6 +299,11 @@ static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case FISC_OPT_GID:
 		opts->gid = result.gid;
 		break;
+	case FISC_OPT_DOMAIN:
+		kfree(opts->domain);
+		opts->domain = param->string;
+		param->string = NULL;
+		break;
 	}
 
 	return 0;
@@ -301,6 +313,14 @@ static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	const struct fisc_mount_opts *opts = sb->s_fs_info;
 	struct inode *inode;
+	int err;
+
+	if (opts->domain) {
+		err = fisc_domain_set_default(opts->domain,
+					      strlen(opts->domain));
+		if (err)
+			return err;
+	}
 
 	sb->s_maxbytes = FISC_REGION_MAX_BYTES;
 	sb->s_blocksize = PAGE_SIZE;
@@ -324,15 +344,34 @@ static int fisc_get_tree(struct fs_context *fc)
 	return get_tree_single(fc, fisc_fill_super);
 }
 
+/* mount -o remount: the domain is all that can be changed. */
+static int fisc_reconfigure(struct fs_context *fc)
+{
+	const struct fisc_mount_opts *opts = fc->s_fs_info;
+
+	if (!opts->domain)
+		return 0;
+
+	return fisc_domain_set_default(opts->domain, strlen(opts->domain));
+}
+
+static void fisc_free_opts(struct fisc_mount_opts *opts)
+{
+	if (opts)
+		kfree(opts->domain);
+	kfree(opts);
+}
+
 static void fisc_free_fc(struct fs_context *fc)
 {
-	kfree(fc->s_fs_info);
+	fisc_free_opts(fc->s_fs_info);
 }
 
 static const struct fs_context_operations fisc_context_operations = {
 	.free = fisc_free_fc,
 	.parse_param = fisc_parse_param,
 	.get_tree = fisc_get_tree,
+	.reconfigure = fisc_reconfigure,
 };
 
 static int fisc_init_fs_context(struct fs_context *fc)
@@ -355,7 +394,7 @@ static int fisc_init_fs_context(struct fs_context *fc)
 static void fisc_kill_sb(struct super_block *sb)
 {
 	kill_litter_super(sb);
-	kfree(sb->s_fs_info);
+	fisc_free_opts(sb->s_fs_info);
 }
 
 static struct file_system_type fisc_fs_type = {

@@ -9,7 +9,9 @@
 
 #include "frame.h"
 #include "fs.h"
+#include "large.h"
 #include "region.h"
+#include "share/hint.h"
 #include "share/share.h"
 #include "stats.h"
 #include "vm.h"
@@ -34,7 +36,20 @@ static int fisc_core_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "frames: %ld\n", private + shared);
 	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_FAULTS));
 	seq_printf(m, "write_faults: %ld\n", fisc_total_sum(FISC_WRITE_FAULTS));
+	seq_printf(m, "large: %ld\n", fisc_total_sum(FISC_LARGE));
+	seq_printf(m, "large_allocs: %ld\n",
+		   fisc_total_sum(FISC_LARGE_ALLOCS));
+	seq_printf(m, "large_failed: %ld\n",
+		   fisc_total_sum(FISC_LARGE_FAILED));
+	seq_printf(m, "large_breaks: %ld\n",
+		   fisc_total_sum(FISC_LARGE_BREAKS));
+	seq_printf(m, "large_rebuilds: %ld\n",
+		   fisc_total_sum(FISC_LARGE_REBUILDS));
 	seq_printf(m, "map_bytes: %ld\n", fisc_total_sum(FISC_MAP_BYTES));
+	seq_printf(m, "metadata_bytes: %ld\n",
+		   fisc_total_sum(FISC_MAP_BYTES) +
+		   fisc_total_sum(FISC_META_BYTES) +
+		   (long)FISC_NR_ZERO_FRAMES * PAGE_SIZE);
 
 	return 0;
 }
@@ -57,9 +72,15 @@ static int __init fisc_init(void)
 	err = fisc_shared_init();
 	if (err)
 		goto err_frame;
-	err = fisc_vm_init(fisc_kobj);
+	err = fisc_hint_init();
 	if (err)
 		goto err_shared;
+	err = fisc_vm_init(fisc_kobj);
+	if (err)
+		goto err_hint;
+	err = fisc_large_init(fisc_kobj);
+	if (err)
+		goto err_vm;
 	err = fisc_scan_init(fisc_kobj, fisc_debugfs);
 	if (err)
 		goto err_vm;
@@ -75,6 +96,8 @@ err_scan:
 	fisc_scan_exit();
 err_vm:
 	fisc_vm_exit();
+err_hint:
+	fisc_hint_exit();
 err_shared:
 	fisc_shared_exit();
 err_frame:
@@ -92,7 +115,7 @@ static void __exit fisc_exit(void)
 	fisc_vm_exit();
 	kobject_put(fisc_kobj);
 	fisc_scan_exit();
-	fisc_region_exit();
+	fisc_hint_exit();
 	fisc_shared_exit();
 	fisc_frame_exit();
 }

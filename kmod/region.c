@@ -5,24 +5,28 @@
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 
+#include "large.h"
 #include "region.h"
+#include "share/hint.h"
 #include "share/share.h"
 #include "vm.h"
 
-/* All regions, by id. Ids are given out in turn, so a stale one finds nothing. */
-static DEFINE_XARRAY_ALLOC1(fisc_regions);
-static u32 fisc_region_next_id;
+static atomic_t fisc_nr_regions;
 
-static void fisc_count_entry(struct fisc_region *region, unsigned long e, long n)
+static void fisc_count_entry(struct fisc_region *region,
+			     struct fisc_chunk *chunk, unsigned long e, int n)
 {
 	switch (fisc_entry_state(e)) {
 	case FISC_ENTRY_PRIVATE:
 		fisc_count(region, FISC_PRIVATE, n);
+		atomic_add(n, &chunk->frames);
 		break;
 	case FISC_ENTRY_SHARED:
 		fisc_count(region, FISC_SHARING, n);
+		atomic_add(n, &chunk->frames);
 		break;
 	case FISC_ENTRY_ZERO:
 		fisc_count(region, FISC_ZERO, n);
@@ -32,47 +36,161 @@ static void fisc_count_entry(struct fisc_region *region, unsigned long e, long n
 	}
 }
 
-/*
- * Make a new frame private to one entry; it is returned locked. It is dirty,
- * for good: there is no other copy, and the kernel must not think (of a frame
- * with a memory error) that it can drop a clean one from a page cache.
+/**
+ * fisc_frame_attach() - make a new frame private to an entry, or to a chunk
+ * @folio: the frame
+ * @region: the region
+ * @index: its page, or its first page
+ *
+ * It is dirty, for good: there is no other copy, and the kernel must not think
+ * (of a frame with a memory error) that it can drop a clean one from a page
+ * cache.
+ *
+ * Context: any; nobody else knows the frame.
  */
-static void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
-			      pgoff_t index)
+void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
+		       pgoff_t index)
 {
-	__folio_set_locked(folio);
 	folio_set_dirty(folio);
 	folio->mapping = region->inode->i_mapping;
 	folio->index = index;
 }
 
-static void fisc_frame_detach(struct folio *folio)
+/**
+ * fisc_frame_detach() - a private frame leaves the map
+ * @folio: the frame, named by no entry any more
+ *
+ * Waits for a fault that is about to map it, and gives back the entry's
+ * reference. Unmap its pages after this, not before.
+ *
+ * Context: may sleep; the chunk's lock held for writing.
+ */
+void fisc_frame_detach(struct folio *folio)
 {
+	folio_lock(folio);
 	folio->mapping = NULL;
 	folio_unlock(folio);
+	folio_put(folio);
 }
 
 /*
  * Give back what an entry held after it has been replaced. Waits for a fault
- * that is about to map a private frame; unmap the page after this, not before.
+ * that is about to map the frame; unmap the page after this, not before.
  */
 static void fisc_entry_release(unsigned long e)
 {
-	struct folio *folio = fisc_entry_frame(e);
-
 	switch (fisc_entry_state(e)) {
 	case FISC_ENTRY_PRIVATE:
-		folio_lock(folio);
-		fisc_frame_detach(folio);
-		folio_put(folio);
+		fisc_frame_detach(page_folio(fisc_entry_page(e)));
 		break;
 	case FISC_ENTRY_SHARED:
-		fisc_shared_put(folio);
+		folio_wait_locked(page_folio(fisc_entry_page(e)));
+		fisc_shared_put(page_folio(fisc_entry_page(e)));
 		break;
 	case FISC_ENTRY_ZERO:
+		folio_wait_locked(page_folio(fisc_entry_page(e)));
+		break;
 	case FISC_ENTRY_HOLE:
 		break;
 	}
+}
+
+/**
+ * fisc_chunk_lock() - lock a chunk for writing
+ * @chunk: the chunk
+ *
+ * Context: may sleep.
+ * Return: what fisc_chunk_unlock() wants.
+ */
+u64 fisc_chunk_lock(struct fisc_chunk *chunk)
+{
+	down_write(&chunk->lock);
+
+	return local_clock();
+}
+
+/**
+ * fisc_chunk_unlock() - undo fisc_chunk_lock() and count how long it was
+ * @chunk: the chunk
+ * @since: from fisc_chunk_lock()
+ *
+ * Context: any.
+ */
+void fisc_chunk_unlock(struct fisc_chunk *chunk, u64 since)
+{
+	up_write(&chunk->lock);
+	fisc_hold_account(since);
+}
+
+/**
+ * fisc_chunk_mark_due() - the scanner shall look at a chunk
+ * @chunk: the chunk
+ *
+ * Context: any; @chunk->lock held, or a bucket lock that keeps the chunk.
+ */
+void fisc_chunk_mark_due(struct fisc_chunk *chunk)
+{
+	if (test_bit(FISC_CHUNK_DUE, &chunk->flags) ||
+	    test_and_set_bit(FISC_CHUNK_DUE, &chunk->flags))
+		return;
+
+	xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_DUE);
+}
+
+/**
+ * fisc_chunk_mark_later() - the scanner shall look at a chunk, but not now
+ * @chunk: the chunk
+ * @epoch: when
+ *
+ * Context: any; @chunk->lock held.
+ */
+void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch)
+{
+	u16 old;
+
+	if (!test_and_set_bit(FISC_CHUNK_LATER, &chunk->flags)) {
+		WRITE_ONCE(chunk->next_due, epoch);
+		xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_LATER);
+		return;
+	}
+
+	old = READ_ONCE(chunk->next_due);
+	while ((s16)(epoch - old) < 0 &&
+	       !try_cmpxchg(&chunk->next_due, &old, epoch))
+		;
+}
+
+/**
+ * fisc_chunk_clear_marks() - the scanner begins to look at a chunk
+ * @chunk: the chunk
+ *
+ * Whoever sets a mark later is seen the next time; what he did before he tried,
+ * is seen after this.
+ *
+ * Context: any; @chunk->lock held for writing.
+ */
+void fisc_chunk_clear_marks(struct fisc_chunk *chunk)
+{
+	struct xarray *chunks = &chunk->region->chunks;
+
+	xa_clear_mark(chunks, chunk->nr, FISC_MARK_DUE);
+	xa_clear_mark(chunks, chunk->nr, FISC_MARK_LATER);
+	clear_bit(FISC_CHUNK_DUE, &chunk->flags);
+	clear_bit(FISC_CHUNK_LATER, &chunk->flags);
+	/* Pairs with atomic_inc_return() in fisc_link_set_duplicate(). */
+	smp_mb__after_atomic();
+}
+
+/* A leaf is freed after a grace period: the scanner peeks (share/hint.c). */
+unsigned long *fisc_leaf_alloc(void)
+{
+	return kzalloc(FISC_CHUNK_PAGES * sizeof(unsigned long), GFP_KERNEL);
+}
+
+void fisc_leaf_free(unsigned long *leaf)
+{
+	if (leaf)
+		kvfree_rcu_mightsleep(leaf);
 }
 
 /**
@@ -103,6 +221,12 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 	return xa_load(&region->chunks, index >> FISC_CHUNK_SHIFT);
 }
 
+/* A chunk, and its part of the xarray's two lowest levels. */
+#define FISC_CHUNK_BYTES						\
+	(sizeof(struct fisc_chunk) +					\
+	 sizeof(struct xa_node) / XA_CHUNK_SIZE * (XA_CHUNK_SIZE + 1) /	\
+	 XA_CHUNK_SIZE)
+
 /**
  * fisc_region_make_chunk() - look up a chunk, or make it
  * @region: the region
@@ -124,6 +248,9 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	if (!chunk)
 		return NULL;
 	init_rwsem(&chunk->lock);
+	chunk->region = region;
+	chunk->nr = index >> FISC_CHUNK_SHIFT;
+	chunk->nid = fisc_scan_node();
 
 	other = xa_cmpxchg(&region->chunks, index >> FISC_CHUNK_SHIFT, NULL,
 			   chunk, GFP_KERNEL);
@@ -131,7 +258,7 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 		kfree(chunk);
 		return xa_is_err(other) ? NULL : other;
 	}
-	fisc_count(region, FISC_MAP_BYTES, sizeof(*chunk));
+	fisc_count(region, FISC_MAP_BYTES, FISC_CHUNK_BYTES);
 
 	return chunk;
 }
@@ -148,14 +275,16 @@ static int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 
 	lockdep_assert_held(&chunk->lock);
 
+	if (chunk->large)
+		return -EAGAIN;
 	if (!leaf) {
-		unsigned long *new = (unsigned long *)get_zeroed_page(GFP_KERNEL);
+		unsigned long *new = fisc_leaf_alloc();
 
 		if (!new)
 			return -ENOMEM;
 		leaf = cmpxchg(&chunk->leaf, NULL, new);
 		if (leaf) {
-			free_page((unsigned long)new);
+			kfree(new);
 		} else {
 			leaf = new;
 			fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
@@ -165,13 +294,15 @@ static int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 	slot = &leaf[index & (FISC_CHUNK_PAGES - 1)];
 	if (cmpxchg(slot, 0, e))
 		return -EAGAIN;
-	fisc_count_entry(region, e, 1);
+	fisc_count_entry(region, chunk, e, 1);
+	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE)
+		fisc_chunk_mark_due(chunk);
 
 	return 0;
 }
 
 /**
- * fisc_region_fill_zero() - let the zero frame serve a hole
+ * fisc_region_fill_zero() - let a zero frame serve a hole
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was a hole when last looked at
@@ -182,14 +313,16 @@ static int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index)
 {
+	struct page *zero = fisc_zero_page((unsigned long)chunk);
+
 	return fisc_chunk_fill(region, chunk, index,
-			       fisc_entry_make(fisc_zero_frame, FISC_ENTRY_ZERO));
+			       fisc_entry_make(zero, FISC_ENTRY_ZERO));
 }
 
 /**
  * fisc_region_replace() - make an entry name another frame
  * @region: the region
- * @chunk: the chunk of @index
+ * @chunk: the chunk of @index, which has a leaf
  * @index: a page that is not a hole
  * @e: what it becomes
  *
@@ -208,33 +341,62 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 	lockdep_assert_held_write(&chunk->lock);
 
 	WRITE_ONCE(*slot, e);
-	fisc_count_entry(region, old, -1);
-	fisc_count_entry(region, e, 1);
+	fisc_count_entry(region, chunk, old, -1);
+	fisc_count_entry(region, chunk, e, 1);
+	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
+		if (fisc_entry_level(e))
+			fisc_chunk_mark_later(chunk, fisc_entry_stamp(e) +
+					      (1U << fisc_entry_level(e)));
+		else
+			fisc_chunk_mark_due(chunk);
+	}
 	fisc_entry_release(old);
 }
 
 /**
- * fisc_region_make_shared() - turn a private frame into a shared one
- * @region: the region, the frame's first user
- * @chunk: the chunk of @index
- * @index: a page with a private frame that nothing maps and nobody else has a
- *	reference on
- * @hash: hash of the frame's content
+ * fisc_region_make_shared() - a private frame has become a shared one
+ * @region: the region, one of the frame's users
+ * @chunk: the chunk of @index, which has a leaf
+ * @index: a clean page with a private frame that only its mappings and the
+ *	caller refer to; fisc_shared_add() takes over the entry's reference
+ *
+ * Where the frame is mapped, it stays mapped.
  *
  * Context: any; @chunk->lock held for writing.
  */
 void fisc_region_make_shared(struct fisc_region *region,
-			     struct fisc_chunk *chunk, pgoff_t index, u64 hash)
+			     struct fisc_chunk *chunk, pgoff_t index)
 {
 	unsigned long *slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
-	struct folio *folio = fisc_entry_frame(*slot);
+	unsigned long old = *slot;
 
 	lockdep_assert_held_write(&chunk->lock);
 
-	fisc_shared_add(folio, hash);
-	fisc_count_entry(region, *slot, -1);
-	WRITE_ONCE(*slot, fisc_entry_make(folio, FISC_ENTRY_SHARED));
-	fisc_count_entry(region, *slot, 1);
+	WRITE_ONCE(*slot, fisc_entry_succeed(old, fisc_entry_page(old),
+					     FISC_ENTRY_SHARED));
+	fisc_count_entry(region, chunk, old, -1);
+	fisc_count_entry(region, chunk, *slot, 1);
+}
+
+/* A private page is about to be written. Lock held for reading at least. */
+static void fisc_chunk_write(struct fisc_region *region,
+			     struct fisc_chunk *chunk, pgoff_t index)
+{
+	unsigned long *slot = &chunk->large;
+	u16 epoch = READ_ONCE(fisc_epoch);
+	unsigned long old, new;
+
+	if (!*slot)
+		slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
+	old = READ_ONCE(*slot);
+	do {
+		if (!(old & FISC_ENTRY_CLEAN))
+			return;
+		new = fisc_entry_written(old, epoch);
+	} while (!try_cmpxchg(slot, &old, new));
+
+	fisc_chunk_mark_later(chunk, epoch + (1U << fisc_entry_level(new)));
+	fisc_count(region, FISC_WRITTEN, 1);
 }
 
 /*
@@ -247,10 +409,11 @@ static int fisc_region_install(struct fisc_region *region,
 			       unsigned long seen, struct folio *folio,
 			       bool in_fault)
 {
-	unsigned long e = fisc_entry_make(folio, FISC_ENTRY_PRIVATE);
 	bool hole = fisc_entry_state(seen) == FISC_ENTRY_HOLE;
+	unsigned long e;
 	int err = 0;
 
+	__folio_set_locked(folio);
 	fisc_frame_attach(folio, region, index);
 
 	if (hole)
@@ -261,10 +424,13 @@ static int fisc_region_install(struct fisc_region *region,
 	if (in_fault && index >= fisc_region_size_pages(region)) {
 		err = -ENXIO;
 	} else if (hole) {
+		e = fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE);
 		err = fisc_chunk_fill(region, chunk, index, e);
 	} else if (fisc_chunk_entry(chunk, index) != seen) {
 		err = -EAGAIN;
 	} else {
+		e = fisc_entry_succeed(seen, &folio->page, FISC_ENTRY_PRIVATE);
+		e = fisc_entry_written(e, READ_ONCE(fisc_epoch));
 		fisc_region_replace(region, chunk, index, e);
 		fisc_region_unmap(region, index, 1);
 		fisc_count(region, FISC_COW_BREAKS, 1);
@@ -275,10 +441,47 @@ static int fisc_region_install(struct fisc_region *region,
 	else
 		up_write(&chunk->lock);
 
-	if (err)
-		fisc_frame_detach(folio);
+	if (err) {
+		folio->mapping = NULL;
+		folio_unlock(folio);
+	}
 
 	return err;
+}
+
+/*
+ * Copy what @seen is, or make it zero, into a frame of its own.
+ * Return: as fisc_region_own().
+ */
+static int fisc_region_own_new(struct fisc_region *region,
+			       struct fisc_chunk *chunk, pgoff_t index,
+			       unsigned long seen, struct page *shared,
+			       struct vm_fault *vmf, gfp_t gfp,
+			       struct page **frame)
+{
+	struct folio *folio;
+	int err;
+
+	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
+				 gfp | (shared ? 0 : __GFP_ZERO));
+	if (!folio)
+		return -ENOMEM;
+
+	if (shared && copy_mc_highpage(&folio->page, shared)) {
+		folio_put(folio);
+		return -EHWPOISON;
+	}
+
+	folio_get(folio);
+	err = fisc_region_install(region, chunk, index, seen, folio, vmf);
+	if (err) {
+		folio_put(folio);
+		folio_put(folio);
+		return err;
+	}
+	*frame = &folio->page;
+
+	return 0;
 }
 
 /**
@@ -287,27 +490,30 @@ static int fisc_region_install(struct fisc_region *region,
  * @index: the page
  * @vmf: the fault that wants it, or NULL
  * @gfp: modifiers for the allocation of a frame
- * @frame: the frame: locked, with a reference for the caller
+ * @frame: the page that serves it: its folio locked, with a reference for the
+ *	caller
  *
  * The way to every write. A hole gets a zeroed frame, a shared page a copy;
- * nobody else's view of the content changes. While the caller holds either the
- * folio lock or the reference the page is not shared again.
+ * nobody else's view of the content changes. The page is not clean after this,
+ * and while the caller holds either the folio lock or the reference it does not
+ * become so: it is not shared.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file.
+ * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
+ * -EHWPOISON if the content was lost to a memory error.
  */
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
-		    struct vm_fault *vmf, gfp_t gfp, struct folio **frame)
+		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)
 {
 	struct fisc_chunk *chunk = fisc_region_make_chunk(region, index);
+	bool try_large = true;
 	int err;
 
 	if (!chunk)
 		return -ENOMEM;
 
 	do {
-		struct folio *shared = NULL;
-		struct folio *folio;
+		struct page *shared = NULL;
 		unsigned long e;
 
 		down_read(&chunk->lock);
@@ -317,11 +523,15 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 			return -ENXIO;
 		}
 		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
-			folio = fisc_entry_frame(e);
-			folio_get(folio);
-			folio_lock(folio);
+			*frame = fisc_entry_page(e);
+			if (PageHWPoison(*frame)) {
+				up_read(&chunk->lock);
+				return -EHWPOISON;
+			}
+			fisc_chunk_write(region, chunk, index);
+			get_page(*frame);
+			folio_lock(page_folio(*frame));
 			up_read(&chunk->lock);
-			*frame = folio;
 			return 0;
 		}
 		/*
@@ -329,30 +539,26 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		 * in place, the address from serving another frame.
 		 */
 		if (fisc_entry_state(e) == FISC_ENTRY_SHARED) {
-			shared = fisc_entry_frame(e);
-			folio_get(shared);
+			shared = fisc_entry_page(e);
+			if (PageHWPoison(shared)) {
+				up_read(&chunk->lock);
+				return -EHWPOISON;
+			}
+			get_page(shared);
 		}
+		try_large = try_large && fisc_large_wanted(region, chunk);
 		up_read(&chunk->lock);
 
-		folio = fisc_frame_alloc(vmf ? vmf->vma : NULL,
-					 vmf ? vmf->address : 0,
-					 gfp | (shared ? 0 : __GFP_ZERO));
-		err = -ENOMEM;
-		if (folio) {
-			if (shared)
-				copy_highpage(&folio->page, &shared->page);
-			folio_get(folio);
-			err = fisc_region_install(region, chunk, index, e,
-						  folio, vmf);
-			if (!err) {
-				*frame = folio;
-			} else {
-				folio_put(folio);
-				folio_put(folio);
-			}
+		if (try_large && !fisc_large_fill(region, chunk, vmf)) {
+			err = -EAGAIN;
+			continue;
 		}
+		try_large = false;
+
+		err = fisc_region_own_new(region, chunk, index, e, shared, vmf,
+					  gfp, frame);
 		if (shared)
-			folio_put(shared);
+			put_page(shared);
 	} while (err == -EAGAIN);
 
 	return err;
@@ -363,7 +569,7 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
  * @region: the region
  * @index: the page
  *
- * A private or shared entry comes with a reference on its frame. A private
+ * An entry that is not a hole comes with a reference on its page. A private
  * frame may be written to, or leave the file, while the caller reads it.
  *
  * Context: may sleep; no lock of this module held.
@@ -380,16 +586,16 @@ unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index)
 	down_read(&chunk->lock);
 	e = fisc_chunk_entry(chunk, index);
 	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-		folio_get(fisc_entry_frame(e));
+		get_page(fisc_entry_page(e));
 	up_read(&chunk->lock);
 
 	return e;
 }
 
-/* Empty part of a chunk. Lock held for writing. */
-static void fisc_chunk_remove(struct fisc_region *region,
-			      struct fisc_chunk *chunk, pgoff_t first,
-			      pgoff_t last)
+/* Empty part of a chunk that has a leaf. Lock held for writing. */
+static void fisc_leaf_remove(struct fisc_region *region,
+			     struct fisc_chunk *chunk, pgoff_t first,
+			     pgoff_t last)
 {
 	bool found = false;
 	pgoff_t index;
@@ -402,12 +608,30 @@ static void fisc_chunk_remove(struct fisc_region *region,
 	}
 	if (found)
 		fisc_region_unmap(region, first, last - first + 1);
+}
 
-	if (last - first == FISC_CHUNK_PAGES - 1) {
-		free_page((unsigned long)chunk->leaf);
-		chunk->leaf = NULL;
-		fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
+static void fisc_chunk_remove(struct fisc_region *region,
+			      struct fisc_chunk *chunk, pgoff_t first,
+			      pgoff_t last)
+{
+	bool all = last - first == FISC_CHUNK_PAGES - 1;
+	unsigned long *leaf = NULL;
+
+	if (!all && READ_ONCE(chunk->large))
+		fisc_large_punch(region, chunk, first, last);
+
+	down_write(&chunk->lock);
+	if (all && chunk->large)
+		fisc_large_remove(region, chunk);
+	if (chunk->leaf)
+		fisc_leaf_remove(region, chunk, first, last);
+	if (all) {
+		swap(leaf, chunk->leaf);
+		if (leaf)
+			fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	}
+	up_write(&chunk->lock);
+	fisc_leaf_free(leaf);
 }
 
 /**
@@ -425,16 +649,71 @@ void fisc_region_remove(struct fisc_region *region, pgoff_t first, pgoff_t last)
 
 	xa_for_each_range(&region->chunks, nr, chunk,
 			  first >> FISC_CHUNK_SHIFT, last >> FISC_CHUNK_SHIFT) {
-		pgoff_t start = nr << FISC_CHUNK_SHIFT;
+		pgoff_t start = fisc_chunk_start(chunk);
 		pgoff_t end = start + FISC_CHUNK_PAGES - 1;
 
-		down_write(&chunk->lock);
-		if (chunk->leaf)
-			fisc_chunk_remove(region, chunk, max(first, start),
-					  min(last, end));
-		up_write(&chunk->lock);
+		fisc_chunk_remove(region, chunk, max(first, start),
+				  min(last, end));
 		cond_resched();
 	}
+}
+
+/* Forget what is known of a chunk's content; its pages are due. */
+static void fisc_chunk_forget(struct fisc_chunk *chunk)
+{
+	unsigned int i;
+
+	down_write(&chunk->lock);
+	chunk->large &= ~FISC_ENTRY_KNOWN;
+	for (i = 0; chunk->leaf && i < FISC_CHUNK_PAGES; i++)
+		if (fisc_entry_state(chunk->leaf[i]) == FISC_ENTRY_PRIVATE)
+			chunk->leaf[i] &= ~FISC_ENTRY_KNOWN;
+	if (chunk->leaf || chunk->large)
+		fisc_chunk_mark_due(chunk);
+	up_write(&chunk->lock);
+}
+
+/**
+ * fisc_region_unshare() - give all shared pages frames of their own
+ * @region: the region, of whose pages no more are being shared
+ *
+ * What is known of its other pages is forgotten: the scanner starts anew.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, -ENOMEM, -EHWPOISON; on error some pages are shared still.
+ */
+int fisc_region_unshare(struct fisc_region *region)
+{
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	xa_for_each(&region->chunks, nr, chunk) {
+		pgoff_t index = fisc_chunk_start(chunk);
+		pgoff_t end = index + FISC_CHUNK_PAGES;
+
+		for (; index < end; index++) {
+			struct page *page;
+			unsigned long e;
+			int err;
+
+			down_read(&chunk->lock);
+			e = fisc_chunk_entry(chunk, index);
+			up_read(&chunk->lock);
+			if (fisc_entry_state(e) != FISC_ENTRY_SHARED)
+				continue;
+			err = fisc_region_own(region, index, NULL,
+					      __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+					      &page);
+			if (err)
+				return err;
+			folio_unlock(page_folio(page));
+			put_page(page);
+		}
+		fisc_chunk_forget(chunk);
+		cond_resched();
+	}
+
+	return 0;
 }
 
 /**
@@ -511,13 +790,11 @@ long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c)
  * @vm: the VM it belongs to
  *
  * Context: may sleep.
- * Return: the region, or an error pointer: -ENOMEM, -ENOSPC if there are too
- * many files.
+ * Return: the region, or an error pointer: -ENOMEM.
  */
 struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 {
 	struct fisc_region *region;
-	int err;
 
 	region = kzalloc(sizeof(*region), GFP_KERNEL);
 	if (!region)
@@ -527,43 +804,26 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 	refcount_set(&region->users, 1);
 	init_completion(&region->released);
 	xa_init(&region->chunks);
-
-	err = -ENOMEM;
 	region->counters = alloc_percpu(struct fisc_counters);
-	if (!region->counters)
-		goto err_free;
+	if (!region->counters) {
+		kfree(region);
+		return ERR_PTR(-ENOMEM);
+	}
 
 	region->vm = fisc_vm_get(vm);
 	spin_lock(&vm->lock);
 	list_add_tail(&region->vm_node, &vm->regions);
 	spin_unlock(&vm->lock);
-
-	err = xa_alloc_cyclic(&fisc_regions, &region->id, region,
-			      XA_LIMIT(1, FISC_REGION_ID_MAX),
-			      &fisc_region_next_id, GFP_KERNEL);
-	if (err < 0) {
-		err = err == -EBUSY ? -ENOSPC : err;
-		goto err_vm;
-	}
+	atomic_inc(&fisc_nr_regions);
 
 	return region;
-
-err_vm:
-	spin_lock(&vm->lock);
-	list_del(&region->vm_node);
-	spin_unlock(&vm->lock);
-	fisc_vm_put(vm);
-	free_percpu(region->counters);
-err_free:
-	kfree(region);
-	return ERR_PTR(err);
 }
 
 /**
  * fisc_region_destroy() - free a file's memory and its frame map
  * @region: the region; nothing maps it any more
  *
- * Waits for whoever holds the region through fisc_region_tryget().
+ * Waits for whoever holds the region through fisc_region_get_live().
  *
  * Context: may sleep; no lock of this module held.
  */
@@ -574,13 +834,13 @@ void fisc_region_destroy(struct fisc_region *region)
 	enum fisc_counter c;
 	unsigned long nr;
 
-	xa_erase(&fisc_regions, region->id);
 	fisc_region_put(region);
 	wait_for_completion(&region->released);
 
 	fisc_region_remove(region, 0, ULONG_MAX);
 	xa_for_each(&region->chunks, nr, chunk) {
-		fisc_count(region, FISC_MAP_BYTES, -(long)sizeof(*chunk));
+		fisc_hints_free(chunk);
+		fisc_count(region, FISC_MAP_BYTES, -(long)FISC_CHUNK_BYTES);
 		kfree(chunk);
 	}
 	xa_destroy(&region->chunks);
@@ -591,59 +851,10 @@ void fisc_region_destroy(struct fisc_region *region)
 		vm->gone.v[c] += fisc_region_sum(region, c);
 	spin_unlock(&vm->lock);
 
+	atomic_dec(&fisc_nr_regions);
 	fisc_vm_put(vm);
 	free_percpu(region->counters);
 	kfree(region);
-}
-
-/* Return: the region with a user more, NULL if it is going away. */
-static struct fisc_region *fisc_region_get_live(struct fisc_region *region)
-{
-	if (region && refcount_inc_not_zero(&region->users))
-		return region;
-
-	return NULL;
-}
-
-/**
- * fisc_region_tryget() - find a region by its id and hold it
- * @id: the id
- *
- * Context: any. Hold it for a short while: deleting the file waits.
- * Return: the region, NULL if there is none (any more).
- */
-struct fisc_region *fisc_region_tryget(u32 id)
-{
-	struct fisc_region *region;
-
-	xa_lock(&fisc_regions);
-	region = fisc_region_get_live(xa_load(&fisc_regions, id));
-	xa_unlock(&fisc_regions);
-
-	return region;
-}
-
-/**
- * fisc_region_next() - find and hold the region that follows in order of ids
- * @id: where to start looking; the id found on return
- *
- * Context: any, as fisc_region_tryget().
- * Return: the region, NULL if no region has this id or a higher one.
- */
-struct fisc_region *fisc_region_next(u32 *id)
-{
-	struct fisc_region *region;
-	unsigned long index = *id;
-
-	xa_lock(&fisc_regions);
-	region = xa_find(&fisc_regions, &index, ULONG_MAX, XA_PRESENT);
-	while (region && !fisc_region_get_live(region))
-		region = xa_find_after(&fisc_regions, &index, ULONG_MAX,
-				       XA_PRESENT);
-	xa_unlock(&fisc_regions);
-
-	*id = index;
-	return region;
 }
 
 /**
@@ -666,20 +877,7 @@ void fisc_region_put(struct fisc_region *region)
  */
 unsigned int fisc_region_count(void)
 {
-	struct fisc_region *region;
-	unsigned int count = 0;
-	unsigned long id;
-
-	xa_for_each(&fisc_regions, id, region)
-		count++;
-
-	return count;
-}
-
-void fisc_region_exit(void)
-{
-	WARN_ON_ONCE(!xa_empty(&fisc_regions));
-	xa_destroy(&fisc_regions);
+	return atomic_read(&fisc_nr_regions);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

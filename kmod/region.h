@@ -8,6 +8,7 @@
 #include <linux/rwsem.h>
 #include <linux/xarray.h>
 
+#include "entry.h"
 #include "frame.h"
 #include "stats.h"
 
@@ -18,35 +19,45 @@ struct fisc_vm;
  *
  * A region is one file of guest memory. Its frame map says, for each page of
  * the file, which frame holds it: ESX's pmap. Two levels, like a page table:
- * an xarray of chunks, one for each 2 MiB of the file, and a leaf page of 512
- * entries in each chunk that holds anything. A lookup costs two steps however
+ * an xarray of chunks, one for each 2 MiB of the file, and in each chunk that
+ * holds anything either a leaf of 512 entries (see DOC: Map entries) or, if one
+ * large frame holds all of it, a single entry. A lookup costs two steps however
  * large the file is. A chunk lives as long as its region, so a pointer to it
  * needs no protection while the region is held; a leaf comes with the first
- * entry and goes when the whole chunk is emptied.
+ * entry and goes when the whole chunk is emptied or gets a large frame.
  *
  * An entry is in one of four states: *hole* (nothing was ever written),
  * *private* (a frame of its own), *shared* (a frame of the sharing table),
- * *zero* (the zero frame). Pages of shared and zero entries are mapped
- * read-only everywhere; that is why .page_mkwrite exists.
+ * *zero* (a zero frame). Pages of shared and zero entries, and clean ones, are
+ * mapped read-only everywhere; that is why .page_mkwrite exists.
  *
  * The invariant that everything rests on: **a page table maps, for a page of
- * the file, the frame that its entry names, or nothing.** The chunk's lock
- * keeps it:
+ * the file, the frame that its entry names, or nothing.** The chunk's lock and
+ * the folio lock keep it:
  *
- * - A fault looks the entry up and maps the frame under the lock held for
- *   reading. The kernel maps private frames itself after the fault handler has
- *   returned; for those, the folio lock, taken under the chunk's lock and given
- *   back when the mapping is there, takes over.
+ * - A fault looks the entry up under the chunk's lock held for reading, and
+ *   takes a reference on the frame and the folio lock before it gives the
+ *   chunk's lock back. The kernel maps the frame and unlocks it.
  * - Filling a hole needs the lock for reading and a cmpxchg, as there is
- *   nothing mapped yet.
+ *   nothing mapped yet. So does clearing or setting flags of an entry.
  * - Whoever replaces or removes an entry holds the lock for writing, waits for
- *   the folio lock of a private frame (a fault that is about to map it), and
+ *   the folio lock of the frame (a fault that is about to map it), and
  *   unmaps the page before giving the lock up. Unmapping runs the MMU
  *   notifiers, so that KVM's mappings go with the VMM's.
- * - To share a private frame, its page is unmapped under the lock held for
- *   writing. A fault under way holds a reference on the frame, and so does a
- *   pin; with neither, nobody can change the content any more, and it can be
- *   compared. Unmapped is stronger than write-protected: no write is lost.
+ * - To find out whether nobody can write to a private page, it is unmapped
+ *   under the lock held for writing. A fault under way holds a reference on the
+ *   frame, and so does a pin. With neither, the page is *clean*: every later
+ *   write comes to fisc_region_own() first. What a clean page was seen to
+ *   contain, it contains as long as it is clean, so pages are hashed and
+ *   compared with no lock held, and only the last step, replacing the entry
+ *   if it is clean still, needs the lock.
+ *
+ * The lock of a chunk is what guests wait for. It is held for writing for no
+ * longer than it takes to unmap one chunk, to look at its 512 entries or to
+ * copy 2 MiB; debugfs has a histogram (fisc_hold_account()).
+ *
+ * Mappings are not VM_MIXEDMAP, as vm_insert_page() would want: the kernel does
+ * not keep count of large pages in such mappings (vma_is_special_huge()).
  *
  * Lock order, outermost first::
  *
@@ -55,61 +66,61 @@ struct fisc_vm;
  *	    fisc_chunk.lock
  *	      folio lock
  *	        i_mmap_rwsem, MMU notifier, page table lock (in the kernel)
- *	      sharing table bucket lock
+ *	      sharing table and hint bucket locks
+ *	        fisc_region.chunks' lock (marks)
  *	      fisc_vm.lock
  *
  * Frames are allocated before a chunk's lock is taken. Page tables may be
  * allocated under it; nothing that reclaim calls takes it.
  */
 
-#define FISC_CHUNK_SHIFT	9
-#define FISC_CHUNK_PAGES	BIT(FISC_CHUNK_SHIFT)
+#define FISC_CHUNK_SHIFT	FISC_LARGE_ORDER
+#define FISC_CHUNK_PAGES	FISC_LARGE_PAGES
 
-/**
- * enum fisc_state - what an entry of the frame map is
- * @FISC_ENTRY_HOLE: nothing was ever written
- * @FISC_ENTRY_PRIVATE: it owns a frame
- * @FISC_ENTRY_SHARED: it is a user of a frame of the sharing table
- * @FISC_ENTRY_ZERO: the zero frame serves it
- *
- * An entry is an unsigned long: the frame's address with the state in its low
- * bits. struct folio is aligned to far more than four bytes. A hole is 0.
- */
-enum fisc_state {
-	FISC_ENTRY_HOLE = 0,
-	FISC_ENTRY_PRIVATE = 1,
-	FISC_ENTRY_SHARED = 2,
-	FISC_ENTRY_ZERO = 3,
-};
+/* Marks of chunks in fisc_region.chunks. */
+#define FISC_MARK_DUE		XA_MARK_0	/* has pages to be read */
+#define FISC_MARK_LATER		XA_MARK_1	/* has pages to be read later */
 
-#define FISC_ENTRY_STATE_MASK	3UL
+/* Bits of fisc_chunk.flags: the marks, to be looked at without the xarray. */
+#define FISC_CHUNK_DUE		0
+#define FISC_CHUNK_LATER	1
 
-static inline enum fisc_state fisc_entry_state(unsigned long e)
-{
-	return e & FISC_ENTRY_STATE_MASK;
-}
-
-/* The frame that serves the entry; NULL for a hole. */
-static inline struct folio *fisc_entry_frame(unsigned long e)
-{
-	return (struct folio *)(e & ~FISC_ENTRY_STATE_MASK);
-}
-
-static inline unsigned long fisc_entry_make(struct folio *folio,
-					    enum fisc_state state)
-{
-	return (unsigned long)folio | state;
-}
+struct fisc_chunk_hints;
 
 /**
  * struct fisc_chunk - the frame map of 2 MiB of guest memory
  * @lock: see DOC: The frame map
- * @leaf: page of FISC_CHUNK_PAGES entries, NULL if all are holes; set under
- *	@lock held for reading, by cmpxchg, cleared under @lock held for writing
+ * @leaf: FISC_CHUNK_PAGES entries, NULL if all are holes or @large is set; set
+ *	under @lock held for reading, by cmpxchg, cleared under @lock held for
+ *	writing, freed after a grace period of RCU
+ * @large: entry of a large frame, or 0
+ * @region: the region it is part of
+ * @hints: what the scanner knows of the content (share/hint.c); set and read by
+ *	the scanner
+ * @flags: FISC_CHUNK_DUE, FISC_CHUNK_LATER; changed under @lock
+ * @frames: private and shared entries of the leaf
+ * @duplicates: pages of @large that are known to be zero or to have an equal
+ *	somewhere else
+ * @nr: its index in fisc_region.chunks
+ * @next_due: epoch in which the first page that is to be read later is due
+ * @nid: node whose thread scans it: where it was first touched
+ * @broken: when its large frame was broken, in epochs
+ * @breaks: how often that happened
  */
 struct fisc_chunk {
 	struct rw_semaphore lock;
 	unsigned long *leaf;
+	unsigned long large;
+	struct fisc_region *region;
+	struct fisc_chunk_hints *hints;
+	unsigned long flags;
+	atomic_t frames;
+	atomic_t duplicates;
+	u32 nr;
+	u16 next_due;
+	u16 nid;
+	u16 broken;
+	u8 breaks;
 };
 
 /**
@@ -117,8 +128,7 @@ struct fisc_chunk {
  * @inode: the file; valid as long as the region is held
  * @vm: the VM it belongs to, held by reference
  * @vm_node: in fisc_vm.regions
- * @id: index in the module's table of regions, below %FISC_REGION_ID_MAX
- * @users: 1 for the inode and 1 for each fisc_region_tryget()
+ * @users: 1 for the inode and 1 for each fisc_region_get_live()
  * @released: done when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @counters: what this region holds and has seen
@@ -127,16 +137,12 @@ struct fisc_region {
 	struct inode *inode;
 	struct fisc_vm *vm;
 	struct list_head vm_node;
-	u32 id;
 	refcount_t users;
 	struct completion released;
 	struct xarray chunks;
 	struct fisc_counters __percpu *counters;
 };
 
-/* A page of guest memory is named by region id and index, packed in 64 bits. */
-#define FISC_REGION_ID_BITS	24
-#define FISC_REGION_ID_MAX	((1U << FISC_REGION_ID_BITS) - 1)
 #define FISC_INDEX_BITS		32
 #define FISC_REGION_MAX_BYTES	((loff_t)1 << (FISC_INDEX_BITS + PAGE_SHIFT))
 
@@ -158,23 +164,49 @@ static inline pgoff_t fisc_region_size_pages(const struct fisc_region *region)
 	return DIV_ROUND_UP_ULL(i_size_read(region->inode), PAGE_SIZE);
 }
 
+/* The entry of page @i of a chunk that @large holds. */
+static inline unsigned long fisc_large_entry(unsigned long large, unsigned int i)
+{
+	return large + ((unsigned long)i << FISC_ENTRY_PFN_SHIFT);
+}
+
 /* The entry of a page. Context: @chunk->lock held, for reading at least. */
 static inline unsigned long fisc_chunk_entry(const struct fisc_chunk *chunk,
 					     pgoff_t index)
 {
+	unsigned int i = index & (FISC_CHUNK_PAGES - 1);
+	unsigned long large = READ_ONCE(chunk->large);
 	unsigned long *leaf = READ_ONCE(chunk->leaf);
 
 	lockdep_assert_held(&chunk->lock);
 
-	return leaf ? READ_ONCE(leaf[index & (FISC_CHUNK_PAGES - 1)]) : 0;
+	if (large)
+		return fisc_large_entry(large, i);
+
+	return leaf ? READ_ONCE(leaf[i]) : 0;
+}
+
+static inline pgoff_t fisc_chunk_start(const struct fisc_chunk *chunk)
+{
+	return (pgoff_t)chunk->nr << FISC_CHUNK_SHIFT;
 }
 
 struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm);
 void fisc_region_destroy(struct fisc_region *region);
-struct fisc_region *fisc_region_tryget(u32 id);
-struct fisc_region *fisc_region_next(u32 *id);
 void fisc_region_put(struct fisc_region *region);
 unsigned int fisc_region_count(void);
+
+/**
+ * fisc_region_get_live() - hold a region
+ * @region: a region that cannot be freed right now
+ *
+ * Context: any. Hold it for a short while: deleting the file waits.
+ * Return: true, or false if it is going away.
+ */
+static inline bool fisc_region_get_live(struct fisc_region *region)
+{
+	return refcount_inc_not_zero(&region->users);
+}
 
 struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 					  pgoff_t index);
@@ -182,20 +214,30 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 					  pgoff_t index);
 unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index);
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
-		    struct vm_fault *vmf, gfp_t gfp, struct folio **frame);
+		    struct vm_fault *vmf, gfp_t gfp, struct page **frame);
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index);
 void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 			 pgoff_t index, unsigned long e);
 void fisc_region_make_shared(struct fisc_region *region,
-			     struct fisc_chunk *chunk, pgoff_t index, u64 hash);
+			     struct fisc_chunk *chunk, pgoff_t index);
 void fisc_region_unmap(struct fisc_region *region, pgoff_t first, pgoff_t nr);
 void fisc_region_remove(struct fisc_region *region, pgoff_t first,
 			pgoff_t last);
+int fisc_region_unshare(struct fisc_region *region);
 pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,
 			      pgoff_t end, bool data);
 long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c);
 
-void fisc_region_exit(void);
+void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
+		       pgoff_t index);
+void fisc_frame_detach(struct folio *folio);
+void fisc_chunk_clear_marks(struct fisc_chunk *chunk);
+void fisc_chunk_mark_due(struct fisc_chunk *chunk);
+void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch);
+unsigned long *fisc_leaf_alloc(void);
+void fisc_leaf_free(unsigned long *leaf);
+u64 fisc_chunk_lock(struct fisc_chunk *chunk);
+void fisc_chunk_unlock(struct fisc_chunk *chunk, u64 since);
 
 #endif /* _FISC_REGION_H */

@@ -15,6 +15,19 @@
  * @FISC_WRITE_FAULTS: first writes to pages mapped read-only (event)
  * @FISC_COW_BREAKS: writes that ended an entry's sharing (event)
  * @FISC_MAP_BYTES: memory the frame maps take themselves, in bytes
+ * @FISC_LARGE: large frames; their pages are counted in @FISC_PRIVATE, too
+ * @FISC_WRITTEN: first writes to pages whose hash was known (event)
+ * @FISC_LARGE_ALLOCS: large frames given at a first touch (event)
+ * @FISC_LARGE_FAILED: times there were no 2 MiB to be had (event)
+ * @FISC_LARGE_BREAKS: large frames broken into small ones (event)
+ * @FISC_LARGE_REBUILDS: large frames made of small ones (event)
+ * @FISC_META_BYTES: memory of what belongs to no region, in bytes; module only
+ * @FISC_SCANNED: pages read and hashed (event)
+ * @FISC_MERGED: pages that became users of a shared frame (event)
+ * @FISC_MERGED_ZERO: pages that a zero frame took over (event)
+ * @FISC_PINNED: times a page was passed over as somebody used it (event)
+ * @FISC_CHANGED: times a page was written while it was looked at (event)
+ * @FISC_UNMAP_ROUNDS: runs of pages unmapped by the scanner (event)
  * @FISC_NR_COUNTERS: number of counters
  *
  * All but those marked (event), which only grow, describe the present state.
@@ -28,6 +41,19 @@ enum fisc_counter {
 	FISC_WRITE_FAULTS,
 	FISC_COW_BREAKS,
 	FISC_MAP_BYTES,
+	FISC_LARGE,
+	FISC_WRITTEN,
+	FISC_LARGE_ALLOCS,
+	FISC_LARGE_FAILED,
+	FISC_LARGE_BREAKS,
+	FISC_LARGE_REBUILDS,
+	FISC_META_BYTES,
+	FISC_SCANNED,
+	FISC_MERGED,
+	FISC_MERGED_ZERO,
+	FISC_PINNED,
+	FISC_CHANGED,
+	FISC_UNMAP_ROUNDS,
 	FISC_NR_COUNTERS,
 };
 
@@ -54,6 +80,13 @@ static inline void fisc_count_total(enum fisc_counter c, long n)
 {
 	this_cpu_add(fisc_total.v[c], n);
 }
+
+/* How long guests were held off: below 1, 2, 4 ... microseconds. */
+#define FISC_HOLD_BUCKETS	20
+
+void fisc_hold_account(u64 start_ns);
+unsigned long fisc_hold_count(unsigned int bucket);
+u64 fisc_hold_max_ns(void);
 
 long fisc_counters_sum(const struct fisc_counters __percpu *set,
 		       enum fisc_counter c);

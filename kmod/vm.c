@@ -9,14 +9,18 @@
  * root directory's inode.
  */
 #include <linux/atomic.h>
+#include <linux/random.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
+#include <linux/xarray.h>
 
 #include "region.h"
 #include "vm.h"
 
 static struct kset *fisc_vms;
 static u64 fisc_vm_last_id;
+static DEFINE_XARRAY(fisc_vm_table);	/* all VMs by id */
 static atomic_t fisc_nr_vms;
 
 static struct fisc_vm *to_vm(struct kobject *kobj)
@@ -24,7 +28,15 @@ static struct fisc_vm *to_vm(struct kobject *kobj)
 	return container_of(kobj, struct fisc_vm, kobj);
 }
 
-static long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
+/**
+ * fisc_vm_sum() - value of one of a VM's counters
+ * @vm: the VM
+ * @c: the counter
+ *
+ * Context: any.
+ * Return: the sum over its files, those that are gone included.
+ */
+long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
 {
 	struct fisc_region *region;
 	long sum;
@@ -63,6 +75,18 @@ static ssize_t present_pages_show(struct kobject *kobj,
 					fisc_vm_sum(vm, FISC_ZERO));
 }
 
+static ssize_t domain_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	return fisc_domain_show(to_vm(kobj), buf);
+}
+
+static ssize_t domain_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	return fisc_domain_choose(to_vm(kobj), buf, count) ?: count;
+}
+
 #define FISC_VM_ATTR(_name, _counter)					\
 static ssize_t _name##_show(struct kobject *kobj,			\
 			    struct kobj_attribute *attr, char *buf)	\
@@ -74,18 +98,22 @@ static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
 
 static struct kobj_attribute size_bytes_attr = __ATTR_RO(size_bytes);
 static struct kobj_attribute present_pages_attr = __ATTR_RO(present_pages);
+static struct kobj_attribute domain_attr = __ATTR_RW(domain);
 FISC_VM_ATTR(private_pages, FISC_PRIVATE);
 FISC_VM_ATTR(sharing_pages, FISC_SHARING);
 FISC_VM_ATTR(zero_pages, FISC_ZERO);
+FISC_VM_ATTR(large_pages, FISC_LARGE);
 FISC_VM_ATTR(faults, FISC_FAULTS);
 FISC_VM_ATTR(cow_breaks, FISC_COW_BREAKS);
 
 static struct attribute *fisc_vm_attrs[] = {
+	&domain_attr.attr,
 	&size_bytes_attr.attr,
 	&present_pages_attr.attr,
 	&private_pages_attr.attr,
 	&sharing_pages_attr.attr,
 	&zero_pages_attr.attr,
+	&large_pages_attr.attr,
 	&faults_attr.attr,
 	&cow_breaks_attr.attr,
 	NULL,
@@ -94,8 +122,12 @@ ATTRIBUTE_GROUPS(fisc_vm);
 
 static void fisc_vm_release(struct kobject *kobj)
 {
+	struct fisc_vm *vm = to_vm(kobj);
+
+	xa_erase(&fisc_vm_table, vm->id);
+	fisc_domain_leave(vm);
 	atomic_dec(&fisc_nr_vms);
-	kfree(to_vm(kobj));
+	kfree_rcu(vm, rcu);
 }
 
 static const struct kobj_type fisc_vm_type = {
@@ -145,15 +177,104 @@ struct fisc_vm *fisc_vm_create(const char *name)
 	INIT_LIST_HEAD(&vm->regions);
 	atomic_inc(&fisc_nr_vms);
 
+	kobject_init(&vm->kobj, &fisc_vm_type);
+	err = fisc_domain_join(vm);
+	if (err)
+		goto err_put;
 	vm->kobj.kset = fisc_vms;
-	err = kobject_init_and_add(&vm->kobj, &fisc_vm_type, NULL, "%s", name);
-	if (err) {
-		fisc_vm_put(vm);
-		return ERR_PTR(err);
-	}
+	err = kobject_add(&vm->kobj, NULL, "%s", name);
+	if (err)
+		goto err_put;
+	err = xa_err(xa_store(&fisc_vm_table, vm->id, vm, GFP_KERNEL));
+	if (err)
+		goto err_put;
 	kobject_uevent(&vm->kobj, KOBJ_ADD);
 
 	return vm;
+
+err_put:
+	fisc_vm_put(vm);
+	return ERR_PTR(err);
+}
+
+/**
+ * fisc_vm_next() - find and hold the VM that follows in order of ids
+ * @id: where to start looking; the id found on return
+ *
+ * Context: any.
+ * Return: the VM with a reference, NULL if no VM has this id or a higher one.
+ */
+struct fisc_vm *fisc_vm_next(unsigned long *id)
+{
+	struct fisc_vm *vm;
+
+	rcu_read_lock();
+	vm = xa_find(&fisc_vm_table, id, ULONG_MAX, XA_PRESENT);
+	while (vm && !kobject_get_unless_zero(&vm->kobj))
+		vm = xa_find_after(&fisc_vm_table, id, ULONG_MAX, XA_PRESENT);
+	rcu_read_unlock();
+
+	return vm;
+}
+
+/**
+ * fisc_vm_due_region() - find and hold a file that the scanner has to look at
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: one of the VM's regions that have due chunks, at random, held; NULL
+ * if there is none.
+ */
+struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
+{
+	struct fisc_region *found = NULL;
+	struct fisc_region *region;
+	unsigned int nr = 0;
+
+	spin_lock(&vm->lock);
+	list_for_each_entry(region, &vm->regions, vm_node)
+		/* The nth takes the place of those before it in 1/n of cases. */
+		if (xa_marked(&region->chunks, FISC_MARK_DUE) &&
+		    !get_random_u32_below(++nr))
+			found = region;
+	if (found && !fisc_region_get_live(found))
+		found = NULL;
+	spin_unlock(&vm->lock);
+
+	return found;
+}
+
+/**
+ * fisc_vm_each_region() - do something with all of a VM's files
+ * @vm: the VM
+ * @fn: what to do; the region is held, no lock is
+ * @arg: for @fn
+ *
+ * Context: may sleep.
+ * Return: 0, or the first error, which ends it.
+ */
+int fisc_vm_each_region(struct fisc_vm *vm,
+			int (*fn)(struct fisc_region *region, void *arg),
+			void *arg)
+{
+	struct fisc_region *region;
+	int err = 0;
+
+	spin_lock(&vm->lock);
+	list_for_each_entry(region, &vm->regions, vm_node) {
+		if (!fisc_region_get_live(region))
+			continue;
+		spin_unlock(&vm->lock);
+		err = fn(region, arg);
+		spin_lock(&vm->lock);
+		/* It leaves the list under the lock, so its place is good. */
+		fisc_region_put(region);
+		if (err)
+			break;
+	}
+	spin_unlock(&vm->lock);
+
+	return err;
 }
 
 /**

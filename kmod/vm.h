@@ -6,7 +6,10 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 
+#include "domain.h"
 #include "stats.h"
+
+struct fisc_region;
 
 /**
  * struct fisc_vm - a virtual machine: all that lies below one root entry
@@ -15,14 +18,22 @@
  * @id: number that no other VM has or had; tells VMs of one name apart
  * @lock: innermost; taken with nothing else held that matters
  * @regions: the VM's files (struct fisc_region.vm_node)
+ * @key: its domain, for the scanner; all 0 while it changes
+ * @domain: its domain (domain.c)
+ * @domain_chosen: it does not follow the default
+ * @rcu: for freeing
  * @gone: counts of regions that no longer exist, so that events are not lost
  */
 struct fisc_vm {
 	struct kobject kobj;
 	u64 id;
-	spinlock_t lock;	/* protects regions, gone */
+	spinlock_t lock;	/* protects regions, gone, key */
 	struct list_head regions;
 	struct fisc_counters gone;
+	struct fisc_key key;
+	struct fisc_domain *domain;
+	bool domain_chosen;
+	struct rcu_head rcu;
 };
 
 struct fisc_vm *fisc_vm_create(const char *name);
@@ -30,6 +41,30 @@ int fisc_vm_rename(struct fisc_vm *vm, const char *name);
 int fisc_vm_unname(struct fisc_vm *vm, const char *name);
 bool fisc_vm_exists(const char *name);
 unsigned int fisc_vm_count(void);
+struct fisc_vm *fisc_vm_next(unsigned long *id);
+struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
+int fisc_vm_each_region(struct fisc_vm *vm,
+			int (*fn)(struct fisc_region *region, void *arg),
+			void *arg);
+long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c);
+
+/**
+ * fisc_vm_key() - the domain that a VM is in
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: its key; all 0 if it may not share now.
+ */
+static inline struct fisc_key fisc_vm_key(struct fisc_vm *vm)
+{
+	struct fisc_key key;
+
+	spin_lock(&vm->lock);
+	key = vm->key;
+	spin_unlock(&vm->lock);
+
+	return key;
+}
 
 static inline struct fisc_vm *fisc_vm_get(struct fisc_vm *vm)
 {

@@ -13,6 +13,27 @@
 #define FISC_PAGES_PER_SEC_MAX		10000000
 #define FISC_PAGES_PER_SEC_DEFAULT	20000
 
+/* /sys/kernel/fisc/share/cpu_percent: ceiling on the scanner, of one CPU. */
+#define FISC_CPU_PERCENT_DEFAULT	25
+
+/* /sys/kernel/fisc/share/recheck_ms: length of an epoch of the scanner. */
+#define FISC_RECHECK_MS_MIN		10
+#define FISC_RECHECK_MS_MAX		60000
+#define FISC_RECHECK_MS_DEFAULT		1000
+
+/* /sys/kernel/fisc/share/pressure_percent: memory is short below this. */
+#define FISC_PRESSURE_PERCENT_MAX	50
+#define FISC_PRESSURE_PERCENT_DEFAULT	10
+
+/* /sys/kernel/fisc/share/max_users: of one shared frame. */
+#define FISC_MAX_USERS_MIN		2
+#define FISC_MAX_USERS_MAX		1000000
+#define FISC_MAX_USERS_DEFAULT		65536
+
+/* /sys/kernel/fisc/large/ */
+#define FISC_LARGE_MIN_FREE_DEFAULT	10
+#define FISC_LARGE_BREAK_DEFAULT	128
+
 /* /sys/kernel/fisc/share/run */
 #define FISC_SHARE_STOP			0
 #define FISC_SHARE_RUN			1

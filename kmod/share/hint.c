@@ -1,129 +1,486 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hints: content seen once, and where.
+ * Where content was seen that is not shared. See DOC: Hints in hint.h.
  */
-#include <linux/err.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
 
+#include "../large.h"
+#include "../vm.h"
 #include "hint.h"
 
-/* The slot of @hash, or the free one where it would go. */
-static unsigned long fisc_hints_slot(const struct fisc_hints *hints, u64 hash)
-{
-	unsigned long mask = hints->nr_slots - 1;
-	unsigned long i = hash & mask;
+/* A link: the number of a slot, or one of these, and the duplicate mark. */
+#define FISC_LINK_END		0U
+#define FISC_LINK_NONE		0x7fffffffU	/* the slot is in no chain */
+#define FISC_LINK_MASK		0x7fffffffU
+#define FISC_LINK_DUPLICATE	0x80000000U
 
-	while (hints->slots[i].place && hints->slots[i].hash != hash)
-		i = (i + 1) & mask;
+#define FISC_HINT_CHUNK_MAX	(FISC_LINK_NONE >> FISC_CHUNK_SHIFT)
 
-	return i;
-}
+/* Buckets that come with a chunk: chains are two hints long at most, on average. */
+#define FISC_CHUNK_BUCKETS	(FISC_CHUNK_PAGES / 2)
 
-/**
- * fisc_hints_init() - make an empty table
- * @hints: the table
- * @nr: number of hints it has to hold
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
- */
-int fisc_hints_init(struct fisc_hints *hints, unsigned long nr)
-{
-	hints->nr_slots = roundup_pow_of_two(max(nr + nr / 3 + 1, 256UL));
-	hints->used = 0;
-	hints->slots = kvcalloc(hints->nr_slots, sizeof(*hints->slots),
-				GFP_KERNEL);
+#define FISC_HINT_NR_LOCKS	1024UL
+#define FISC_HEADS_PER_PAGE	(PAGE_SIZE / sizeof(u32))
 
-	return hints->slots ? 0 : -ENOMEM;
-}
+/* Memory that a chunk's hints take, buckets not counted. */
+#define FISC_HINTS_BYTES						\
+	(sizeof(struct fisc_chunk_hints) +				\
+	 FISC_CHUNK_PAGES * (sizeof(u64) + sizeof(u32)))
 
 /**
- * fisc_hints_exit() - free a table's memory
- * @hints: the table
- *
- * Context: may sleep.
+ * struct fisc_chunk_hints - the slots of a chunk
+ * @id: number of the chunk in fisc_hint_chunks, from 1
+ * @hash: hashes
+ * @link: links and duplicate marks
  */
-void fisc_hints_exit(struct fisc_hints *hints)
+struct fisc_chunk_hints {
+	u32 id;
+	u64 *hash;
+	u32 *link;
+};
+
+/*
+ * Heads of chains, in pages. Bucket b is protected by lock b mod
+ * FISC_HINT_NR_LOCKS, and so are the slots in its chain. The number of buckets
+ * changes from n to n + 1 or back under the lock of bucket n, so whoever holds
+ * a lock knows which bucket a hash of this lock is in.
+ */
+static spinlock_t fisc_hint_locks[FISC_HINT_NR_LOCKS];
+static u32 **fisc_hint_heads;
+static unsigned long fisc_hint_nr_buckets;
+static unsigned long fisc_hint_max_buckets;
+static DEFINE_MUTEX(fisc_hint_resize);
+
+/* Chunks that have hints, by the number in slot numbers. */
+static DEFINE_XARRAY_ALLOC1(fisc_hint_chunks);
+
+static spinlock_t *fisc_hint_lock(u64 hash)
 {
-	kvfree(hints->slots);
-	hints->slots = NULL;
+	return &fisc_hint_locks[hash & (FISC_HINT_NR_LOCKS - 1)];
 }
 
-/**
- * fisc_hints_find() - where was content of this hash seen?
- * @hints: the table
- * @hash: the hash
- *
- * Return: the place, 0 if nowhere.
- */
-u64 fisc_hints_find(const struct fisc_hints *hints, u64 hash)
+static u32 *fisc_hint_head(unsigned long bucket)
 {
-	return hints->slots[fisc_hints_slot(hints, hash)].place;
+	return &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE]
+			       [bucket % FISC_HEADS_PER_PAGE];
 }
 
-/**
- * fisc_hints_full() - must the table be made anew before one more hint?
- * @hints: the table
- *
- * Return: true if it is 3/4 full.
- */
-bool fisc_hints_full(const struct fisc_hints *hints)
+/* Lock of the hash held. */
+static u32 *fisc_hint_bucket(u64 hash)
 {
-	return hints->used >= hints->nr_slots / 4 * 3;
+	unsigned long nr = READ_ONCE(fisc_hint_nr_buckets);
+	unsigned long low = rounddown_pow_of_two(nr);
+	unsigned long bucket = hash & (2 * low - 1);
+
+	return fisc_hint_head(bucket < nr ? bucket : hash & (low - 1));
 }
 
-/**
- * fisc_hints_set() - note where content of this hash is
- * @hints: the table
- * @hash: the hash
- * @place: the place, not 0; takes the place of the one known so far
- *
- * Return: false if the table is full and the hint was dropped.
- */
-bool fisc_hints_set(struct fisc_hints *hints, u64 hash, u64 place)
+static struct fisc_chunk *fisc_hint_chunk(u32 slot)
 {
-	struct fisc_hint *slot = &hints->slots[fisc_hints_slot(hints, hash)];
+	return xa_load(&fisc_hint_chunks, slot >> FISC_CHUNK_SHIFT);
+}
 
-	if (!slot->place) {
-		if (fisc_hints_full(hints))
-			return false;
-		hints->used++;
+static unsigned int fisc_hint_place(u32 slot)
+{
+	return slot & (FISC_CHUNK_PAGES - 1);
+}
+
+static u32 *fisc_hint_link(u32 slot)
+{
+	return &fisc_hint_chunk(slot)->hints->link[fisc_hint_place(slot)];
+}
+
+static void fisc_link_set(u32 *link, u32 slot)
+{
+	WRITE_ONCE(*link, (*link & FISC_LINK_DUPLICATE) | slot);
+}
+
+/* Entry of a page of a chunk whose lock is not held; RCU read lock held. */
+static unsigned long fisc_chunk_peek(const struct fisc_chunk *chunk,
+				     unsigned int i, bool *is_large)
+{
+	unsigned long large = smp_load_acquire(&chunk->large);
+	unsigned long *leaf;
+
+	*is_large = false;
+	if (!large) {
+		leaf = smp_load_acquire(&chunk->leaf);
+		if (leaf)
+			return READ_ONCE(leaf[i]);
+		/* It may have become large between the two looks. */
+		large = smp_load_acquire(&chunk->large);
 	}
-	slot->hash = hash;
-	slot->place = place;
+	*is_large = large;
+
+	return large ? fisc_large_entry(large, i) : 0;
+}
+
+/* Move what belongs into the new bucket. Lock of both held. */
+static void fisc_bucket_split(u32 *from, u32 *to, unsigned long bucket,
+			      unsigned long mask)
+{
+	u32 *link = from;
+	u32 slot;
+
+	*to = FISC_LINK_END;
+	while ((slot = *link & FISC_LINK_MASK)) {
+		struct fisc_chunk_hints *hints = fisc_hint_chunk(slot)->hints;
+		unsigned int i = fisc_hint_place(slot);
+
+		if ((hints->hash[i] & mask) != bucket) {
+			link = &hints->link[i];
+			continue;
+		}
+		fisc_link_set(link, hints->link[i] & FISC_LINK_MASK);
+		fisc_link_set(&hints->link[i], *to);
+		*to = slot;
+	}
+}
+
+/* Return: false if there is no memory for more buckets, which is no harm. */
+static bool fisc_buckets_grow(void)
+{
+	unsigned long bucket = fisc_hint_nr_buckets;
+	unsigned long low = rounddown_pow_of_two(bucket);
+	u32 **page = &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE];
+	spinlock_t *lock = fisc_hint_lock(bucket);
+
+	if (bucket == fisc_hint_max_buckets)
+		return false;
+	if (!*page) {
+		*page = kzalloc(PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
+		if (!*page)
+			return false;
+		fisc_count_total(FISC_META_BYTES, PAGE_SIZE);
+	}
+
+	spin_lock(lock);
+	fisc_bucket_split(fisc_hint_head(bucket - low), fisc_hint_head(bucket),
+			  bucket, 2 * low - 1);
+	WRITE_ONCE(fisc_hint_nr_buckets, bucket + 1);
+	spin_unlock(lock);
 
 	return true;
 }
 
-/**
- * fisc_hints_del() - forget a hint
- * @hints: the table
- * @hash: its hash; need not be there
- *
- * Moves later hints of the run up, so that no probe stops short of them.
- */
-void fisc_hints_del(struct fisc_hints *hints, u64 hash)
+static void fisc_buckets_shrink(void)
 {
-	unsigned long mask = hints->nr_slots - 1;
-	unsigned long free = fisc_hints_slot(hints, hash);
-	unsigned long i;
+	unsigned long bucket = fisc_hint_nr_buckets - 1;
+	unsigned long low = rounddown_pow_of_two(bucket);
+	u32 **page = &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE];
+	spinlock_t *lock = fisc_hint_lock(bucket);
+	u32 *link;
 
-	if (!hints->slots[free].place)
+	spin_lock(lock);
+	link = fisc_hint_head(bucket - low);
+	while (*link & FISC_LINK_MASK)
+		link = fisc_hint_link(*link & FISC_LINK_MASK);
+	fisc_link_set(link, *fisc_hint_head(bucket));
+	WRITE_ONCE(fisc_hint_nr_buckets, bucket);
+	spin_unlock(lock);
+
+	if (!(bucket % FISC_HEADS_PER_PAGE)) {
+		kfree(*page);
+		*page = NULL;
+		fisc_count_total(FISC_META_BYTES, -(long)PAGE_SIZE);
+	}
+}
+
+/* Have as many buckets as the chunks with hints want. */
+static void fisc_buckets_resize(long chunks)
+{
+	static unsigned long wanted;
+	unsigned long nr;
+
+	guard(mutex)(&fisc_hint_resize);
+
+	wanted += chunks * (long)FISC_CHUNK_BUCKETS;
+	nr = max(wanted, FISC_HINT_NR_LOCKS);
+	while (fisc_hint_nr_buckets < nr && fisc_buckets_grow())
+		;
+	while (fisc_hint_nr_buckets > nr)
+		fisc_buckets_shrink();
+}
+
+/**
+ * fisc_hints_alloc() - make sure a chunk has room for hints
+ * @chunk: the chunk
+ *
+ * Context: may sleep; called by the one thread that scans the chunk.
+ * Return: 0, -ENOMEM, -EBUSY if there are too many chunks.
+ */
+int fisc_hints_alloc(struct fisc_chunk *chunk)
+{
+	struct fisc_chunk_hints *hints;
+	unsigned int i;
+	int err = -ENOMEM;
+
+	if (chunk->hints)
+		return 0;
+
+	hints = kzalloc(sizeof(*hints), GFP_KERNEL);
+	if (!hints)
+		return -ENOMEM;
+	hints->hash = kmalloc_array(FISC_CHUNK_PAGES, sizeof(*hints->hash),
+				    GFP_KERNEL);
+	hints->link = kmalloc_array(FISC_CHUNK_PAGES, sizeof(*hints->link),
+				    GFP_KERNEL);
+	if (!hints->hash || !hints->link)
+		goto err_free;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		hints->link[i] = FISC_LINK_NONE;
+
+	err = xa_alloc(&fisc_hint_chunks, &hints->id, chunk,
+		       XA_LIMIT(1, FISC_HINT_CHUNK_MAX - 1), GFP_KERNEL);
+	if (err)
+		goto err_free;
+	chunk->hints = hints;
+	fisc_count_total(FISC_META_BYTES, FISC_HINTS_BYTES);
+	fisc_buckets_resize(1);
+
+	return 0;
+
+err_free:
+	kfree(hints->link);
+	kfree(hints->hash);
+	kfree(hints);
+	return err;
+}
+
+/**
+ * fisc_hints_free() - forget a chunk's hints
+ * @chunk: a chunk that nobody scans any more
+ *
+ * Context: may sleep.
+ */
+void fisc_hints_free(struct fisc_chunk *chunk)
+{
+	struct fisc_chunk_hints *hints = chunk->hints;
+	unsigned int i;
+
+	if (!hints)
 		return;
 
-	for (i = (free + 1) & mask; hints->slots[i].place; i = (i + 1) & mask) {
-		unsigned long home = hints->slots[i].hash & mask;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		fisc_hint_remove(chunk, i);
+	xa_erase(&fisc_hint_chunks, hints->id);
+	chunk->hints = NULL;
+	fisc_count_total(FISC_META_BYTES, -(long)FISC_HINTS_BYTES);
+	fisc_buckets_resize(-1);
+	kfree(hints->link);
+	kfree(hints->hash);
+	kfree(hints);
+}
 
-		/* Stays if its home lies cyclically behind the free slot. */
-		if (((i - home) & mask) < ((i - free) & mask))
-			continue;
-		hints->slots[free] = hints->slots[i];
-		free = i;
+/**
+ * fisc_hint_remove() - unlink a page's hint
+ * @chunk: its chunk
+ * @i: its place in the chunk; need not have left a hint
+ *
+ * Context: any; the chunk held.
+ */
+void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
+{
+	struct fisc_chunk_hints *hints = chunk->hints;
+	u32 slot = hints->id << FISC_CHUNK_SHIFT | i;
+	u64 hash = READ_ONCE(hints->hash[i]);
+	spinlock_t *lock;
+	u32 *link;
+
+	if ((READ_ONCE(hints->link[i]) & FISC_LINK_MASK) == FISC_LINK_NONE)
+		return;
+
+	lock = fisc_hint_lock(hash);
+	spin_lock(lock);
+	/* Others may unlink it, too, and it may be in another chain now. */
+	if (hints->hash[i] == hash &&
+	    (hints->link[i] & FISC_LINK_MASK) != FISC_LINK_NONE) {
+		link = fisc_hint_bucket(hash);
+		while ((*link & FISC_LINK_MASK) != slot)
+			link = fisc_hint_link(*link & FISC_LINK_MASK);
+		fisc_link_set(link, hints->link[i] & FISC_LINK_MASK);
+		fisc_link_set(&hints->link[i], FISC_LINK_NONE);
 	}
-	hints->slots[free].place = 0;
-	hints->used--;
+	spin_unlock(lock);
+}
+
+/* Set a duplicate mark. Lock of the slot's hash held, or its only user. */
+static void fisc_link_set_duplicate(struct fisc_chunk *chunk, u32 *link)
+{
+	if (*link & FISC_LINK_DUPLICATE)
+		return;
+
+	WRITE_ONCE(*link, *link | FISC_LINK_DUPLICATE);
+	if (atomic_inc_return(&chunk->duplicates) ==
+	    READ_ONCE(fisc_large_break_pages))
+		fisc_chunk_mark_due(chunk);
+}
+
+/**
+ * fisc_hint_set_duplicate() - a page of a large frame needs no frame of its own
+ * @chunk: its chunk
+ * @i: its place in the chunk
+ *
+ * Context: any; the only thread that links hints of this chunk; the page has
+ * left no hint.
+ */
+void fisc_hint_set_duplicate(struct fisc_chunk *chunk, unsigned int i)
+{
+	fisc_link_set_duplicate(chunk, &chunk->hints->link[i]);
+}
+
+/**
+ * fisc_hints_clear_duplicates() - nothing is known of a chunk's pages any more
+ * @chunk: the chunk; none of its pages has left a hint
+ *
+ * Context: any; the only thread that links hints of this chunk.
+ */
+void fisc_hints_clear_duplicates(struct fisc_chunk *chunk)
+{
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		chunk->hints->link[i] = FISC_LINK_NONE;
+	atomic_set(&chunk->duplicates, 0);
+}
+
+/* Is it a page that content can be compared with, as the caller wants it? */
+static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
+			   u64 domain, int nid)
+{
+	return READ_ONCE(chunk->region->vm->key.domain) == domain &&
+	       (nid == NUMA_NO_NODE || page_to_nid(fisc_entry_page(e)) == nid);
+}
+
+/**
+ * fisc_hint_meet() - find an equal, or leave a hint for those that come later
+ * @chunk: chunk of the page
+ * @i: its place in the chunk
+ * @hash: its hash
+ * @domain: the domain that the other one has to be in
+ * @nid: the node that it has to be on, or NUMA_NO_NODE
+ * @large: the page is part of a large frame
+ * @peer: the other one, if it is %FISC_MET_SMALL; give its region back
+ *
+ * Both in one, so that of two threads with equal pages one meets the other. A
+ * page of a large frame that has met anybody leaves no hint: whoever is equal
+ * will meet the same page.
+ *
+ * Context: any; the only thread that links hints of this chunk.
+ * Return: what was found.
+ */
+enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
+			     u64 domain, int nid, bool large,
+			     struct fisc_peer *peer)
+{
+	struct fisc_chunk_hints *hints = chunk->hints;
+	u32 self = hints->id << FISC_CHUNK_SHIFT | i;
+	enum fisc_met met = FISC_MET_NOBODY;
+	spinlock_t *lock = fisc_hint_lock(hash);
+	bool linked = false;
+	u32 *link, *head;
+	u32 slot;
+
+	if (hints->hash[i] != hash)
+		fisc_hint_remove(chunk, i);
+
+	rcu_read_lock();
+	spin_lock(lock);
+	head = fisc_hint_bucket(hash);
+	link = head;
+	while ((slot = *link & FISC_LINK_MASK)) {
+		struct fisc_chunk *other = fisc_hint_chunk(slot);
+		unsigned int j = fisc_hint_place(slot);
+		u32 *next = &other->hints->link[j];
+		bool other_large;
+		unsigned long e;
+
+		if (slot == self) {
+			linked = true;
+			link = next;
+			continue;
+		}
+		if (other->hints->hash[j] != hash) {
+			link = next;
+			continue;
+		}
+		e = fisc_chunk_peek(other, j, &other_large);
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
+		    !(e & FISC_ENTRY_CLEAN)) {
+			fisc_link_set(link, *next & FISC_LINK_MASK);
+			fisc_link_set(next, FISC_LINK_NONE);
+			continue;
+		}
+		link = next;
+		/* Not hashed: being hashed now, and its hash is an old one. */
+		if (!(e & FISC_ENTRY_HASHED) && !(large && other == chunk))
+			continue;
+		if (!fisc_hint_fits(other, e, domain, nid))
+			continue;
+		if (other_large) {
+			fisc_link_set_duplicate(other, next);
+			met = FISC_MET_LARGE;
+		} else if (fisc_region_get_live(other->region)) {
+			peer->region = other->region;
+			peer->chunk = other;
+			peer->i = j;
+			peer->e = e;
+			met = FISC_MET_SMALL;
+			break;
+		}
+	}
+
+	if (!linked &&
+	    (met == FISC_MET_NOBODY || (met == FISC_MET_LARGE && !large))) {
+		WRITE_ONCE(hints->hash[i], hash);
+		fisc_link_set(&hints->link[i], *head & FISC_LINK_MASK);
+		fisc_link_set(head, self);
+	}
+	spin_unlock(lock);
+	rcu_read_unlock();
+
+	return met;
+}
+
+int fisc_hint_init(void)
+{
+	unsigned long pages;
+	unsigned int i;
+
+	for (i = 0; i < FISC_HINT_NR_LOCKS; i++)
+		spin_lock_init(&fisc_hint_locks[i]);
+
+	/* One bucket for two pages of all memory, and one page to begin with. */
+	pages = totalram_pages() / 2 / FISC_HEADS_PER_PAGE + 1;
+	fisc_hint_max_buckets = pages * FISC_HEADS_PER_PAGE;
+	fisc_hint_heads = kvcalloc(pages, sizeof(*fisc_hint_heads), GFP_KERNEL);
+	if (!fisc_hint_heads)
+		return -ENOMEM;
+	fisc_hint_heads[0] = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!fisc_hint_heads[0]) {
+		kvfree(fisc_hint_heads);
+		return -ENOMEM;
+	}
+	fisc_hint_nr_buckets = FISC_HINT_NR_LOCKS;
+	BUILD_BUG_ON(FISC_HINT_NR_LOCKS > FISC_HEADS_PER_PAGE);
+	fisc_count_total(FISC_META_BYTES,
+			 PAGE_SIZE + pages * sizeof(*fisc_hint_heads));
+
+	return 0;
+}
+
+void fisc_hint_exit(void)
+{
+	WARN_ON_ONCE(!xa_empty(&fisc_hint_chunks));
+	kfree(fisc_hint_heads[0]);
+	kvfree(fisc_hint_heads);
+	xa_destroy(&fisc_hint_chunks);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

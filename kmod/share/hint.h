@@ -4,37 +4,67 @@
 
 #include <linux/types.h>
 
+#include "../region.h"
+
 /**
- * struct fisc_hint - where content of this hash was last seen
- * @hash: the hash
- * @place: region id and page index, packed; 0 if the slot is free
+ * DOC: Hints
  *
- * Nothing keeps a hint true: the page may have changed, moved or gone.
+ * A hint says that a private page had content of this hash (Waldspurger, OSDI
+ * 2002, section 4.1). Each page of guest memory has room for one, its *slot*: a
+ * hash of 8 bytes and a link of 4, in two arrays of the page's chunk, which come
+ * with the first hint. A slot has a number, 512 times the number of its chunk's
+ * arrays and the page's place in the chunk; links are such numbers.
+ *
+ * The heads of the chains grow and shrink with the number of arrays, one bucket
+ * for two pages, by linear hashing (Litwin, VLDB 1980): bucket after bucket is
+ * split in two, so nobody ever waits for a table to be made anew. The lowest
+ * bits of a hash name its lock; both halves of a split bucket have the same one.
+ *
+ * A hint is true if its page is private, clean and hashed. That is looked at
+ * when it is found, with nothing but the bucket's lock held; leaves of frame
+ * maps are freed by RCU for this. Hints that are not true are unlinked when they
+ * are met, so nobody who writes to a page or frees it has to care.
+ *
+ * A page of a large frame can be pointed at but not shared. When a page is found
+ * to be its equal, its duplicate mark is set and counted in the chunk.
  */
-struct fisc_hint {
-	u64 hash;
-	u64 place;
+
+/**
+ * struct fisc_peer - a page that had content of a hash
+ * @region: its region, held
+ * @chunk: its chunk
+ * @i: its place in the chunk
+ * @e: its entry
+ */
+struct fisc_peer {
+	struct fisc_region *region;
+	struct fisc_chunk *chunk;
+	unsigned int i;
+	unsigned long e;
 };
 
 /**
- * struct fisc_hints - hints by hash
- * @slots: open addressing with linear probing, at most 3/4 full
- * @nr_slots: a power of two
- * @used: slots in use
- *
- * Belongs to one thread; there is no lock.
+ * enum fisc_met - what fisc_hint_meet() found
+ * @FISC_MET_NOBODY: no equal; the page has left its hint
+ * @FISC_MET_LARGE: equals in large frames only; a small page has left its hint
+ * @FISC_MET_SMALL: a page that can be made a shared frame
  */
-struct fisc_hints {
-	struct fisc_hint *slots;
-	unsigned long nr_slots;
-	unsigned long used;
+enum fisc_met {
+	FISC_MET_NOBODY,
+	FISC_MET_LARGE,
+	FISC_MET_SMALL,
 };
 
-int fisc_hints_init(struct fisc_hints *hints, unsigned long nr);
-void fisc_hints_exit(struct fisc_hints *hints);
-u64 fisc_hints_find(const struct fisc_hints *hints, u64 hash);
-bool fisc_hints_set(struct fisc_hints *hints, u64 hash, u64 place);
-void fisc_hints_del(struct fisc_hints *hints, u64 hash);
-bool fisc_hints_full(const struct fisc_hints *hints);
+int fisc_hints_alloc(struct fisc_chunk *chunk);
+void fisc_hints_free(struct fisc_chunk *chunk);
+enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
+			     u64 domain, int nid, bool large,
+			     struct fisc_peer *peer);
+void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i);
+void fisc_hint_set_duplicate(struct fisc_chunk *chunk, unsigned int i);
+void fisc_hints_clear_duplicates(struct fisc_chunk *chunk);
+
+int fisc_hint_init(void);
+void fisc_hint_exit(void);
 
 #endif /* _FISC_HINT_H */

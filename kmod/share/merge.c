@@ -2,72 +2,58 @@
 /**
  * DOC: Content-based page sharing
  *
- * Pages of equal content share one frame, whatever they are and wherever they
- * come from (Waldspurger, OSDI 2002, section 4). A page is hashed. If a shared
- * frame has this hash, the page is compared with it and, if equal, becomes its
- * user. Else, if a hint says that another page had this hash, that page is made
- * a shared frame, provided that it still has this content. Else the page leaves
- * a hint. All-zero pages need neither: the zero frame serves them.
+ * Pages of equal content share one frame, whatever they are and wherever in
+ * their domain they come from (Waldspurger, OSDI 2002, section 4). A page is
+ * hashed. If a shared frame has this hash, the page is compared with it and, if
+ * equal, becomes its user. Else, if a hint says that another page had this hash,
+ * that page becomes a shared frame, if it has this content. Else the page leaves
+ * a hint. All-zero pages need neither: zero frames serve them.
  *
- * Hashing and looking up happen while guests run and may be wrong the moment
- * they are done. Only then is the page taken away from the guests, for as long
- * as it takes to be sure (DOC: The frame map says how), and in batches: the
- * pages of a chunk that have a frame to go to are unmapped together, with one
- * round of MMU notifiers and one TLB flush for each run of neighbours, compared
- * and replaced. A guest that touches the chunk meanwhile waits for at most
- * FISC_BATCH_PAGES comparisons.
+ * The scanner looks at memory chunk by chunk:
  *
- * A page with a reference that is not ours is left alone: somebody may be about
- * to write to it without another fault (a pin for I/O). It is tried again in
- * the next pass.
+ * 1. Under the chunk's lock: choose the pages that are due, unmap them, in runs
+ *    (one round of MMU notifiers and one TLB flush each), and mark those clean
+ *    that nobody has a reference on. The others are in use; they are left alone
+ *    for a while. Gaps in a run are unmapped with it, as a page that is touched
+ *    again costs a guest less than a round costs everybody.
+ * 2. With no lock: read, hash, look up, compare. A clean page that is still
+ *    clean afterwards has not changed (DOC: The frame map).
+ * 3. Under the chunk's lock: those that are still clean and have found their
+ *    equal get its frame.
  *
- * The scanner is the only one who makes frames shared. Writers undo it
- * (fisc_region_own()), at any time, on any CPU.
+ * A clean page whose hash is known is not read again. Its first write goes
+ * through fisc_region_own(), which makes it due again, the later the sooner it
+ * came (DOC: Map entries). That write costs a page fault, and so does the first
+ * read after the unmapping: at most two for a page each time it is hashed.
+ *
+ * The page that a hint names need not be unmapped to be shared: being clean, it
+ * is mapped read-only at most.
+ *
+ * Pages of a large frame are hashed and leave hints like others, but the frame
+ * stays whole until enough of them have equals (DOC: Large pages).
+ *
+ * The scanner's threads are the only ones who make frames shared, each in
+ * chunks of its own. Writers undo it, at any time, on any CPU.
  */
+#include <linux/bitmap.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/xxhash.h>
 
+#include "../large.h"
+#include "../vm.h"
+#include "hint.h"
 #include "merge.h"
 #include "share.h"
 
-/*
- * A place: region id in the high bits, then the number of the pass that saw the
- * page there, then the index in the region.
- */
-#define FISC_PLACE_PASS_BITS	8
-#define FISC_PLACE_PASS_SHIFT	FISC_INDEX_BITS
-#define FISC_PLACE_ID_SHIFT	(FISC_PLACE_PASS_SHIFT + FISC_PLACE_PASS_BITS)
+/* Pages that may lie between two of a run. */
+#define FISC_RUN_GAP	16
 
-static_assert(FISC_PLACE_ID_SHIFT + FISC_REGION_ID_BITS == 64);
-
-/* Hints older than this many passes are not worth keeping. */
-#define FISC_HINT_MAX_AGE	1
-
-static u64 fisc_place(const struct fisc_region *region, u8 pass, pgoff_t index)
+static bool fisc_is_zero(struct page *page)
 {
-	return (u64)region->id << FISC_PLACE_ID_SHIFT |
-	       (u64)pass << FISC_PLACE_PASS_SHIFT | index;
-}
-
-static u32 fisc_place_id(u64 place)
-{
-	return place >> FISC_PLACE_ID_SHIFT;
-}
-
-static u8 fisc_place_pass(u64 place)
-{
-	return place >> FISC_PLACE_PASS_SHIFT;
-}
-
-static pgoff_t fisc_place_index(u64 place)
-{
-	return place & ((1ULL << FISC_INDEX_BITS) - 1);
-}
-
-static bool fisc_is_zero(struct folio *folio)
-{
-	void *content = kmap_local_folio(folio, 0);
+	void *content = kmap_local_page(page);
 	bool zero = !memchr_inv(content, 0, PAGE_SIZE);
 
 	kunmap_local(content);
@@ -75,10 +61,10 @@ static bool fisc_is_zero(struct folio *folio)
 	return zero;
 }
 
-static bool fisc_is_equal(struct folio *a, struct folio *b)
+static bool fisc_is_equal(struct page *a, struct page *b)
 {
-	void *content_a = kmap_local_folio(a, 0);
-	void *content_b = kmap_local_folio(b, 0);
+	void *content_a = kmap_local_page(a);
+	void *content_b = kmap_local_page(b);
 	bool equal = !memcmp(content_a, content_b, PAGE_SIZE);
 
 	kunmap_local(content_b);
@@ -87,264 +73,559 @@ static bool fisc_is_equal(struct folio *a, struct folio *b)
 	return equal;
 }
 
-/* Does the frame have the content of the entry it is to become? */
-static bool fisc_is_duplicate(struct folio *folio, unsigned long target)
+static u64 fisc_hash(struct page *page, u64 seed)
 {
-	if (fisc_entry_state(target) == FISC_ENTRY_ZERO)
-		return fisc_is_zero(folio);
+	void *content = kmap_local_page(page);
+	u64 hash = xxh64(content, PAGE_SIZE, seed);
 
-	return fisc_is_equal(folio, fisc_entry_frame(target));
+	kunmap_local(content);
+
+	return hash;
 }
 
-/*
- * Make the table of hints anew, without the hints that were not renewed lately.
- * A table that cannot be made costs sharing, nothing else.
- */
-static void fisc_hints_renew(struct fisc_merger *merger)
+/* The node that an equal of the page has to be on. */
+static int fisc_share_node(struct page *page)
 {
-	struct fisc_hints *old = &merger->hints;
-	struct fisc_hints new;
-	unsigned long i;
-	unsigned long nr = 0;
+	return READ_ONCE(fisc_share_across_nodes) ? NUMA_NO_NODE :
+						    page_to_nid(page);
+}
 
-	for (i = 0; i < old->nr_slots; i++) {
-		u64 place = old->slots[i].place;
+/* A run of pages to be unmapped. */
+struct fisc_run {
+	pgoff_t first;
+	pgoff_t nr;
+};
 
-		if (place && (u8)(merger->pass - fisc_place_pass(place)) <=
-			     FISC_HINT_MAX_AGE)
-			nr++;
-	}
-
-	if (fisc_hints_init(&new, nr * 2))
+static void fisc_run_flush(struct fisc_region *region, struct fisc_run *run)
+{
+	if (!run->nr)
 		return;
-	for (i = 0; i < old->nr_slots; i++) {
-		u64 place = old->slots[i].place;
 
-		if (place && (u8)(merger->pass - fisc_place_pass(place)) <=
-			     FISC_HINT_MAX_AGE)
-			fisc_hints_set(&new, old->slots[i].hash, place);
-		cond_resched();
-	}
-	fisc_hints_exit(old);
-	*old = new;
+	fisc_region_unmap(region, run->first, run->nr);
+	fisc_count_total(FISC_UNMAP_ROUNDS, 1);
+	run->nr = 0;
 }
 
-static void fisc_leave_hint(struct fisc_merger *merger, pgoff_t index, u64 hash)
+static void fisc_run_add(struct fisc_region *region, struct fisc_run *run,
+			 pgoff_t index)
 {
-	if (fisc_hints_full(&merger->hints))
-		fisc_hints_renew(merger);
-	fisc_hints_set(&merger->hints, hash,
-		       fisc_place(merger->batch.region, merger->pass, index));
+	if (run->nr && index - run->first - run->nr > FISC_RUN_GAP)
+		fisc_run_flush(region, run);
+	if (!run->nr)
+		run->first = index;
+	run->nr = index - run->first + 1;
 }
 
-/* References the batch holds on a frame: pages of one batch can be equal. */
-static int fisc_batch_refs(const struct fisc_batch *batch, struct folio *folio)
+/* The page is in use, or was written meanwhile: later. Lock held for writing. */
+static unsigned long fisc_put_off(struct fisc_visit *visit, unsigned long e)
 {
+	e = fisc_entry_written(e | FISC_ENTRY_CLEAN, visit->epoch);
+	fisc_chunk_mark_later(visit->chunk,
+			      visit->epoch + (1U << fisc_entry_level(e)));
+
+	return e;
+}
+
+static unsigned long fisc_make_clean(struct fisc_visit *visit, unsigned long e)
+{
+	return fisc_entry_set_history(e | FISC_ENTRY_CLEAN,
+				      fisc_entry_level(e), visit->epoch);
+}
+
+/* Choose the pages of a leaf that are to be read, at most @max, and unmap them. */
+static void fisc_visit_select(struct fisc_visit *visit, unsigned int max)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	pgoff_t start = fisc_chunk_start(chunk);
+	struct fisc_run run = {};
 	unsigned int i;
 
-	for (i = 0; i < batch->nr; i++)
-		if (batch->pages[i].folio == folio)
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		unsigned long e = chunk->leaf[i];
+
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
+		    (e & FISC_ENTRY_KNOWN) == FISC_ENTRY_KNOWN)
+			continue;
+		if (!fisc_entry_is_due(e, visit->epoch)) {
+			fisc_chunk_mark_later(chunk, fisc_entry_stamp(e) +
+					      (1U << fisc_entry_level(e)));
+			continue;
+		}
+		if (visit->nr == max) {
+			fisc_chunk_mark_due(chunk);
+			break;
+		}
+		if (!(e & FISC_ENTRY_CLEAN))
+			fisc_run_add(visit->region, &run, start + i);
+		visit->pages[visit->nr++].i = i;
+	}
+	fisc_run_flush(visit->region, &run);
+}
+
+/* Those chosen that nobody uses are clean now. */
+static void fisc_visit_make_clean(struct fisc_visit *visit)
+{
+	unsigned long *leaf = visit->chunk->leaf;
+	unsigned int nr = visit->nr;
+	unsigned int k;
+
+	visit->nr = 0;
+	for (k = 0; k < nr; k++) {
+		unsigned int i = visit->pages[k].i;
+		struct page *page = fisc_entry_page(leaf[i]);
+		struct fisc_candidate *candidate = &visit->pages[visit->nr];
+
+		if (PageHWPoison(page))
+			continue;
+		if (!(leaf[i] & FISC_ENTRY_CLEAN)) {
+			/* The map's reference; and no mapping. */
+			if (page_ref_count(page) != 1) {
+				leaf[i] = fisc_put_off(visit, leaf[i]);
+				fisc_count_total(FISC_PINNED, 1);
+				continue;
+			}
+			leaf[i] = fisc_make_clean(visit, leaf[i]);
+		}
+		get_page(page);
+		*candidate = (struct fisc_candidate) { .page = page, .i = i };
+		visit->nr++;
+	}
+}
+
+/* The same for a large frame, which is all or nothing. */
+static void fisc_visit_select_large(struct fisc_visit *visit)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	struct folio *folio = page_folio(fisc_entry_page(chunk->large));
+	unsigned int i;
+
+	if (!fisc_entry_is_due(chunk->large, visit->epoch)) {
+		if (!(chunk->large & FISC_ENTRY_CLEAN))
+			fisc_chunk_mark_later(chunk,
+					      fisc_entry_stamp(chunk->large) +
+					      (1U << fisc_entry_level(chunk->large)));
+		return;
+	}
+	if (folio_test_has_hwpoisoned(folio))
+		return;
+
+	if (!(chunk->large & FISC_ENTRY_CLEAN)) {
+		fisc_region_unmap(visit->region, fisc_chunk_start(chunk),
+				  FISC_CHUNK_PAGES);
+		fisc_count_total(FISC_UNMAP_ROUNDS, 1);
+		if (folio_ref_count(folio) != 1) {
+			chunk->large = fisc_put_off(visit, chunk->large);
+			fisc_count_total(FISC_PINNED, 1);
+			return;
+		}
+		chunk->large = fisc_make_clean(visit, chunk->large);
+	}
+	folio_get(folio);
+	visit->large = folio;
+	visit->nr = FISC_CHUNK_PAGES;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		visit->pages[i] = (struct fisc_candidate) {
+			.page = folio_page(folio, i),
+			.i = i,
+		};
+}
+
+/* How many pages a large frame has to save to be broken. */
+static int fisc_break_pages(void)
+{
+	return fisc_share_under_pressure() ? 1 :
+					     READ_ONCE(fisc_large_break_pages);
+}
+
+static void fisc_visit_begin(struct fisc_visit *visit, unsigned int max)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	u64 since = fisc_chunk_lock(chunk);
+
+	fisc_chunk_clear_marks(chunk);
+	if (chunk->large) {
+		/* Others' pages may have turned out to equal known ones. */
+		if (atomic_read(&chunk->duplicates) >= fisc_break_pages())
+			chunk->large &= ~FISC_ENTRY_HASHED;
+		fisc_visit_select_large(visit);
+	} else if (chunk->leaf) {
+		fisc_visit_select(visit, max);
+		fisc_visit_make_clean(visit);
+	}
+	fisc_chunk_unlock(chunk, since);
+}
+
+/* Has nobody written to the page since it was made clean? No lock needed. */
+static bool fisc_is_clean(const struct fisc_visit *visit, unsigned int i)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	unsigned long e;
+
+	down_read(&chunk->lock);
+	e = fisc_chunk_entry(chunk, i);
+	up_read(&chunk->lock);
+
+	return e & FISC_ENTRY_CLEAN;
+}
+
+static void fisc_visit_hash(struct fisc_visit *visit)
+{
+	unsigned int k;
+
+	for (k = 0; k < visit->nr; k++) {
+		struct fisc_candidate *page = &visit->pages[k];
+
+		page->zero = fisc_is_zero(page->page);
+		if (!page->zero)
+			page->hash = fisc_hash(page->page, visit->key.seed);
+		if (!(k % 32)) {
+			cond_resched();
+			/* Not worth going on with, if it is one frame. */
+			if (visit->large && !fisc_is_clean(visit, 0))
+				break;
+		}
+	}
+	fisc_count_total(FISC_SCANNED, k);
+}
+
+/* References that the visit itself holds on a page. */
+static int fisc_visit_refs(const struct fisc_visit *visit, struct page *page,
+			   const struct fisc_chunk *chunk, unsigned int i)
+{
+	unsigned int k;
+
+	if (chunk != visit->chunk || visit->large)
+		return 0;
+	for (k = 0; k < visit->nr && visit->pages[k].i <= i; k++)
+		if (visit->pages[k].page == page)
 			return 1;
 
 	return 0;
 }
 
 /*
- * Make the private frame of an entry shared. Lock held for writing; @own counts
- * the references on the frame that are ours.
+ * Make a shared frame of the page that was met, if it is equal.
+ * Return: the frame with a user for @page, or NULL.
  */
-static bool fisc_promote_frame(struct fisc_merger *merger,
-			       struct fisc_region *region,
-			       struct fisc_chunk *chunk, pgoff_t index,
-			       struct folio *folio, int own, u64 hash)
+static struct folio *fisc_promote(struct fisc_visit *visit,
+				  const struct fisc_candidate *page,
+				  const struct fisc_peer *peer)
 {
-	if (fisc_chunk_entry(chunk, index) !=
-	    fisc_entry_make(folio, FISC_ENTRY_PRIVATE))
-		return false;
-
-	fisc_region_unmap(region, index, 1);
-	if (folio_ref_count(folio) != own) {
-		merger->stats.pinned++;
-		return false;
-	}
-	if (fisc_share_hash(folio) != hash) {
-		merger->stats.changed++;
-		return false;
-	}
-	fisc_region_make_shared(region, chunk, index, hash);
-
-	return true;
-}
-
-/*
- * Make a shared frame of the page at @place, which had content of this @hash
- * when it was scanned, if it is now equal to the frame @like.
- */
-static bool fisc_promote(struct fisc_merger *merger, u64 place, u64 hash,
-			 struct folio *like)
-{
-	struct fisc_region *region = fisc_region_tryget(fisc_place_id(place));
-	pgoff_t index = fisc_place_index(place);
-	struct fisc_chunk *chunk;
-	bool done = false;
+	struct fisc_chunk *chunk = peer->chunk;
+	pgoff_t index = fisc_chunk_start(chunk) + peer->i;
+	struct folio *folio = NULL;
+	struct page *other = NULL;
 	unsigned long e;
+	u64 since;
+	int own;
 
-	if (!region)
-		return false;
+	down_read(&chunk->lock);
+	e = fisc_chunk_entry(chunk, index);
+	if (e == peer->e) {
+		other = fisc_entry_page(e);
+		get_page(other);
+	}
+	up_read(&chunk->lock);
+	if (!other)
+		return NULL;
 
-	e = fisc_region_read(region, index);
-	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
-		struct folio *folio = fisc_entry_frame(e);
-		/* The map's, the one just taken, and perhaps the batch's. */
-		int own = 2 + fisc_batch_refs(&merger->batch, folio);
+	if (PageHWPoison(other) || !fisc_is_equal(other, page->page))
+		goto out;
 
-		if (fisc_frame_seems_pinned(folio, own)) {
-			merger->stats.pinned++;
-		} else if (fisc_is_equal(folio, like)) {
-			chunk = fisc_region_find_chunk(region, index);
-			down_write(&chunk->lock);
-			done = fisc_promote_frame(merger, region, chunk, index,
-						  folio, own, hash);
-			up_write(&chunk->lock);
+	/* The map's, the one just taken, and perhaps the visit's. */
+	own = 2 + fisc_visit_refs(visit, other, chunk, peer->i);
+	since = fisc_chunk_lock(chunk);
+	if (fisc_chunk_entry(chunk, index) == e &&
+	    fisc_vm_key(peer->region->vm).domain == visit->key.domain) {
+		if (fisc_frame_in_use(page_folio(other), own)) {
+			fisc_count_total(FISC_PINNED, 1);
+		} else {
+			folio = page_folio(other);
+			fisc_shared_add(folio, visit->key.domain, page->hash, 2);
+			fisc_region_make_shared(peer->region, chunk, index);
 		}
 	}
-	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-		folio_put(fisc_entry_frame(e));
-	fisc_region_put(region);
+	fisc_chunk_unlock(chunk, since);
+out:
+	put_page(other);
+
+	return folio;
+}
+
+/* The content of a clean page is known from now on, if it is still clean. */
+static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
+			    unsigned int i)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	unsigned long *slot;
+	unsigned long e;
+	bool done = false;
+
+	down_read(&chunk->lock);
+	if (chunk->large)
+		slot = &chunk->large;
+	else
+		slot = chunk->leaf ? &chunk->leaf[i] : NULL;
+	e = slot ? READ_ONCE(*slot) : 0;
+	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE &&
+	    fisc_entry_page(e) == page && (e & FISC_ENTRY_CLEAN) &&
+	    fisc_vm_key(visit->region->vm).domain == visit->key.domain)
+		done = cmpxchg(slot, e, e | FISC_ENTRY_HASHED) == e;
+	up_read(&chunk->lock);
 
 	return done;
 }
 
-/* Return: what the page should become, 0 if there is nothing to share with. */
-static unsigned long fisc_find_target(struct fisc_merger *merger,
-				      pgoff_t index, struct folio *folio)
+/* Find out what a page of a leaf should become. */
+static void fisc_find_target(struct fisc_visit *visit,
+			     struct fisc_candidate *page)
 {
-	struct fisc_region *region = merger->batch.region;
-	struct folio *shared;
-	u64 hash, place;
+	int nid = fisc_share_node(page->page);
+	struct fisc_peer peer;
+	struct folio *folio;
 
-	if (fisc_is_zero(folio))
-		return fisc_entry_make(fisc_zero_frame, FISC_ENTRY_ZERO);
-
-	hash = fisc_share_hash(folio);
-	shared = fisc_shared_find(hash);
-	if (!shared) {
-		place = fisc_hints_find(&merger->hints, hash);
-		if (place && !(fisc_place_id(place) == region->id &&
-			       fisc_place_index(place) == index) &&
-		    fisc_promote(merger, place, hash, folio)) {
-			fisc_hints_del(&merger->hints, hash);
-			shared = fisc_shared_find(hash);
-		}
-	}
-	if (shared)
-		return fisc_entry_make(shared, FISC_ENTRY_SHARED);
-
-	fisc_leave_hint(merger, index, hash);
-
-	return 0;
-}
-
-/* The candidate does not become what it was to become. */
-static void fisc_drop_target(struct fisc_candidate *page)
-{
-	if (fisc_entry_state(page->target) == FISC_ENTRY_SHARED)
-		fisc_shared_put(fisc_entry_frame(page->target));
-	page->target = 0;
-}
-
-/* Unmap what is still to be shared, run by run. Lock held for writing. */
-static void fisc_unmap_batch(struct fisc_batch *batch)
-{
-	pgoff_t start = 0;
-	pgoff_t nr = 0;
-	unsigned int i;
-
-	for (i = 0; i < batch->nr; i++) {
-		struct fisc_candidate *page = &batch->pages[i];
-
-		if (page->target &&
-		    fisc_chunk_entry(batch->chunk, page->index) !=
-		    fisc_entry_make(page->folio, FISC_ENTRY_PRIVATE))
-			fisc_drop_target(page);
-		if (!page->target)
-			continue;
-		if (nr && page->index == start + nr) {
-			nr++;
-			continue;
-		}
-		if (nr)
-			fisc_region_unmap(batch->region, start, nr);
-		start = page->index;
-		nr = 1;
-	}
-	if (nr)
-		fisc_region_unmap(batch->region, start, nr);
-}
-
-static void fisc_share_page(struct fisc_merger *merger,
-			    struct fisc_candidate *page)
-{
-	struct fisc_batch *batch = &merger->batch;
-
-	/* The map's reference and the batch's. */
-	if (folio_ref_count(page->folio) != 2) {
-		merger->stats.pinned++;
-		fisc_drop_target(page);
-		return;
-	}
-	if (!fisc_is_duplicate(page->folio, page->target)) {
-		merger->stats.changed++;
-		fisc_drop_target(page);
+	if (page->zero) {
+		page->target =
+			fisc_entry_make(fisc_zero_page((unsigned long)visit->chunk),
+					FISC_ENTRY_ZERO);
 		return;
 	}
 
-	fisc_region_replace(batch->region, batch->chunk, page->index,
-			    page->target);
-	if (fisc_entry_state(page->target) == FISC_ENTRY_ZERO)
-		merger->stats.merged_zero++;
-	else
-		merger->stats.merged++;
+	folio = fisc_shared_find(visit->key.domain, nid, page->hash);
+	if (folio && !fisc_is_equal(&folio->page, page->page)) {
+		/* It changed while it was read, or the hashes collide. */
+		fisc_shared_put(folio);
+		page->skip = !fisc_set_hashed(visit, page->page, page->i);
+		return;
+	}
+	if (!folio) {
+		if (!fisc_set_hashed(visit, page->page, page->i)) {
+			page->skip = true;
+			return;
+		}
+		if (fisc_hint_meet(visit->chunk, page->i, page->hash,
+				   visit->key.domain, nid, false, &peer) !=
+		    FISC_MET_SMALL)
+			return;
+		folio = fisc_promote(visit, page, &peer);
+		if (folio)
+			fisc_hint_remove(peer.chunk, peer.i);
+		else
+			page->skip = true;
+		fisc_region_put(peer.region);
+	}
+	if (folio)
+		page->target = fisc_entry_make(&folio->page, FISC_ENTRY_SHARED);
+}
+
+/* Under the lock: those that are still clean get their equal's frame. */
+static void fisc_visit_commit(struct fisc_visit *visit)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	pgoff_t start = fisc_chunk_start(chunk);
+	struct fisc_run run = {};
+	unsigned int merged = 0, zero = 0;
+	unsigned int k;
+	bool same_domain;
+	u64 since;
+
+	since = fisc_chunk_lock(chunk);
+	same_domain = fisc_vm_key(visit->region->vm).domain ==
+		      visit->key.domain;
+	for (k = 0; k < visit->nr; k++) {
+		struct fisc_candidate *page = &visit->pages[k];
+		unsigned long e = fisc_chunk_entry(chunk, page->i);
+		struct folio *folio = page_folio(page->page);
+
+		if ((!page->target && !page->skip) || !chunk->leaf)
+			continue;
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
+		    fisc_entry_page(e) != page->page)
+			continue;
+		if (!(e & FISC_ENTRY_CLEAN)) {
+			fisc_count_total(FISC_CHANGED, 1);
+			continue;
+		}
+		/* The map's reference and the visit's. */
+		if (page->skip || !same_domain || fisc_frame_in_use(folio, 2)) {
+			chunk->leaf[page->i] = fisc_put_off(visit, e);
+			continue;
+		}
+		if (folio_mapped(folio))
+			fisc_run_add(visit->region, &run, start + page->i);
+		if (page->zero)
+			zero++;
+		else
+			merged++;
+		fisc_region_replace(visit->region, chunk, start + page->i,
+				    fisc_entry_succeed(e,
+						       fisc_entry_page(page->target),
+						       fisc_entry_state(page->target)));
+		page->target = 0;
+	}
+	fisc_run_flush(visit->region, &run);
+	fisc_chunk_unlock(chunk, since);
+	fisc_count_total(FISC_MERGED, merged);
+	fisc_count_total(FISC_MERGED_ZERO, zero);
+}
+
+/* Share what can be shared among the pages of a leaf, which have been hashed. */
+static void fisc_visit_share(struct fisc_visit *visit)
+{
+	bool found = false;
+	unsigned int k;
+
+	for (k = 0; k < visit->nr; k++) {
+		struct fisc_candidate *page = &visit->pages[k];
+
+		fisc_find_target(visit, page);
+		found |= page->target || page->skip;
+		if (!(k % 32))
+			cond_resched();
+	}
+	if (!found)
+		return;
+
+	fisc_visit_commit(visit);
+	for (k = 0; k < visit->nr; k++)
+		if (fisc_entry_state(visit->pages[k].target) ==
+		    FISC_ENTRY_SHARED)
+			fisc_shared_put(page_folio(fisc_entry_page(visit->pages[k].target)));
+}
+
+/* Leave hints for the pages of a large frame, and count those with an equal. */
+static void fisc_visit_count(struct fisc_visit *visit)
+{
+	struct fisc_chunk *chunk = visit->chunk;
+	struct fisc_peer peer;
+	unsigned int k;
+
+	for (k = 0; k < visit->nr; k++)
+		fisc_hint_remove(chunk, k);
+	fisc_hints_clear_duplicates(chunk);
+
+	for (k = 0; k < visit->nr; k++) {
+		struct fisc_candidate *page = &visit->pages[k];
+		int nid = fisc_share_node(page->page);
+		enum fisc_met met = FISC_MET_NOBODY;
+
+		if (!page->zero &&
+		    !fisc_shared_exists(visit->key.domain, nid, page->hash)) {
+			met = fisc_hint_meet(chunk, k, page->hash,
+					     visit->key.domain, nid, true,
+					     &peer);
+			if (met == FISC_MET_SMALL)
+				fisc_region_put(peer.region);
+			if (met == FISC_MET_NOBODY)
+				continue;
+		}
+		fisc_hint_set_duplicate(chunk, k);
+	}
+	fisc_set_hashed(visit, visit->pages[0].page, 0);
+}
+
+/*
+ * Exchange a large frame for small ones, and the visit's pages for those.
+ * Return: true if that was done.
+ */
+static bool fisc_visit_break(struct fisc_visit *visit)
+{
+	DECLARE_BITMAP(zero, FISC_CHUNK_PAGES);
+	struct fisc_chunk *chunk = visit->chunk;
+	unsigned int nr = visit->nr;
+	unsigned int k;
+	int err;
+
+	bitmap_zero(zero, FISC_CHUNK_PAGES);
+	for (k = 0; k < nr; k++)
+		if (visit->pages[k].zero)
+			__set_bit(k, zero);
+	/* Nothing else may refer to it. */
+	folio_put(visit->large);
+	visit->large = NULL;
+	visit->nr = 0;
+
+	err = fisc_large_break(visit->region, chunk, zero, FISC_ENTRY_ZERO);
+	if (err) {
+		if (err != -EAGAIN) {
+			down_write(&chunk->lock);
+			if (chunk->large)
+				chunk->large = fisc_put_off(visit, chunk->large);
+			up_write(&chunk->lock);
+		}
+		return false;
+	}
+
+	down_read(&chunk->lock);
+	for (k = 0; k < nr && chunk->leaf; k++) {
+		unsigned long e = chunk->leaf[k];
+
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
+		    !(e & FISC_ENTRY_CLEAN))
+			continue;
+		visit->pages[visit->nr] = visit->pages[k];
+		visit->pages[visit->nr].page = fisc_entry_page(e);
+		get_page(fisc_entry_page(e));
+		visit->nr++;
+	}
+	up_read(&chunk->lock);
+
+	return true;
 }
 
 /**
- * fisc_merge_batch() - share what can be shared among the pages of a batch
- * @merger: the merger with its batch; empty on return
+ * fisc_merge_chunk() - look at a chunk and share what can be shared
+ * @visit: memory to work in; belongs to the thread
+ * @region: the region; held by the caller
+ * @chunk: the chunk
+ * @max: number of pages to read, unless they are all of one large frame
  *
- * Context: may sleep; no lock of this module held, the region held.
+ * Context: may sleep; no lock of this module held.
+ * Return: number of pages read.
  */
-void fisc_merge_batch(struct fisc_merger *merger)
+unsigned int fisc_merge_chunk(struct fisc_visit *visit,
+			      struct fisc_region *region,
+			      struct fisc_chunk *chunk, unsigned int max)
 {
-	struct fisc_batch *batch = &merger->batch;
-	bool found = false;
-	unsigned int i;
+	unsigned int read, k;
 
-	for (i = 0; i < batch->nr; i++) {
-		struct fisc_candidate *page = &batch->pages[i];
-
-		/* The map's reference and the batch's. */
-		if (fisc_frame_seems_pinned(page->folio, 2)) {
-			merger->stats.pinned++;
-			continue;
+	visit->region = region;
+	visit->chunk = chunk;
+	visit->key = fisc_vm_key(region->vm);
+	visit->epoch = READ_ONCE(fisc_epoch);
+	visit->large = NULL;
+	visit->nr = 0;
+	/* No memory for hints, or no domain now: it is tried again later. */
+	if (!visit->key.domain || fisc_hints_alloc(chunk)) {
+		down_write(&chunk->lock);
+		fisc_chunk_clear_marks(chunk);
+		fisc_chunk_mark_later(chunk, visit->epoch + 1);
+		up_write(&chunk->lock);
+		return 0;
+	}
+	fisc_visit_begin(visit, max);
+	read = visit->nr;
+	if (!read)
+		goto out;
+	fisc_visit_hash(visit);
+	if (visit->large) {
+		if (!fisc_is_clean(visit, 0)) {
+			folio_put(visit->large);
+			return read;
 		}
-		merger->stats.scanned++;
-		page->target = fisc_find_target(merger, page->index,
-						page->folio);
-		if (page->target)
-			found = true;
-		cond_resched();
+		fisc_visit_count(visit);
+		if (atomic_read(&chunk->duplicates) < fisc_break_pages()) {
+			folio_put(visit->large);
+			return read;
+		}
+		if (!fisc_visit_break(visit))
+			return read;
 	}
+	fisc_visit_share(visit);
+	for (k = 0; k < visit->nr; k++)
+		put_page(visit->pages[k].page);
+out:
+	fisc_large_rebuild(region, chunk);
 
-	if (found) {
-		down_write(&batch->chunk->lock);
-		fisc_unmap_batch(batch);
-		for (i = 0; i < batch->nr; i++)
-			if (batch->pages[i].target)
-				fisc_share_page(merger, &batch->pages[i]);
-		up_write(&batch->chunk->lock);
-	}
-
-	for (i = 0; i < batch->nr; i++)
-		folio_put(batch->pages[i].folio);
-	batch->nr = 0;
+	return read;
 }

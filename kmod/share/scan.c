@@ -1,162 +1,338 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The thread that goes over guest memory, how fast, and its knobs.
+ * The threads that go over guest memory, how fast, and their knobs.
+ *
+ * One thread for each node with CPUs looks at the chunks that were
+ * first touched there. The VMs take turns, one chunk each; within a VM the chunk
+ * is a random one of those that are marked due. When none is left the thread
+ * sleeps for an epoch (recheck_ms), then marks those chunks due whose time has
+ * come (fisc_chunk_mark_later()).
+ *
+ * Two accounts bound it: pages (pages_per_sec), and CPU time (cpu_percent). Both
+ * are kept as the time up to which everything has been earned; what was not
+ * used for long is lost.
  */
 #include <linux/debugfs.h>
 #include <linux/freezer.h>
-#include <linux/kobject.h>
 #include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/random.h>
 #include <linux/sched/clock.h>
 #include <linux/seq_file.h>
-#include <linux/sysfs.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+#include <linux/vmalloc.h>
 #include <linux/wait.h>
 
 #include "../../uapi/fisc.h"
+#include "../knob.h"
+#include "../large.h"
+#include "../vm.h"
+#include "hint.h"
 #include "merge.h"
 #include "share.h"
 
-/* How long the scanner sleeps between two portions of work. */
-#define FISC_SCAN_INTERVAL_MS	20
+/* Earnings older than this are lost: a bound on how much is done in one go. */
+#define FISC_EARN_MAX_NS	(40 * NSEC_PER_MSEC)
+
+/* The shortest sleep, so that little earnings do not cost a wakeup each. */
+#define FISC_SLEEP_MIN_NS	(20 * NSEC_PER_MSEC)
+
+/* How often it is looked whether memory is short. */
+#define FISC_PRESSURE_NS	(100 * NSEC_PER_MSEC)
+
+/* How much faster the scanner may be when memory is short. */
+#define FISC_PRESSURE_BOOST	4
 
 /**
- * struct fisc_scanner - the scanning thread
+ * struct fisc_scanner - a scanning thread
  * @task: the thread
- * @wait: where it sleeps; woken when a knob is turned
- * @run: FISC_SHARE_RUN or FISC_SHARE_STOP; written by sysfs
- * @pages_per_sec: bound on the pages read; written by sysfs
- * @earned_at: until when pages have been earned, in ns of local_clock()
- * @id: region to go on with
- * @index: page to go on with in this region
- * @merger: what does the work
+ * @nid: its node
+ * @vm_id: VM whose turn it is
+ * @pages_at: until when pages have been earned, in ns of local_clock()
+ * @cpu_at: until when CPU time has been earned
+ * @cpu_used: sum_exec_runtime that has been paid for
+ * @epoch_at: when the epoch began
+ * @drained: nothing was due since then
+ * @full_scans: how often nothing was due any more, once an epoch at most
+ * @break_pages: number by which large frames were last looked through
+ * @visit: the chunk under way
  */
-static struct fisc_scanner {
+struct fisc_scanner {
 	struct task_struct *task;
-	wait_queue_head_t wait;
-	unsigned int run;
-	unsigned int pages_per_sec;
-	u64 earned_at;
-	u32 id;
-	pgoff_t index;
-	struct fisc_merger merger;
-} fisc_scanner = {
-	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(fisc_scanner.wait),
-	.run = FISC_SHARE_STOP,
-	.pages_per_sec = FISC_PAGES_PER_SEC_DEFAULT,
+	int nid;
+	unsigned long vm_id;
+	u64 pages_at;
+	u64 cpu_at;
+	u64 cpu_used;
+	u64 epoch_at;
+	bool drained;
+	u64 full_scans;
+	unsigned int break_pages;
+	struct fisc_visit visit;
 };
 
-static bool fisc_scan_must_pause(const struct fisc_scanner *scanner)
+static struct fisc_scanner *fisc_scanners[MAX_NUMNODES];
+static int fisc_scan_first;	/* its node's thread makes time go on */
+static DECLARE_WAIT_QUEUE_HEAD(fisc_scan_wait);
+
+static unsigned int fisc_scan_run = FISC_SHARE_STOP;
+static unsigned int fisc_pages_per_sec = FISC_PAGES_PER_SEC_DEFAULT;
+static unsigned int fisc_cpu_percent = FISC_CPU_PERCENT_DEFAULT;
+static unsigned int fisc_recheck_ms = FISC_RECHECK_MS_DEFAULT;
+static unsigned int fisc_pressure_percent = FISC_PRESSURE_PERCENT_DEFAULT;
+unsigned int fisc_share_across_nodes;
+
+/* Goes up when a knob is turned, so that sleepers look again. */
+static atomic_t fisc_knobs_turned;
+
+static bool fisc_pressure;
+static u64 fisc_pressure_at;
+
+/**
+ * fisc_share_under_pressure() - is the host's memory short?
+ *
+ * Context: any.
+ * Return: true if less than pressure_percent of it is available.
+ */
+bool fisc_share_under_pressure(void)
+{
+	return READ_ONCE(fisc_pressure);
+}
+
+/**
+ * fisc_scan_node() - node whose thread shall scan what is touched first here
+ *
+ * Context: any.
+ * Return: the node.
+ */
+int fisc_scan_node(void)
+{
+	int nid = numa_node_id();
+
+	return fisc_scanners[nid] ? nid : fisc_scan_first;
+}
+
+static void fisc_check_pressure(u64 now)
+{
+	unsigned long least = totalram_pages() / 100 *
+			      READ_ONCE(fisc_pressure_percent);
+
+	if (now - READ_ONCE(fisc_pressure_at) < FISC_PRESSURE_NS)
+		return;
+	WRITE_ONCE(fisc_pressure_at, now);
+	WRITE_ONCE(fisc_pressure, si_mem_available() < (long)least);
+}
+
+static bool fisc_scan_must_pause(void)
 {
 	return kthread_should_stop() || freezing(current) ||
-	       READ_ONCE(scanner->run) != FISC_SHARE_RUN;
+	       READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN;
 }
 
-/*
- * Pages that may be read now. Time that earned no whole page is kept; time in
- * which nothing was read earns no more than two intervals' worth.
- */
-static unsigned long fisc_scan_earn(struct fisc_scanner *scanner)
+/* Earnings do not pile up, nor do debts outlive a clock that jumps. */
+static void fisc_account_clamp(u64 *at, u64 now)
 {
-	u64 rate = READ_ONCE(scanner->pages_per_sec);
-	u64 longest = max(2 * FISC_SCAN_INTERVAL_MS * NSEC_PER_MSEC,
-			  NSEC_PER_SEC / rate + 1);
-	u64 now = local_clock();
-	u64 pages;
-
-	if (scanner->earned_at + longest < now || scanner->earned_at > now)
-		scanner->earned_at = now - longest;
-	pages = (now - scanner->earned_at) * rate / NSEC_PER_SEC;
-	scanner->earned_at += pages * NSEC_PER_SEC / rate;
-
-	return pages;
+	if (*at + FISC_EARN_MAX_NS < now)
+		*at = now - FISC_EARN_MAX_NS;
+	if (*at > now + 60 * (u64)NSEC_PER_SEC)
+		*at = now;
 }
 
-/*
- * Put the next private pages of a chunk into the batch, at most @max.
- * Return: index to go on with.
- */
-static pgoff_t fisc_scan_collect(struct fisc_batch *batch, pgoff_t index,
-				 unsigned long max)
+static u64 fisc_scan_rate(void)
 {
-	pgoff_t end = round_down(index, FISC_CHUNK_PAGES) + FISC_CHUNK_PAGES;
+	u64 rate = READ_ONCE(fisc_pages_per_sec);
 
-	max = min_t(unsigned long, max, FISC_BATCH_PAGES);
-
-	down_read(&batch->chunk->lock);
-	for (; index < end && batch->nr < max; index++) {
-		struct fisc_candidate *page = &batch->pages[batch->nr];
-		unsigned long e = fisc_chunk_entry(batch->chunk, index);
-
-		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
-			continue;
-		page->index = index;
-		page->folio = fisc_entry_frame(e);
-		page->target = 0;
-		folio_get(page->folio);
-		batch->nr++;
-	}
-	up_read(&batch->chunk->lock);
-
-	return index;
+	return fisc_share_under_pressure() ? rate * FISC_PRESSURE_BOOST : rate;
 }
 
-/*
- * Scan the next batch of a region.
- * Return: pages to be charged for, 0 at the end of the region.
- */
-static unsigned long fisc_scan_region(struct fisc_scanner *scanner,
-				      struct fisc_region *region,
-				      unsigned long max)
+/* Pages that have been earned and not yet been read. */
+static unsigned int fisc_scan_earned(struct fisc_scanner *scanner, u64 now)
 {
-	struct fisc_batch *batch = &scanner->merger.batch;
-	unsigned long nr = scanner->index >> FISC_CHUNK_SHIFT;
-	unsigned long charge;
-
-	batch->chunk = xa_find(&region->chunks, &nr, ULONG_MAX, XA_PRESENT);
-	if (!batch->chunk)
+	fisc_account_clamp(&scanner->pages_at, now);
+	fisc_account_clamp(&scanner->cpu_at, now);
+	if (scanner->pages_at >= now || scanner->cpu_at >= now)
 		return 0;
 
-	batch->region = region;
-	scanner->index = fisc_scan_collect(batch,
-					   max(scanner->index,
-					       nr << FISC_CHUNK_SHIFT), max);
-	/* Going over entries that are not private is not quite free. */
-	charge = batch->nr ?: 1;
-	fisc_merge_batch(&scanner->merger);
-
-	return charge;
+	return min_t(u64, FISC_CHUNK_PAGES,
+		     (now - scanner->pages_at) * fisc_scan_rate() /
+		     NSEC_PER_SEC + 1);
 }
 
-/* Scan up to @budget pages; ends with the pass at the latest. */
-static void fisc_scan(struct fisc_scanner *scanner, unsigned long budget)
+/* Pay for @pages and the CPU time used since last time. */
+static void fisc_scan_pay(struct fisc_scanner *scanner, unsigned int pages)
 {
-	while (budget && !fisc_scan_must_pause(scanner)) {
+	u64 used = READ_ONCE(current->se.sum_exec_runtime);
+	unsigned int percent = READ_ONCE(fisc_cpu_percent);
+
+	if (fisc_share_under_pressure())
+		percent = min(percent * FISC_PRESSURE_BOOST, 100U);
+
+	/* Going over a chunk without reading is not quite free. */
+	scanner->pages_at += div64_u64((u64)max(pages, 1U) * NSEC_PER_SEC,
+				       fisc_scan_rate());
+	scanner->cpu_at += (used - scanner->cpu_used) * 100 / percent;
+	scanner->cpu_used = used;
+}
+
+/* A random due chunk of the thread's node, or NULL. */
+static struct fisc_chunk *fisc_scan_pick(struct fisc_scanner *scanner,
+					 struct fisc_region *region)
+{
+	unsigned long last = fisc_region_size_pages(region) >> FISC_CHUNK_SHIFT;
+	unsigned long start = get_random_u32_below(last + 1);
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_DUE) {
+		if (nr < start)
+			nr = start - 1;
+		else if (chunk->nid == scanner->nid)
+			return chunk;
+	}
+	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_DUE)
+		if (chunk->nid == scanner->nid)
+			return chunk;
+
+	return NULL;
+}
+
+/*
+ * Look at one chunk of the VM whose turn it is.
+ * Return: false if nothing is due anywhere.
+ */
+static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
+{
+	unsigned long id = scanner->vm_id;
+	bool wrapped = false;
+
+	for (;;) {
+		struct fisc_vm *vm = fisc_vm_next(&id);
 		struct fisc_region *region;
-		unsigned long charge;
-		u32 id = scanner->id;
+		struct fisc_chunk *chunk;
 
-		region = fisc_region_next(&id);
-		if (!region) {
-			scanner->id = 0;
-			scanner->index = 0;
-			scanner->merger.pass++;
-			scanner->merger.stats.full_scans++;
-			return;
+		if (!vm) {
+			if (wrapped)
+				return false;
+			wrapped = true;
+			id = 0;
+			continue;
 		}
-		if (id != scanner->id) {
-			scanner->id = id;
-			scanner->index = 0;
-		}
-
-		charge = fisc_scan_region(scanner, region, budget);
-		if (charge) {
-			budget -= min(charge, budget);
-		} else {
-			scanner->id++;
-			scanner->index = 0;
+		region = fisc_vm_due_region(vm);
+		fisc_vm_put(vm);
+		id++;
+		if (!region)
+			continue;
+		chunk = fisc_scan_pick(scanner, region);
+		if (chunk) {
+			scanner->vm_id = id;
+			fisc_scan_pay(scanner,
+				      fisc_merge_chunk(&scanner->visit, region,
+						       chunk, max));
 		}
 		fisc_region_put(region);
+		if (chunk)
+			return true;
+	}
+}
+
+/* What a new epoch makes due, in one region. */
+static int fisc_scan_wake_region(struct fisc_region *region, void *arg)
+{
+	struct fisc_scanner *scanner = arg;
+	u16 epoch = READ_ONCE(fisc_epoch);
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_LATER)
+		if (chunk->nid == scanner->nid &&
+		    (s16)(epoch - READ_ONCE(chunk->next_due)) >= 0)
+			fisc_chunk_mark_due(chunk);
+
+	return 0;
+}
+
+/* Chunks that circumstances have made worth a look, in one region. */
+static int fisc_scan_sweep_region(struct fisc_region *region, void *arg)
+{
+	struct fisc_scanner *scanner = arg;
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	xa_for_each(&region->chunks, nr, chunk) {
+		if (chunk->nid == scanner->nid &&
+		    (READ_ONCE(chunk->large) ?
+		     atomic_read(&chunk->duplicates) >= scanner->break_pages :
+		     atomic_read(&chunk->frames) == FISC_CHUNK_PAGES))
+			fisc_chunk_mark_due(chunk);
 		cond_resched();
 	}
+
+	return 0;
+}
+
+static void fisc_scan_each_region(struct fisc_scanner *scanner,
+				  int (*fn)(struct fisc_region *region,
+					    void *arg))
+{
+	unsigned long id = 0;
+	struct fisc_vm *vm;
+
+	while ((vm = fisc_vm_next(&id))) {
+		fisc_vm_each_region(vm, fn, scanner);
+		fisc_vm_put(vm);
+		id++;
+	}
+}
+
+static void fisc_scan_begin_epoch(struct fisc_scanner *scanner, u64 now)
+{
+	unsigned int break_pages = fisc_share_under_pressure() ? 1 :
+				   READ_ONCE(fisc_large_break_pages);
+	bool fewer = break_pages < scanner->break_pages;
+
+	if (scanner->nid == fisc_scan_first)
+		WRITE_ONCE(fisc_epoch, fisc_epoch + 1);
+	scanner->epoch_at = now;
+	scanner->drained = false;
+	scanner->break_pages = break_pages;
+
+	fisc_scan_each_region(scanner, fisc_scan_wake_region);
+	if (fewer || fisc_large_was_refused())
+		fisc_scan_each_region(scanner, fisc_scan_sweep_region);
+}
+
+/* Work as long as there is some and it is paid for. Return: ns to sleep. */
+static u64 fisc_scan(struct fisc_scanner *scanner)
+{
+	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
+	unsigned int max;
+	u64 now;
+
+	for (;;) {
+		now = local_clock();
+		fisc_check_pressure(now);
+		if (now - scanner->epoch_at >= epoch_ns)
+			fisc_scan_begin_epoch(scanner, now);
+		if (fisc_scan_must_pause())
+			return 0;
+		max = fisc_scan_earned(scanner, now);
+		if (!max)
+			return max3(scanner->pages_at - now,
+				    scanner->cpu_at - now, FISC_SLEEP_MIN_NS);
+		if (!fisc_scan_next(scanner, max))
+			break;
+		cond_resched();
+	}
+
+	if (!scanner->drained) {
+		scanner->drained = true;
+		WRITE_ONCE(scanner->full_scans, scanner->full_scans + 1);
+	}
+	fisc_scan_pay(scanner, 1);
+
+	return epoch_ns - min(epoch_ns, now - scanner->epoch_at);
 }
 
 static int fisc_scan_thread(void *data)
@@ -165,87 +341,98 @@ static int fisc_scan_thread(void *data)
 
 	set_freezable();
 	while (!kthread_should_stop()) {
-		unsigned int rate = READ_ONCE(scanner->pages_per_sec);
+		int turned = atomic_read(&fisc_knobs_turned);
+		u64 ns;
 
-		if (READ_ONCE(scanner->run) != FISC_SHARE_RUN) {
-			wait_event_freezable(scanner->wait,
+		if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN) {
+			wait_event_freezable(fisc_scan_wait,
 					     kthread_should_stop() ||
-					     READ_ONCE(scanner->run) ==
+					     READ_ONCE(fisc_scan_run) ==
 					     FISC_SHARE_RUN);
 			continue;
 		}
-		fisc_scan(scanner, fisc_scan_earn(scanner));
-		wait_event_freezable_timeout(scanner->wait,
-					     fisc_scan_must_pause(scanner) ||
-					     rate != READ_ONCE(scanner->pages_per_sec),
-					     msecs_to_jiffies(max(FISC_SCAN_INTERVAL_MS,
-								  MSEC_PER_SEC / rate)));
+		ns = fisc_scan(scanner);
+		wait_event_freezable_timeout(fisc_scan_wait,
+					     fisc_scan_must_pause() ||
+					     turned != atomic_read(&fisc_knobs_turned),
+					     nsecs_to_jiffies(ns) + 1);
 	}
 
 	return 0;
 }
 
-/* Set a knob, or refuse and leave it as it was. */
-static ssize_t fisc_scan_set(unsigned int *knob, const char *buf, size_t count,
-			     unsigned int lowest, unsigned int highest)
+static void fisc_scan_knob_turned(void)
 {
-	unsigned int value;
-	int err;
-
-	err = kstrtouint(buf, 0, &value);
-	if (err || value < lowest || value > highest)
-		return -EINVAL;
-
-	WRITE_ONCE(*knob, value);
-	wake_up(&fisc_scanner.wait);
-
-	return count;
+	atomic_inc(&fisc_knobs_turned);
+	wake_up_all(&fisc_scan_wait);
 }
 
-static ssize_t run_show(struct kobject *kobj, struct kobj_attribute *attr,
-			char *buf)
+static u64 fisc_full_scans(void)
 {
-	return sysfs_emit(buf, "%u\n", READ_ONCE(fisc_scanner.run));
+	u64 least = U64_MAX;
+	int nid;
+
+	for_each_node(nid)
+		if (fisc_scanners[nid])
+			least = min(least,
+				    READ_ONCE(fisc_scanners[nid]->full_scans));
+
+	return least;
 }
-
-static ssize_t run_store(struct kobject *kobj, struct kobj_attribute *attr,
-			 const char *buf, size_t count)
-{
-	return fisc_scan_set(&fisc_scanner.run, buf, count, FISC_SHARE_STOP,
-			     FISC_SHARE_RUN);
-}
-
-static struct kobj_attribute run_attr = __ATTR_RW(run);
-
-static ssize_t pages_per_sec_show(struct kobject *kobj,
-				  struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%u\n", READ_ONCE(fisc_scanner.pages_per_sec));
-}
-
-static ssize_t pages_per_sec_store(struct kobject *kobj,
-				   struct kobj_attribute *attr,
-				   const char *buf, size_t count)
-{
-	return fisc_scan_set(&fisc_scanner.pages_per_sec, buf, count,
-			     FISC_PAGES_PER_SEC_MIN, FISC_PAGES_PER_SEC_MAX);
-}
-
-static struct kobj_attribute pages_per_sec_attr = __ATTR_RW(pages_per_sec);
 
 static ssize_t full_scans_show(struct kobject *kobj,
 			       struct kobj_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n",
-			  READ_ONCE(fisc_scanner.merger.stats.full_scans));
+	return sysfs_emit(buf, "%llu\n", fisc_full_scans());
 }
 
 static struct kobj_attribute full_scans_attr = __ATTR_RO(full_scans);
 
+static ssize_t domain_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	char name[FISC_DOMAIN_NAME_MAX + 1];
+
+	fisc_domain_default(name);
+
+	return sysfs_emit(buf, "%s\n", name);
+}
+
+static ssize_t domain_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	return fisc_domain_set_default(buf, count) ?: count;
+}
+
+static struct kobj_attribute domain_attr = __ATTR_RW(domain);
+
+static struct fisc_knob fisc_scan_knobs[] = {
+	FISC_KNOB_NOTIFY(run, &fisc_scan_run, FISC_SHARE_STOP, FISC_SHARE_RUN,
+			 fisc_scan_knob_turned),
+	FISC_KNOB_NOTIFY(pages_per_sec, &fisc_pages_per_sec,
+			 FISC_PAGES_PER_SEC_MIN, FISC_PAGES_PER_SEC_MAX,
+			 fisc_scan_knob_turned),
+	FISC_KNOB_NOTIFY(cpu_percent, &fisc_cpu_percent, 1, 100,
+			 fisc_scan_knob_turned),
+	FISC_KNOB_NOTIFY(recheck_ms, &fisc_recheck_ms, FISC_RECHECK_MS_MIN,
+			 FISC_RECHECK_MS_MAX, fisc_scan_knob_turned),
+	FISC_KNOB_NOTIFY(pressure_percent, &fisc_pressure_percent, 0,
+			 FISC_PRESSURE_PERCENT_MAX, fisc_scan_knob_turned),
+	FISC_KNOB(across_nodes, &fisc_share_across_nodes, 0, 1),
+	FISC_KNOB(max_users, &fisc_share_max_users, FISC_MAX_USERS_MIN,
+		  FISC_MAX_USERS_MAX),
+};
+
 static struct attribute *fisc_scan_attrs[] = {
-	&run_attr.attr,
-	&pages_per_sec_attr.attr,
+	&fisc_scan_knobs[0].attr.attr,
+	&fisc_scan_knobs[1].attr.attr,
+	&fisc_scan_knobs[2].attr.attr,
+	&fisc_scan_knobs[3].attr.attr,
+	&fisc_scan_knobs[4].attr.attr,
+	&fisc_scan_knobs[5].attr.attr,
+	&fisc_scan_knobs[6].attr.attr,
 	&full_scans_attr.attr,
+	&domain_attr.attr,
 	NULL,
 };
 
@@ -254,35 +441,92 @@ static const struct attribute_group fisc_scan_group = {
 	.attrs = fisc_scan_attrs,
 };
 
+static u64 fisc_scan_cpu_ns(void)
+{
+	u64 sum = 0;
+	int nid;
+
+	for_each_node(nid)
+		if (fisc_scanners[nid])
+			sum += READ_ONCE(fisc_scanners[nid]->task->se.sum_exec_runtime);
+
+	return sum;
+}
+
 static int fisc_share_stats_show(struct seq_file *m, void *v)
 {
-	const struct fisc_merger *merger = &fisc_scanner.merger;
-	const struct fisc_share_stats *stats = &merger->stats;
 	long shared = fisc_total_sum(FISC_SHARED);
 	long sharing = fisc_total_sum(FISC_SHARING);
 	long zero = fisc_total_sum(FISC_ZERO);
+	unsigned int i;
 
 	seq_printf(m, "shared: %ld\n", shared);
 	seq_printf(m, "sharing: %ld\n", sharing);
 	seq_printf(m, "zero: %ld\n", zero);
 	seq_printf(m, "saved: %ld\n", max(sharing - shared, 0L) + zero);
 	seq_printf(m, "cow_breaks: %ld\n", fisc_total_sum(FISC_COW_BREAKS));
-	seq_printf(m, "scanned: %llu\n", READ_ONCE(stats->scanned));
-	seq_printf(m, "merged: %llu\n", READ_ONCE(stats->merged));
-	seq_printf(m, "merged_zero: %llu\n", READ_ONCE(stats->merged_zero));
-	seq_printf(m, "pinned: %llu\n", READ_ONCE(stats->pinned));
-	seq_printf(m, "changed: %llu\n", READ_ONCE(stats->changed));
-	seq_printf(m, "full_scans: %llu\n", READ_ONCE(stats->full_scans));
-	seq_printf(m, "hints: %lu\n", READ_ONCE(merger->hints.used));
-	seq_printf(m, "hint_bytes: %lu\n", READ_ONCE(merger->hints.nr_slots) *
-					   sizeof(struct fisc_hint));
+	seq_printf(m, "scanned: %ld\n", fisc_total_sum(FISC_SCANNED));
+	seq_printf(m, "written: %ld\n", fisc_total_sum(FISC_WRITTEN));
+	seq_printf(m, "merged: %ld\n", fisc_total_sum(FISC_MERGED));
+	seq_printf(m, "merged_zero: %ld\n", fisc_total_sum(FISC_MERGED_ZERO));
+	seq_printf(m, "pinned: %ld\n", fisc_total_sum(FISC_PINNED));
+	seq_printf(m, "changed: %ld\n", fisc_total_sum(FISC_CHANGED));
+	seq_printf(m, "unmap_rounds: %ld\n", fisc_total_sum(FISC_UNMAP_ROUNDS));
+	seq_printf(m, "full_scans: %llu\n", fisc_full_scans());
+	seq_printf(m, "table_bytes: %ld\n", fisc_total_sum(FISC_META_BYTES));
+	seq_printf(m, "pressure: %u\n", fisc_share_under_pressure());
 	seq_printf(m, "cpu_us: %llu\n",
-		   div_u64(READ_ONCE(fisc_scanner.task->se.sum_exec_runtime),
-			   NSEC_PER_USEC));
+		   div_u64(fisc_scan_cpu_ns(), NSEC_PER_USEC));
+	seq_printf(m, "hold_max_us: %llu\n",
+		   div_u64(fisc_hold_max_ns(), NSEC_PER_USEC));
+	for (i = 0; i < FISC_HOLD_BUCKETS; i++)
+		seq_printf(m, "hold_us_%lu: %lu\n", 1UL << i,
+			   fisc_hold_count(i));
 
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(fisc_share_stats);
+
+static void fisc_scan_stop(void)
+{
+	int nid;
+
+	for_each_node(nid) {
+		struct fisc_scanner *scanner = fisc_scanners[nid];
+
+		if (!scanner)
+			continue;
+		kthread_stop_put(scanner->task);
+		fisc_scanners[nid] = NULL;
+		kvfree(scanner);
+	}
+}
+
+static int fisc_scan_start(int nid)
+{
+	struct fisc_scanner *scanner;
+	struct task_struct *task;
+
+	scanner = kvzalloc_node(sizeof(*scanner), GFP_KERNEL, nid);
+	if (!scanner)
+		return -ENOMEM;
+
+	scanner->nid = nid;
+	scanner->break_pages = FISC_LARGE_PAGES;
+	task = kthread_create_on_node(fisc_scan_thread, scanner, nid,
+				      "fisc_share/%d", nid);
+	if (IS_ERR(task)) {
+		kvfree(scanner);
+		return PTR_ERR(task);
+	}
+	get_task_struct(task);
+	scanner->task = task;
+	set_cpus_allowed_ptr(task, cpumask_of_node(nid));
+	fisc_scanners[nid] = scanner;
+	wake_up_process(task);
+
+	return 0;
+}
 
 /**
  * fisc_scan_init() - start the scanner
@@ -294,34 +538,26 @@ DEFINE_SHOW_ATTRIBUTE(fisc_share_stats);
  */
 int fisc_scan_init(struct kobject *parent, struct dentry *debugfs)
 {
-	struct task_struct *task;
-	int err;
+	int err = 0;
+	int nid;
 
-	err = fisc_hints_init(&fisc_scanner.merger.hints, 0);
-	if (err)
-		return err;
-
-	task = kthread_create(fisc_scan_thread, &fisc_scanner, "fisc_share");
-	if (IS_ERR(task)) {
-		err = PTR_ERR(task);
-		goto err_hints;
+	fisc_scan_first = first_node(node_states[N_CPU]);
+	for_each_node_state(nid, N_CPU) {
+		err = fisc_scan_start(nid);
+		if (err)
+			goto err_stop;
 	}
-	get_task_struct(task);
-	fisc_scanner.task = task;
-	wake_up_process(task);
 
 	err = sysfs_create_group(parent, &fisc_scan_group);
 	if (err)
-		goto err_task;
+		goto err_stop;
 	debugfs_create_file("share", 0444, debugfs, NULL,
 			    &fisc_share_stats_fops);
 
 	return 0;
 
-err_task:
-	kthread_stop_put(task);
-err_hints:
-	fisc_hints_exit(&fisc_scanner.merger.hints);
+err_stop:
+	fisc_scan_stop();
 	return err;
 }
 
@@ -334,6 +570,5 @@ err_hints:
  */
 void fisc_scan_exit(void)
 {
-	kthread_stop_put(fisc_scanner.task);
-	fisc_hints_exit(&fisc_scanner.merger.hints);
+	fisc_scan_stop();
 }

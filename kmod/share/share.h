@@ -9,15 +9,22 @@ struct folio;
 struct kobject;
 
 /* table.c: shared frames by hash */
-u64 fisc_share_hash(struct folio *folio);
-struct folio *fisc_shared_find(u64 hash);
-void fisc_shared_add(struct folio *folio, u64 hash);
+extern unsigned int fisc_share_max_users;
+
+struct folio *fisc_shared_find(u64 domain, int nid, u64 hash);
+bool fisc_shared_exists(u64 domain, int nid, u64 hash);
+void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
+		     unsigned int users);
 void fisc_shared_put(struct folio *folio);
 
 int fisc_shared_init(void);
 void fisc_shared_exit(void);
 
-/* scan.c: the thread that finds them */
+/* scan.c: the threads that find them */
+extern unsigned int fisc_share_across_nodes;
+
+bool fisc_share_under_pressure(void);
+int fisc_scan_node(void);
 int fisc_scan_init(struct kobject *parent, struct dentry *debugfs);
 void fisc_scan_exit(void);
 

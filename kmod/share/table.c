@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shared frames, by the hash of their content.
+ * Shared frames, by domain and hash of their content.
  *
  * A hash table whose nodes lie in the frames' own struct page (see DOC: Frames):
- * folio->lru is the link, folio->index the hash, folio->private the number of
- * users. Beside one pointer for each bucket a shared frame costs no memory.
+ * folio->lru.next is the link, folio->lru.prev the hash, folio->private the
+ * domain and the number of users. Beside one pointer for each bucket a shared
+ * frame costs no memory.
+ *
+ * A frame does not get more than max_users users. Then the table does not find
+ * it any more, and the scanner makes another frame of the same content.
  */
-#include <linux/highmem.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
-#include <linux/random.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
-#include <linux/xxhash.h>
 
+#include "../../uapi/fisc.h"
 #include "../frame.h"
 #include "../stats.h"
 #include "share.h"
@@ -23,36 +24,43 @@
 #define FISC_SHARED_PAGES_PER_BUCKET	16
 #define FISC_SHARED_NR_LOCKS		1024
 
+/* folio->private: the domain above, the number of users below. */
+#define FISC_USERS_BITS			24
+#define FISC_USERS_MASK			((1UL << FISC_USERS_BITS) - 1)
+
 /*
  * Each lock protects every FISC_SHARED_NR_LOCKS-th bucket: the chain, and the
  * number of users of each frame in it.
  */
 static spinlock_t fisc_shared_locks[FISC_SHARED_NR_LOCKS];
-static struct hlist_head *fisc_shared_buckets;
+static struct folio **fisc_shared_buckets;
 static unsigned long fisc_shared_nr_buckets;	/* a power of two */
-static u64 fisc_share_seed;
+unsigned int fisc_share_max_users = FISC_MAX_USERS_DEFAULT;
 
-static struct hlist_node *fisc_shared_node(struct folio *folio)
+/* The link is where the kernel looks for the mark of a tail page: bit 0. */
+static struct folio **fisc_shared_link(struct folio *folio)
 {
-	BUILD_BUG_ON(sizeof(struct hlist_node) != sizeof(folio->lru));
-	BUILD_BUG_ON(sizeof(folio->index) != sizeof(u64));
-
-	return (struct hlist_node *)&folio->lru;
+	return (struct folio **)&folio->lru.next;
 }
 
-static struct folio *fisc_shared_frame(struct hlist_node *node)
+static u64 fisc_shared_hash(const struct folio *folio)
 {
-	return container_of((struct list_head *)node, struct folio, lru);
+	return (u64)folio->lru.prev;
 }
 
 static unsigned long fisc_shared_users(const struct folio *folio)
 {
-	return (unsigned long)folio->private;
+	return (unsigned long)folio->private & FISC_USERS_MASK;
+}
+
+static u64 fisc_shared_domain(const struct folio *folio)
+{
+	return (unsigned long)folio->private >> FISC_USERS_BITS;
 }
 
 static void fisc_shared_add_users(struct folio *folio, long n)
 {
-	folio->private = (void *)(fisc_shared_users(folio) + n);
+	folio->private = (void *)((unsigned long)folio->private + n);
 }
 
 static spinlock_t *fisc_shared_lock(u64 hash)
@@ -60,33 +68,32 @@ static spinlock_t *fisc_shared_lock(u64 hash)
 	return &fisc_shared_locks[hash & (FISC_SHARED_NR_LOCKS - 1)];
 }
 
-static struct hlist_head *fisc_shared_bucket(u64 hash)
+static struct folio **fisc_shared_bucket(u64 hash)
 {
 	return &fisc_shared_buckets[hash & (fisc_shared_nr_buckets - 1)];
 }
 
-/**
- * fisc_share_hash() - hash of a frame's content
- * @folio: the frame; it may change meanwhile, then so does the hash
- *
- * Keyed anew at each load of the module, so that no guest can prepare pages
- * that collide.
- *
- * Context: any.
- * Return: the hash.
- */
-u64 fisc_share_hash(struct folio *folio)
+/* Lock of the hash held. */
+static struct folio *fisc_shared_lookup(u64 domain, int nid, u64 hash)
 {
-	void *content = kmap_local_folio(folio, 0);
-	u64 hash = xxh64(content, PAGE_SIZE, fisc_share_seed);
+	struct folio *folio;
 
-	kunmap_local(content);
+	for (folio = *fisc_shared_bucket(hash); folio;
+	     folio = *fisc_shared_link(folio))
+		if (fisc_shared_hash(folio) == hash &&
+		    fisc_shared_domain(folio) == domain &&
+		    (nid == NUMA_NO_NODE || folio_nid(folio) == nid) &&
+		    fisc_shared_users(folio) < READ_ONCE(fisc_share_max_users) &&
+		    !PageHWPoison(&folio->page))
+			return folio;
 
-	return hash;
+	return NULL;
 }
 
 /**
  * fisc_shared_find() - find a shared frame and become its user
+ * @domain: the domain it has to belong to
+ * @nid: the node it has to be on, or NUMA_NO_NODE
  * @hash: hash of the content wanted
  *
  * That the content is equal is for the caller to check.
@@ -94,44 +101,65 @@ u64 fisc_share_hash(struct folio *folio)
  * Context: any.
  * Return: the frame with one user more, NULL if there is none.
  */
-struct folio *fisc_shared_find(u64 hash)
+struct folio *fisc_shared_find(u64 domain, int nid, u64 hash)
 {
 	spinlock_t *lock = fisc_shared_lock(hash);
-	struct hlist_node *node;
 	struct folio *folio;
 
 	spin_lock(lock);
-	hlist_for_each(node, fisc_shared_bucket(hash)) {
-		folio = fisc_shared_frame(node);
-		if (folio->index == hash) {
-			fisc_shared_add_users(folio, 1);
-			spin_unlock(lock);
-			return folio;
-		}
-	}
+	folio = fisc_shared_lookup(domain, nid, hash);
+	if (folio)
+		fisc_shared_add_users(folio, 1);
 	spin_unlock(lock);
 
-	return NULL;
+	return folio;
 }
 
 /**
- * fisc_shared_add() - make a frame a shared one, with one user
- * @folio: a frame that nothing maps and nobody else has a reference on; the
- *	caller's reference becomes the users'
+ * fisc_shared_exists() - would fisc_shared_find() find a frame?
+ * @domain: as there
+ * @nid: as there
+ * @hash: as there
+ *
+ * Context: any.
+ * Return: true if it would.
+ */
+bool fisc_shared_exists(u64 domain, int nid, u64 hash)
+{
+	spinlock_t *lock = fisc_shared_lock(hash);
+	bool found;
+
+	spin_lock(lock);
+	found = fisc_shared_lookup(domain, nid, hash);
+	spin_unlock(lock);
+
+	return found;
+}
+
+/**
+ * fisc_shared_add() - make a private frame a shared one
+ * @folio: a frame of 4 KiB that cannot be written; the map entry's reference
+ *	becomes the users'
+ * @domain: the domain it belongs to
  * @hash: hash of its content
+ * @users: number of users, at least 1
  *
  * Context: any.
  */
-void fisc_shared_add(struct folio *folio, u64 hash)
+void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
+		     unsigned int users)
 {
 	spinlock_t *lock = fisc_shared_lock(hash);
+	struct folio **bucket = fisc_shared_bucket(hash);
 
 	folio->mapping = NULL;
-	folio->index = hash;
-	folio->private = (void *)1;
+	folio->index = 0;
+	folio->lru.prev = (struct list_head *)hash;
+	folio->private = (void *)(domain << FISC_USERS_BITS | users);
 
 	spin_lock(lock);
-	hlist_add_head(fisc_shared_node(folio), fisc_shared_bucket(hash));
+	*fisc_shared_link(folio) = *bucket;
+	*bucket = folio;
 	spin_unlock(lock);
 	fisc_count_total(FISC_SHARED, 1);
 }
@@ -144,17 +172,23 @@ void fisc_shared_add(struct folio *folio, u64 hash)
  */
 void fisc_shared_put(struct folio *folio)
 {
-	spinlock_t *lock = fisc_shared_lock(folio->index);
+	spinlock_t *lock = fisc_shared_lock(fisc_shared_hash(folio));
+	struct folio **link;
 	bool last;
 
 	spin_lock(lock);
 	fisc_shared_add_users(folio, -1);
 	last = !fisc_shared_users(folio);
-	if (last)
-		hlist_del(fisc_shared_node(folio));
+	if (last) {
+		link = fisc_shared_bucket(fisc_shared_hash(folio));
+		while (*link != folio)
+			link = fisc_shared_link(*link);
+		*link = *fisc_shared_link(folio);
+	}
 	spin_unlock(lock);
 
 	if (last) {
+		folio->private = NULL;
 		fisc_count_total(FISC_SHARED, -1);
 		folio_put(folio);
 	}
@@ -176,7 +210,7 @@ int fisc_shared_init(void)
 	if (!fisc_shared_buckets)
 		return -ENOMEM;
 	fisc_shared_nr_buckets = nr;
-	fisc_share_seed = get_random_u64();
+	fisc_count_total(FISC_META_BYTES, nr * sizeof(*fisc_shared_buckets));
 
 	return 0;
 }
@@ -184,6 +218,8 @@ int fisc_shared_init(void)
 void fisc_shared_exit(void)
 {
 	WARN_ON_ONCE(fisc_total_sum(FISC_SHARED));
+	fisc_count_total(FISC_META_BYTES, -(long)(fisc_shared_nr_buckets *
+						  sizeof(*fisc_shared_buckets)));
 	kvfree(fisc_shared_buckets);
 }
 

@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Chunks in one piece. See DOC: Large pages in large.h.
+ */
+#include <linux/bitmap.h>
+#include <linux/highmem.h>
+#include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "knob.h"
+#include "large.h"
+#include "../uapi/fisc.h"
+
+/* Epochs that a chunk that was broken once stays as it is. */
+#define FISC_REBUILD_EPOCHS	8
+
+static unsigned int fisc_large_enabled = 1;
+static unsigned int fisc_large_min_free = FISC_LARGE_MIN_FREE_DEFAULT;
+unsigned int fisc_large_break_pages = FISC_LARGE_BREAK_DEFAULT;
+
+/*
+ * Memory was short, or the frames were, when a chunk could have become large.
+ * Asked for and cleared by fisc_large_was_refused().
+ */
+static bool fisc_large_refused;
+
+static bool fisc_large_has_memory(void)
+{
+	unsigned long keep = totalram_pages() / 100 *
+			     READ_ONCE(fisc_large_min_free);
+
+	return READ_ONCE(fisc_large_enabled) &&
+	       si_mem_available() > (long)(keep + FISC_LARGE_PAGES);
+}
+
+static bool fisc_large_allowed(const struct fisc_region *region,
+			       const struct fisc_chunk *chunk)
+{
+	if (fisc_chunk_start(chunk) + FISC_CHUNK_PAGES >
+	    fisc_region_size_pages(region))
+		return false;
+	if (fisc_large_has_memory())
+		return true;
+	if (!READ_ONCE(fisc_large_refused))
+		WRITE_ONCE(fisc_large_refused, true);
+
+	return false;
+}
+
+/**
+ * fisc_large_wanted() - shall an empty chunk get a large frame?
+ * @region: the region
+ * @chunk: a chunk, a page of which is going to be written
+ *
+ * Context: any; @chunk->lock held.
+ * Return: true if the chunk is empty, knobs allow it and memory is plentiful.
+ */
+bool fisc_large_wanted(const struct fisc_region *region,
+		       const struct fisc_chunk *chunk)
+{
+	return !chunk->large && !atomic_read(&chunk->frames) &&
+	       fisc_large_allowed(region, chunk);
+}
+
+/* The large frame becomes the chunk's. Lock held for writing. */
+static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
+			   unsigned long e)
+{
+	/* Pairs with fisc_chunk_peek(): never neither. */
+	smp_store_release(&chunk->large, e);
+	chunk->leaf = NULL;
+	atomic_set(&chunk->duplicates, 0);
+	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
+	fisc_count(region, FISC_LARGE, 1);
+}
+
+/**
+ * fisc_large_fill() - give an empty chunk a large frame
+ * @region: the region
+ * @chunk: a chunk that was empty when last looked at
+ * @vmf: the fault that wants it, or NULL
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0; -EAGAIN if it is not empty any more, -ENOMEM.
+ */
+int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
+		    struct vm_fault *vmf)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned long *leaf = NULL;
+	struct folio *folio;
+	unsigned int i;
+
+	folio = fisc_frame_alloc_large(vmf ? vmf->vma : NULL,
+				       vmf ? vmf->address : 0, __GFP_ZERO);
+	if (!folio) {
+		fisc_count(region, FISC_LARGE_FAILED, 1);
+		WRITE_ONCE(fisc_large_refused, true);
+		return -ENOMEM;
+	}
+
+	down_write(&chunk->lock);
+	if (!fisc_large_wanted(region, chunk)) {
+		up_write(&chunk->lock);
+		folio_put(folio);
+		return -EAGAIN;
+	}
+
+	leaf = chunk->leaf;
+	if (leaf) {
+		for (i = 0; i < FISC_CHUNK_PAGES; i++)
+			if (leaf[i])
+				fisc_region_replace(region, chunk, start + i, 0);
+		fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
+	} else {
+		/* fisc_large_set() takes the leaf's memory off. */
+		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+	}
+	fisc_frame_attach(folio, region, start);
+	fisc_large_set(region, chunk,
+		       fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE));
+	fisc_count(region, FISC_PRIVATE, FISC_LARGE_PAGES);
+	fisc_count(region, FISC_LARGE_ALLOCS, 1);
+	fisc_chunk_mark_due(chunk);
+	up_write(&chunk->lock);
+	fisc_leaf_free(leaf);
+
+	return 0;
+}
+
+static void fisc_large_copy_out(unsigned long *leaf, struct folio *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
+			copy_highpage(fisc_entry_page(leaf[i]),
+				      folio_page(from, i));
+}
+
+static void fisc_large_free_leaf(unsigned long *leaf)
+{
+	unsigned int i;
+
+	for (i = 0; leaf && i < FISC_CHUNK_PAGES; i++)
+		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
+			put_page(fisc_entry_page(leaf[i]));
+	kfree(leaf);
+}
+
+/* A leaf with small frames for the pages that need one; nobody knows it yet. */
+static unsigned long *fisc_large_make_leaf(struct fisc_chunk *chunk,
+					   unsigned long large,
+					   const unsigned long *skip,
+					   enum fisc_state skip_as)
+{
+	struct page *zero = fisc_zero_page((unsigned long)chunk);
+	unsigned long *leaf = fisc_leaf_alloc();
+	unsigned int i;
+
+	for (i = 0; leaf && i < FISC_CHUNK_PAGES; i++) {
+		struct folio *folio;
+
+		if (test_bit(i, skip)) {
+			if (skip_as == FISC_ENTRY_ZERO)
+				leaf[i] = fisc_entry_succeed(large, zero,
+							     FISC_ENTRY_ZERO);
+			continue;
+		}
+		folio = fisc_frame_alloc(NULL, 0,
+					 __GFP_NORETRY | __GFP_NOWARN);
+		if (!folio) {
+			fisc_large_free_leaf(leaf);
+			return NULL;
+		}
+		leaf[i] = fisc_entry_succeed(large, &folio->page,
+					     FISC_ENTRY_PRIVATE);
+		if (!(i % 64))
+			cond_resched();
+	}
+
+	return leaf;
+}
+
+/**
+ * fisc_large_break() - exchange a large frame for small ones
+ * @region: the region
+ * @chunk: the chunk
+ * @skip: bitmap of pages that need no frame
+ * @skip_as: what they become: %FISC_ENTRY_HOLE, or %FISC_ENTRY_ZERO, for which
+ *	the frame must be clean
+ *
+ * What is known of a clean page stays true, but the pages are to be looked at
+ * again: they can be shared now.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0; -EAGAIN if the chunk has no large frame any more or was written,
+ * -EBUSY if somebody has a reference on it, -ENOMEM, -EHWPOISON.
+ */
+int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
+		     const unsigned long *skip, enum fisc_state skip_as)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned long *leaf;
+	unsigned long large;
+	struct folio *folio;
+	bool copied = false;
+	unsigned int i;
+	int err = 0;
+	u64 since;
+
+	down_read(&chunk->lock);
+	large = chunk->large;
+	if (large) {
+		folio = page_folio(fisc_entry_page(large));
+		folio_get(folio);
+	}
+	up_read(&chunk->lock);
+	if (!large)
+		return -EAGAIN;
+
+	if (folio_test_has_hwpoisoned(folio)) {
+		folio_put(folio);
+		return -EHWPOISON;
+	}
+	leaf = fisc_large_make_leaf(chunk, large & ~FISC_ENTRY_HASHED, skip,
+				    skip_as);
+	if (!leaf) {
+		folio_put(folio);
+		return -ENOMEM;
+	}
+	if (large & FISC_ENTRY_CLEAN) {
+		fisc_large_copy_out(leaf, folio);
+		copied = true;
+	}
+
+	since = fisc_chunk_lock(chunk);
+	if (chunk->large != large) {
+		err = -EAGAIN;
+		goto unlock;
+	}
+	fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
+	/* The chunk's reference and the one taken above. */
+	if (folio_mapped(folio) || folio_ref_count(folio) != 2) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	if (!copied)
+		fisc_large_copy_out(leaf, folio);
+
+	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE) {
+			fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])),
+					  region, start + i);
+			fisc_count(region, FISC_PRIVATE, 1);
+			atomic_inc(&chunk->frames);
+		} else if (leaf[i]) {
+			fisc_count(region, FISC_ZERO, 1);
+		}
+	}
+	/* Pairs with fisc_chunk_peek(): never neither. */
+	smp_store_release(&chunk->leaf, leaf);
+	smp_store_release(&chunk->large, 0);
+	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+	fisc_count(region, FISC_LARGE, -1);
+	fisc_count(region, FISC_LARGE_BREAKS, 1);
+	chunk->broken = READ_ONCE(fisc_epoch);
+	chunk->breaks = min(chunk->breaks + 1, U8_MAX);
+	fisc_chunk_mark_due(chunk);
+	fisc_frame_detach(folio);
+unlock:
+	fisc_chunk_unlock(chunk, since);
+	if (err)
+		fisc_large_free_leaf(leaf);
+	folio_put(folio);
+
+	return err;
+}
+
+/**
+ * fisc_large_was_refused() - is it worth looking for chunks to be rebuilt?
+ *
+ * Context: any.
+ * Return: true if memory has become plentiful since a chunk could not become
+ * large; true once.
+ */
+bool fisc_large_was_refused(void)
+{
+	if (!READ_ONCE(fisc_large_refused) || !fisc_large_has_memory())
+		return false;
+	WRITE_ONCE(fisc_large_refused, false);
+
+	return true;
+}
+
+/*
+ * When the scanner may rebuild a chunk: at once if it was never broken, else
+ * the later the more often it was, in case that saved nothing.
+ */
+static u16 fisc_large_rest(const struct fisc_chunk *chunk)
+{
+	return chunk->breaks ? FISC_REBUILD_EPOCHS << min(chunk->breaks, 8) : 0;
+}
+
+/* May all pages of the chunk go into one frame? Lock held for writing. */
+static bool fisc_large_can_rebuild(const struct fisc_region *region,
+				   const struct fisc_chunk *chunk)
+{
+	unsigned int i;
+
+	if (!chunk->leaf || atomic_read(&chunk->frames) != FISC_CHUNK_PAGES ||
+	    !fisc_large_allowed(region, chunk))
+		return false;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		if (fisc_entry_state(chunk->leaf[i]) != FISC_ENTRY_PRIVATE ||
+		    PageHWPoison(fisc_entry_page(chunk->leaf[i])))
+			return false;
+
+	return true;
+}
+
+/**
+ * fisc_large_rebuild() - exchange the small frames of a chunk for a large one
+ * @region: the region
+ * @chunk: the chunk
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0; -EAGAIN if not all of its pages are private or memory is short,
+ * -EBUSY if somebody has a reference on one of them, -ENOMEM.
+ */
+int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned long flags = FISC_ENTRY_KNOWN;
+	unsigned long *leaf = NULL;
+	struct folio *folio;
+	unsigned long e;
+	unsigned int i;
+	int err = 0;
+	u64 since;
+	u16 rest;
+
+	if (atomic_read(&chunk->frames) != FISC_CHUNK_PAGES ||
+	    !fisc_large_allowed(region, chunk))
+		return -EAGAIN;
+	rest = fisc_large_rest(chunk);
+	if ((u16)(READ_ONCE(fisc_epoch) - chunk->broken) < rest) {
+		down_read(&chunk->lock);
+		fisc_chunk_mark_later(chunk, chunk->broken + rest);
+		up_read(&chunk->lock);
+		return -EAGAIN;
+	}
+	folio = fisc_frame_alloc_large(NULL, 0, 0);
+	if (!folio) {
+		fisc_count(region, FISC_LARGE_FAILED, 1);
+		WRITE_ONCE(fisc_large_refused, true);
+		return -ENOMEM;
+	}
+
+	since = fisc_chunk_lock(chunk);
+	if (!fisc_large_can_rebuild(region, chunk)) {
+		err = -EAGAIN;
+		goto unlock;
+	}
+	fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
+	leaf = chunk->leaf;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (page_ref_count(fisc_entry_page(leaf[i])) != 1) {
+			err = -EBUSY;
+			leaf = NULL;
+			goto unlock;
+		}
+		flags &= leaf[i];
+	}
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		copy_highpage(folio_page(folio, i), fisc_entry_page(leaf[i]));
+
+	fisc_frame_attach(folio, region, start);
+	e = fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE);
+	if (flags == FISC_ENTRY_KNOWN)
+		e |= FISC_ENTRY_KNOWN;
+	else
+		e = fisc_entry_set_history(e, 1, READ_ONCE(fisc_epoch));
+	fisc_large_set(region, chunk, e);
+	atomic_set(&chunk->frames, 0);
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		fisc_frame_detach(page_folio(fisc_entry_page(leaf[i])));
+	fisc_count(region, FISC_LARGE_REBUILDS, 1);
+	if (!(e & FISC_ENTRY_CLEAN))
+		fisc_chunk_mark_later(chunk, READ_ONCE(fisc_epoch) + 2);
+unlock:
+	fisc_chunk_unlock(chunk, since);
+	fisc_leaf_free(leaf);
+	if (err)
+		folio_put(folio);
+
+	return err;
+}
+
+/* Zero pages of a large frame where they are; they are unmapped, too. */
+static void fisc_large_zero(struct fisc_region *region,
+			    struct fisc_chunk *chunk, pgoff_t first,
+			    pgoff_t last)
+{
+	pgoff_t index;
+
+	for (index = first; index <= last; index++) {
+		struct page *page;
+
+		/* The chunk may have lost its large frame: then leave it. */
+		if (!READ_ONCE(chunk->large) ||
+		    fisc_region_own(region, index, NULL, 0, &page))
+			return;
+		clear_highpage(page);
+		folio_unlock(page_folio(page));
+		put_page(page);
+	}
+	down_write(&chunk->lock);
+	fisc_region_unmap(region, first, last - first + 1);
+	up_write(&chunk->lock);
+}
+
+/**
+ * fisc_large_punch() - make a hole in a large frame
+ * @region: the region
+ * @chunk: a chunk that had a large frame when last looked at
+ * @first: the first page, in the chunk
+ * @last: the last page, in the chunk, included
+ *
+ * Context: may sleep; no lock of this module held.
+ */
+void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,
+		      pgoff_t first, pgoff_t last)
+{
+	DECLARE_BITMAP(skip, FISC_CHUNK_PAGES);
+	int err;
+
+	bitmap_zero(skip, FISC_CHUNK_PAGES);
+	bitmap_set(skip, first & (FISC_CHUNK_PAGES - 1), last - first + 1);
+	do {
+		err = fisc_large_break(region, chunk, skip, FISC_ENTRY_HOLE);
+	} while (err == -EAGAIN && READ_ONCE(chunk->large));
+
+	if (err && err != -EAGAIN)
+		fisc_large_zero(region, chunk, first, last);
+}
+
+/**
+ * fisc_large_remove() - empty a chunk with a large frame
+ * @region: the region
+ * @chunk: the chunk
+ *
+ * Context: may sleep; @chunk->lock held for writing.
+ */
+void fisc_large_remove(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	struct folio *folio = page_folio(fisc_entry_page(chunk->large));
+
+	chunk->large = 0;
+	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
+	fisc_count(region, FISC_LARGE, -1);
+	fisc_frame_detach(folio);
+	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
+}
+
+static struct fisc_knob fisc_large_knobs[] = {
+	FISC_KNOB(enabled, &fisc_large_enabled, 0, 1),
+	FISC_KNOB(min_free_percent, &fisc_large_min_free, 0, 100),
+	FISC_KNOB(break_pages, &fisc_large_break_pages, 1, FISC_LARGE_PAGES),
+};
+
+static struct attribute *fisc_large_attrs[] = {
+	&fisc_large_knobs[0].attr.attr,
+	&fisc_large_knobs[1].attr.attr,
+	&fisc_large_knobs[2].attr.attr,
+	NULL,
+};
+
+static const struct attribute_group fisc_large_group = {
+	.name = "large",
+	.attrs = fisc_large_attrs,
+};
+
+int fisc_large_init(struct kobject *parent)
+{
+	return sysfs_create_group(parent, &fisc_large_group);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_LARGE_H
+#define _FISC_LARGE_H
+
+#include <linux/types.h>
+
+#include "region.h"
+
+struct kobject;
+
+/**
+ * DOC: Large pages
+ *
+ * A chunk that is empty gets one frame of 2 MiB at its first write, as long as
+ * there is plenty of memory. The kernel maps it with one entry of the page
+ * table's second level where the mapping is aligned to 2 MiB, and so does KVM;
+ * where it is not, page by page.
+ *
+ * A large frame is private and stays whole. The scanner hashes its pages, and
+ * counts those that would need no frame of their own: zero pages, and pages
+ * that have an equal anywhere in their domain. When there are enough of them
+ * (break_pages, or one when memory is short) the frame is *broken*: its pages are
+ * copied into small frames, zero pages into none, and only those can be shared.
+ * Copies, because the kernel does not export split_huge_page(). That costs
+ * 2 MiB of memory for as long as the copying takes.
+ *
+ * Punching a hole into a large frame breaks it, too, so that the memory is free
+ * at once. If that cannot be done, for want of memory or because somebody holds
+ * a reference on the frame, the pages are zeroed and stay: the scanner will find
+ * them.
+ *
+ * A chunk of small frames is *rebuilt* when all its pages are private, because
+ * none had an equal or all have been written since, and there is plenty of
+ * memory; after it was broken, not before some time has passed.
+ *
+ * Locks: see DOC: The frame map. While a chunk changes from one form into the
+ * other, its lock is held for writing, all of it is unmapped, and nobody else
+ * has a reference on a frame of it.
+ */
+
+extern unsigned int fisc_large_break_pages;
+
+bool fisc_large_wanted(const struct fisc_region *region,
+		       const struct fisc_chunk *chunk);
+int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
+		    struct vm_fault *vmf);
+int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
+		     const unsigned long *skip, enum fisc_state skip_as);
+int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk);
+bool fisc_large_was_refused(void);
+void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,
+		      pgoff_t first, pgoff_t last);
+void fisc_large_remove(struct fisc_region *region, struct fisc_chunk *chunk);
+
+int fisc_large_init(struct kobject *parent);
+
+#endif /* _FISC_LARGE_H */
