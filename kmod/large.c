@@ -2,7 +2,6 @@
 /*
  * Chunks in one piece. See DOC: Large pages in large.h.
  */
-#include <linux/bitmap.h>
 #include <linux/highmem.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
@@ -150,23 +149,25 @@ static void fisc_large_free_leaf(unsigned long *leaf)
 	kfree(leaf);
 }
 
-/* A leaf with small frames for the pages that need one; nobody knows it yet. */
-static unsigned long *fisc_large_make_leaf(struct fisc_chunk *chunk,
-					   unsigned long large,
-					   const unsigned long *skip,
-					   enum fisc_state skip_as)
+/*
+ * A leaf that nobody knows yet, with what the pages are to become, and small
+ * frames for those that need one.
+ */
+static unsigned long *fisc_large_make_leaf(unsigned long large,
+					   const unsigned long *wanted)
 {
-	struct page *zero = fisc_zero_page((unsigned long)chunk);
 	unsigned long *leaf = fisc_leaf_alloc();
 	unsigned int i;
 
 	for (i = 0; leaf && i < FISC_CHUNK_PAGES; i++) {
 		struct folio *folio;
 
-		if (test_bit(i, skip)) {
-			if (skip_as == FISC_ENTRY_ZERO)
-				leaf[i] = fisc_entry_succeed(large, zero,
-							     FISC_ENTRY_ZERO);
+		if (wanted[i] == FISC_BREAK_HOLE)
+			continue;
+		if (wanted[i]) {
+			leaf[i] = fisc_entry_succeed(large,
+						     fisc_entry_page(wanted[i]),
+						     fisc_entry_state(wanted[i]));
 			continue;
 		}
 		folio = fisc_frame_alloc(NULL, 0,
@@ -184,13 +185,49 @@ static unsigned long *fisc_large_make_leaf(struct fisc_chunk *chunk,
 	return leaf;
 }
 
+/* Are there pages that are to become what they are equal to? */
+static bool fisc_wants_equals(const unsigned long *wanted)
+{
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		if (wanted[i] && wanted[i] != FISC_BREAK_HOLE)
+			return true;
+
+	return false;
+}
+
+/* The leaf becomes the chunk's. Lock held for writing. */
+static void fisc_large_set_leaf(struct fisc_region *region,
+				struct fisc_chunk *chunk, unsigned long *leaf)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
+			fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])),
+					  region, start + i);
+		fisc_count_entry(region, chunk, leaf[i], 1);
+	}
+	/* Pairs with fisc_chunk_peek(): never neither. */
+	smp_store_release(&chunk->leaf, leaf);
+	smp_store_release(&chunk->large, 0);
+	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
+	fisc_count(region, FISC_LARGE, -1);
+	fisc_count(region, FISC_LARGE_BREAKS, 1);
+	chunk->broken = READ_ONCE(fisc_epoch);
+	chunk->breaks = min(chunk->breaks + 1, U8_MAX);
+}
+
 /**
  * fisc_large_break() - exchange a large frame for small ones
  * @region: the region
  * @chunk: the chunk
- * @skip: bitmap of pages that need no frame
- * @skip_as: what they become: %FISC_ENTRY_HOLE, or %FISC_ENTRY_ZERO, for which
- *	the frame must be clean
+ * @wanted: for each page: 0 if it needs a frame, %FISC_BREAK_HOLE, or the shared
+ *	or zero entry it is to become, for which the frame must be clean; users
+ *	of shared frames are taken over
  *
  * What is known of a clean page stays true, but the pages are to be looked at
  * again: they can be shared now.
@@ -200,14 +237,13 @@ static unsigned long *fisc_large_make_leaf(struct fisc_chunk *chunk,
  * -EBUSY if somebody has a reference on it, -ENOMEM, -EHWPOISON.
  */
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
-		     const unsigned long *skip, enum fisc_state skip_as)
+		     const unsigned long *wanted)
 {
 	pgoff_t start = fisc_chunk_start(chunk);
 	unsigned long *leaf;
 	unsigned long large;
 	struct folio *folio;
 	bool copied = false;
-	unsigned int i;
 	int err = 0;
 	u64 since;
 
@@ -225,8 +261,11 @@ int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		folio_put(folio);
 		return -EHWPOISON;
 	}
-	leaf = fisc_large_make_leaf(chunk, large & ~FISC_ENTRY_HASHED, skip,
-				    skip_as);
+	if (!(large & FISC_ENTRY_CLEAN) && fisc_wants_equals(wanted)) {
+		folio_put(folio);
+		return -EAGAIN;
+	}
+	leaf = fisc_large_make_leaf(large & ~FISC_ENTRY_HASHED, wanted);
 	if (!leaf) {
 		folio_put(folio);
 		return -ENOMEM;
@@ -250,25 +289,7 @@ int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 	if (!copied)
 		fisc_large_copy_out(leaf, folio);
 
-	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
-	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
-		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE) {
-			fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])),
-					  region, start + i);
-			fisc_count(region, FISC_PRIVATE, 1);
-			atomic_inc(&chunk->frames);
-		} else if (leaf[i]) {
-			fisc_count(region, FISC_ZERO, 1);
-		}
-	}
-	/* Pairs with fisc_chunk_peek(): never neither. */
-	smp_store_release(&chunk->leaf, leaf);
-	smp_store_release(&chunk->large, 0);
-	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
-	fisc_count(region, FISC_LARGE, -1);
-	fisc_count(region, FISC_LARGE_BREAKS, 1);
-	chunk->broken = READ_ONCE(fisc_epoch);
-	chunk->breaks = min(chunk->breaks + 1, U8_MAX);
+	fisc_large_set_leaf(region, chunk, leaf);
 	fisc_chunk_mark_due(chunk);
 	fisc_frame_detach(folio);
 unlock:
@@ -305,14 +326,13 @@ static u16 fisc_large_rest(const struct fisc_chunk *chunk)
 	return chunk->breaks ? FISC_REBUILD_EPOCHS << min(chunk->breaks, 8) : 0;
 }
 
-/* May all pages of the chunk go into one frame? Lock held for writing. */
+/* May all pages of the chunk go into one frame? Lock held. */
 static bool fisc_large_can_rebuild(const struct fisc_region *region,
 				   const struct fisc_chunk *chunk)
 {
 	unsigned int i;
 
-	if (!chunk->leaf || atomic_read(&chunk->frames) != FISC_CHUNK_PAGES ||
-	    !fisc_large_allowed(region, chunk))
+	if (!chunk->leaf || atomic_read(&chunk->frames) != FISC_CHUNK_PAGES)
 		return false;
 
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
@@ -320,7 +340,7 @@ static bool fisc_large_can_rebuild(const struct fisc_region *region,
 		    PageHWPoison(fisc_entry_page(chunk->leaf[i])))
 			return false;
 
-	return true;
+	return fisc_large_allowed(region, chunk);
 }
 
 /**
@@ -343,17 +363,21 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 	int err = 0;
 	u64 since;
 	u16 rest;
+	bool can;
 
-	if (atomic_read(&chunk->frames) != FISC_CHUNK_PAGES ||
-	    !fisc_large_allowed(region, chunk))
+	if (atomic_read(&chunk->frames) != FISC_CHUNK_PAGES)
 		return -EAGAIN;
 	rest = fisc_large_rest(chunk);
-	if ((u16)(READ_ONCE(fisc_epoch) - chunk->broken) < rest) {
-		down_read(&chunk->lock);
+	down_read(&chunk->lock);
+	can = fisc_large_can_rebuild(region, chunk);
+	if (can && (u16)(READ_ONCE(fisc_epoch) - chunk->broken) < rest) {
 		fisc_chunk_mark_later(chunk, chunk->broken + rest);
-		up_read(&chunk->lock);
-		return -EAGAIN;
+		can = false;
 	}
+	up_read(&chunk->lock);
+	if (!can)
+		return -EAGAIN;
+
 	folio = fisc_frame_alloc_large(NULL, 0, 0);
 	if (!folio) {
 		fisc_count(region, FISC_LARGE_FAILED, 1);
@@ -436,14 +460,18 @@ static void fisc_large_zero(struct fisc_region *region,
 void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,
 		      pgoff_t first, pgoff_t last)
 {
-	DECLARE_BITMAP(skip, FISC_CHUNK_PAGES);
-	int err;
+	unsigned long *wanted = fisc_leaf_alloc();
+	pgoff_t index;
+	int err = -ENOMEM;
 
-	bitmap_zero(skip, FISC_CHUNK_PAGES);
-	bitmap_set(skip, first & (FISC_CHUNK_PAGES - 1), last - first + 1);
-	do {
-		err = fisc_large_break(region, chunk, skip, FISC_ENTRY_HOLE);
-	} while (err == -EAGAIN && READ_ONCE(chunk->large));
+	for (index = first; wanted && index <= last; index++)
+		wanted[index & (FISC_CHUNK_PAGES - 1)] = FISC_BREAK_HOLE;
+	if (wanted) {
+		do {
+			err = fisc_large_break(region, chunk, wanted);
+		} while (err == -EAGAIN && READ_ONCE(chunk->large));
+	}
+	kfree(wanted);
 
 	if (err && err != -EAGAIN)
 		fisc_large_zero(region, chunk, first, last);

@@ -19,10 +19,11 @@ struct kobject;
  * A large frame is private and stays whole. The scanner hashes its pages, and
  * counts those that would need no frame of their own: zero pages, and pages
  * that have an equal anywhere in their domain. When there are enough of them
- * (break_pages, or one when memory is short) the frame is *broken*: its pages are
- * copied into small frames, zero pages into none, and only those can be shared.
- * Copies, because the kernel does not export split_huge_page(). That costs
- * 2 MiB of memory for as long as the copying takes.
+ * (break_pages, or one when memory is short) the frame is *broken*: pages that have
+ * a shared frame to go to become its users, zero pages need none, and the others
+ * are copied into small frames, which can be shared from then on. Copies,
+ * because the kernel does not export split_huge_page(). That costs up to 2 MiB of
+ * memory for as long as the copying takes.
  *
  * Punching a hole into a large frame breaks it, too, so that the memory is free
  * at once. If that cannot be done, for want of memory or because somebody holds
@@ -38,6 +39,9 @@ struct kobject;
  * has a reference on a frame of it.
  */
 
+/* For fisc_large_break(): nothing is left of the page. Never an entry. */
+#define FISC_BREAK_HOLE		(~0UL)
+
 extern unsigned int fisc_large_break_pages;
 
 bool fisc_large_wanted(const struct fisc_region *region,
@@ -45,7 +49,7 @@ bool fisc_large_wanted(const struct fisc_region *region,
 int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    struct vm_fault *vmf);
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
-		     const unsigned long *skip, enum fisc_state skip_as);
+		     const unsigned long *wanted);
 int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk);
 bool fisc_large_was_refused(void);
 void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,

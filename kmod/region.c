@@ -16,8 +16,17 @@
 
 static atomic_t fisc_nr_regions;
 
-static void fisc_count_entry(struct fisc_region *region,
-			     struct fisc_chunk *chunk, unsigned long e, int n)
+/**
+ * fisc_count_entry() - an entry of a leaf comes or goes
+ * @region: the region
+ * @chunk: the chunk
+ * @e: the entry
+ * @n: 1 or -1
+ *
+ * Context: any.
+ */
+void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
+		      unsigned long e, int n)
 {
 	switch (fisc_entry_state(e)) {
 	case FISC_ENTRY_PRIVATE:

@@ -229,6 +229,8 @@ pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,
 			      pgoff_t end, bool data);
 long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c);
 
+void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
+		      unsigned long e, int n);
 void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
 		       pgoff_t index);
 void fisc_frame_detach(struct folio *folio);

@@ -35,7 +35,6 @@
  * The scanner's threads are the only ones who make frames shared, each in
  * chunks of its own. Writers undo it, at any time, on any CPU.
  */
-#include <linux/bitmap.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -376,12 +375,49 @@ static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
 	return done;
 }
 
-/* Find out what a page of a leaf should become. */
-static void fisc_find_target(struct fisc_visit *visit,
-			     struct fisc_candidate *page)
+/*
+ * Find the shared frame that a page is equal to, or make one.
+ * Return: the frame with a user for the page, or NULL.
+ */
+static struct folio *fisc_find_frame(struct fisc_visit *visit,
+				     struct fisc_candidate *page)
 {
 	int nid = fisc_share_node(page->page);
 	struct fisc_peer peer;
+	struct folio *folio;
+
+	folio = fisc_shared_find(visit->key.domain, nid, page->hash);
+	if (folio) {
+		if (fisc_is_equal(&folio->page, page->page))
+			return folio;
+		/* It was written while it was read, or the hashes collide. */
+		fisc_shared_put(folio);
+		page->skip = !visit->large &&
+			     !fisc_set_hashed(visit, page->page, page->i);
+		return NULL;
+	}
+
+	if (!visit->large && !fisc_set_hashed(visit, page->page, page->i)) {
+		page->skip = true;
+		return NULL;
+	}
+	if (fisc_hint_meet(visit->chunk, page->i, page->hash, visit->key.domain,
+			   nid, visit->large, &peer) != FISC_MET_SMALL)
+		return NULL;
+	folio = fisc_promote(visit, page, &peer);
+	if (folio)
+		fisc_hint_remove(peer.chunk, peer.i);
+	else
+		page->skip = true;
+	fisc_region_put(peer.region);
+
+	return folio;
+}
+
+/* Find out what a page should become. */
+static void fisc_find_target(struct fisc_visit *visit,
+			     struct fisc_candidate *page)
+{
 	struct folio *folio;
 
 	if (page->zero) {
@@ -391,31 +427,23 @@ static void fisc_find_target(struct fisc_visit *visit,
 		return;
 	}
 
-	folio = fisc_shared_find(visit->key.domain, nid, page->hash);
-	if (folio && !fisc_is_equal(&folio->page, page->page)) {
-		/* It changed while it was read, or the hashes collide. */
-		fisc_shared_put(folio);
-		page->skip = !fisc_set_hashed(visit, page->page, page->i);
-		return;
-	}
-	if (!folio) {
-		if (!fisc_set_hashed(visit, page->page, page->i)) {
-			page->skip = true;
-			return;
-		}
-		if (fisc_hint_meet(visit->chunk, page->i, page->hash,
-				   visit->key.domain, nid, false, &peer) !=
-		    FISC_MET_SMALL)
-			return;
-		folio = fisc_promote(visit, page, &peer);
-		if (folio)
-			fisc_hint_remove(peer.chunk, peer.i);
-		else
-			page->skip = true;
-		fisc_region_put(peer.region);
-	}
+	folio = fisc_find_frame(visit, page);
 	if (folio)
 		page->target = fisc_entry_make(&folio->page, FISC_ENTRY_SHARED);
+}
+
+/* Give back users of shared frames that have not become map entries. */
+static void fisc_drop_targets(struct fisc_visit *visit)
+{
+	unsigned int k;
+
+	for (k = 0; k < visit->nr; k++) {
+		struct fisc_candidate *page = &visit->pages[k];
+
+		if (fisc_entry_state(page->target) == FISC_ENTRY_SHARED)
+			fisc_shared_put(page_folio(fisc_entry_page(page->target)));
+		page->target = 0;
+	}
 }
 
 /* Under the lock: those that are still clean get their equal's frame. */
@@ -487,10 +515,7 @@ static void fisc_visit_share(struct fisc_visit *visit)
 		return;
 
 	fisc_visit_commit(visit);
-	for (k = 0; k < visit->nr; k++)
-		if (fisc_entry_state(visit->pages[k].target) ==
-		    FISC_ENTRY_SHARED)
-			fisc_shared_put(page_folio(fisc_entry_page(visit->pages[k].target)));
+	fisc_drop_targets(visit);
 }
 
 /* Leave hints for the pages of a large frame, and count those with an equal. */
@@ -525,46 +550,56 @@ static void fisc_visit_count(struct fisc_visit *visit)
 }
 
 /*
- * Exchange a large frame for small ones, and the visit's pages for those.
+ * Exchange the chunk's large frame for what its pages are worth, and the visit's
+ * pages for those that have no equal yet.
  * Return: true if that was done.
  */
 static bool fisc_visit_break(struct fisc_visit *visit)
 {
-	DECLARE_BITMAP(zero, FISC_CHUNK_PAGES);
 	struct fisc_chunk *chunk = visit->chunk;
+	unsigned int merged = 0, zero = 0;
 	unsigned int nr = visit->nr;
 	unsigned int k;
 	int err;
 
-	bitmap_zero(zero, FISC_CHUNK_PAGES);
-	for (k = 0; k < nr; k++)
+	for (k = 0; k < nr; k++) {
+		fisc_find_target(visit, &visit->pages[k]);
+		visit->wanted[k] = visit->pages[k].target;
 		if (visit->pages[k].zero)
-			__set_bit(k, zero);
+			zero++;
+		else if (visit->wanted[k])
+			merged++;
+		if (!(k % 32))
+			cond_resched();
+	}
 	/* Nothing else may refer to it. */
 	folio_put(visit->large);
 	visit->large = NULL;
-	visit->nr = 0;
 
-	err = fisc_large_break(visit->region, chunk, zero, FISC_ENTRY_ZERO);
+	err = fisc_vm_key(visit->region->vm).domain == visit->key.domain ?
+	      fisc_large_break(visit->region, chunk, visit->wanted) : -EAGAIN;
 	if (err) {
-		if (err != -EAGAIN) {
-			down_write(&chunk->lock);
-			if (chunk->large)
-				chunk->large = fisc_put_off(visit, chunk->large);
-			up_write(&chunk->lock);
-		}
+		fisc_drop_targets(visit);
+		down_write(&chunk->lock);
+		if (chunk->large & FISC_ENTRY_CLEAN)
+			chunk->large = fisc_put_off(visit, chunk->large);
+		up_write(&chunk->lock);
 		return false;
 	}
+	fisc_count_total(FISC_MERGED, merged);
+	fisc_count_total(FISC_MERGED_ZERO, zero);
 
+	visit->nr = 0;
 	down_read(&chunk->lock);
 	for (k = 0; k < nr && chunk->leaf; k++) {
 		unsigned long e = chunk->leaf[k];
 
-		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
-		    !(e & FISC_ENTRY_CLEAN))
+		if (visit->wanted[k] || !(e & FISC_ENTRY_CLEAN) ||
+		    fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
 			continue;
 		visit->pages[visit->nr] = visit->pages[k];
 		visit->pages[visit->nr].page = fisc_entry_page(e);
+		visit->pages[visit->nr].skip = false;
 		get_page(fisc_entry_page(e));
 		visit->nr++;
 	}

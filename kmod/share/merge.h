@@ -35,6 +35,7 @@ struct fisc_candidate {
  * @large: its large frame, with a reference, or NULL
  * @nr: pages in @pages
  * @pages: in ascending order
+ * @wanted: for fisc_large_break()
  */
 struct fisc_visit {
 	struct fisc_region *region;
@@ -44,6 +45,7 @@ struct fisc_visit {
 	struct folio *large;
 	unsigned int nr;
 	struct fisc_candidate pages[FISC_CHUNK_PAGES];
+	unsigned long wanted[FISC_CHUNK_PAGES];
 };
 
 unsigned int fisc_merge_chunk(struct fisc_visit *visit,

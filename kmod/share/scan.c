@@ -37,7 +37,7 @@
 #define FISC_EARN_MAX_NS	(40 * NSEC_PER_MSEC)
 
 /* The shortest sleep, so that little earnings do not cost a wakeup each. */
-#define FISC_SLEEP_MIN_NS	(20 * NSEC_PER_MSEC)
+#define FISC_SLEEP_MIN_NS	((u64)20 * NSEC_PER_MSEC)
 
 /* How often it is looked whether memory is short. */
 #define FISC_PRESSURE_NS	(100 * NSEC_PER_MSEC)
@@ -319,8 +319,8 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 			return 0;
 		max = fisc_scan_earned(scanner, now);
 		if (!max)
-			return max3(scanner->pages_at - now,
-				    scanner->cpu_at - now, FISC_SLEEP_MIN_NS);
+			return max3(scanner->pages_at, scanner->cpu_at,
+				    now + FISC_SLEEP_MIN_NS) - now;
 		if (!fisc_scan_next(scanner, max))
 			break;
 		cond_resched();
