@@ -15,7 +15,7 @@
 /* Epochs that a chunk that was broken once stays as it is. */
 #define FISC_REBUILD_EPOCHS	8
 
-static unsigned int fisc_large_enabled = 1;
+unsigned int fisc_large_enabled = 1;
 static unsigned int fisc_large_min_free = FISC_LARGE_MIN_FREE_DEFAULT;
 unsigned int fisc_large_break_pages = FISC_LARGE_BREAK_DEFAULT;
 
@@ -517,3 +517,7 @@ int fisc_large_init(struct kobject *parent)
 {
 	return sysfs_create_group(parent, &fisc_large_group);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/large-kunit.h"
+#endif

@@ -42,6 +42,7 @@ struct kobject;
 /* For fisc_large_break(): nothing is left of the page. Never an entry. */
 #define FISC_BREAK_HOLE		(~0UL)
 
+extern unsigned int fisc_large_enabled;
 extern unsigned int fisc_large_break_pages;
 
 bool fisc_large_wanted(const struct fisc_region *region,

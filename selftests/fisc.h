@@ -30,6 +30,14 @@
 #define SHARE_RUN	FISC_SYSFS "/share/run"
 #define SHARE_RATE	FISC_SYSFS "/share/pages_per_sec"
 #define SHARE_PASSES	FISC_SYSFS "/share/full_scans"
+#define SHARE_CPU	FISC_SYSFS "/share/cpu_percent"
+#define SHARE_RECHECK	FISC_SYSFS "/share/recheck_ms"
+#define SHARE_PRESSURE	FISC_SYSFS "/share/pressure_percent"
+#define SHARE_USERS	FISC_SYSFS "/share/max_users"
+#define SHARE_DOMAIN	FISC_SYSFS "/share/domain"
+#define LARGE_ENABLED	FISC_SYSFS "/large/enabled"
+#define LARGE_BREAK	FISC_SYSFS "/large/break_pages"
+#define LARGE_MIN_FREE	FISC_SYSFS "/large/min_free_percent"
 #define RATE_MAX	"10000000"
 
 /* Every file that a case makes is named with this prefix, and swept by it. */

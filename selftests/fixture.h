@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The fixture that every case runs in: scanner stopped, at the highest rate
- * once started, nothing left of earlier cases. After each case, in the parent
+ * The fixture that every case runs in: scanner stopped, as fast as can be once
+ * started, all VMs in one domain, no large pages unless the program defines
+ * FISC_LARGE, nothing left of earlier cases. After each case, in the parent
  * (the case's own descriptors and mappings are gone by then), every counter of
  * memory must be back where it was.
  */
@@ -15,33 +16,56 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	150
 
+#ifndef FISC_LARGE
+#define FISC_LARGE	"0"
+#endif
+
+static const struct {
+	const char *path;
+	const char *value;
+} fisc_knobs[] = {
+	{ SHARE_RUN, "0" },
+	{ SHARE_RATE, RATE_MAX },
+	{ SHARE_CPU, "100" },
+	{ SHARE_RECHECK, "10" },
+	{ SHARE_PRESSURE, "0" },
+	{ SHARE_USERS, "65536" },
+	{ SHARE_DOMAIN, "selftests" },
+	{ LARGE_ENABLED, FISC_LARGE },
+	{ LARGE_BREAK, "1" },
+	{ LARGE_MIN_FREE, "0" },
+};
+
+#define FISC_NR_KNOBS	(sizeof(fisc_knobs) / sizeof(fisc_knobs[0]))
+
 /**
  * struct fisc_before - what a case has to leave as it was
  * @frames: frames held for guests
  * @present: pages of guest memory
  * @map_bytes: memory of the frame maps
- * @run: the scanner's knob
- * @rate: its rate
+ * @knobs: what is in sysfs
  * @pid: process of the case
  */
 struct fisc_before {
 	long frames;
 	long present;
 	long map_bytes;
-	char run[16];
-	char rate[16];
+	char knobs[FISC_NR_KNOBS][80];
 	pid_t pid;
 };
 
 static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_before *before)
 {
+	size_t i;
+
 	before->pid = getpid();
 	fisc_sweep();
 	fisc_catch_signals();
-	ASSERT_EQ(0, fisc_read_str(SHARE_RUN, before->run, sizeof(before->run)));
-	ASSERT_EQ(0, fisc_read_str(SHARE_RATE, before->rate, sizeof(before->rate)));
-	ASSERT_EQ(0, fisc_scan_off());
-	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
+	for (i = 0; i < FISC_NR_KNOBS; i++) {
+		ASSERT_EQ(0, fisc_read_str(fisc_knobs[i].path, before->knobs[i],
+					   sizeof(before->knobs[i])));
+		ASSERT_EQ(0, fisc_write_str(fisc_knobs[i].path, fisc_knobs[i].value));
+	}
 	before->frames = fisc_core("frames");
 	ASSERT_LE(0, before->frames);
 	before->present = fisc_core("present");
@@ -53,9 +77,12 @@ static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_be
 static inline void fisc_tear_down(struct __test_metadata *_metadata,
 				  const struct fisc_before *before)
 {
+	size_t i;
+
 	fisc_sweep();
-	EXPECT_EQ(0, fisc_write_str(SHARE_RUN, before->run));
-	EXPECT_EQ(0, fisc_write_str(SHARE_RATE, before->rate));
+	for (i = 0; i < FISC_NR_KNOBS; i++)
+		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path,
+					    before->knobs[i][0] ? before->knobs[i] : "\n"));
 	/*
 	 * A case that fails by ASSERT_ may end up here itself (the harness jumps
 	 * over a fork), with its mappings. It has failed already.

@@ -537,7 +537,7 @@ static int scanner_pid(void)
 		if (atoi(entry->d_name) <= 0)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
-		if (!fisc_read_str(path, comm, sizeof(comm)) && !strcmp(comm, "fisc_share"))
+		if (!fisc_read_str(path, comm, sizeof(comm)) && !strncmp(comm, "fisc_share/", 11))
 			pid = atoi(entry->d_name);
 	}
 	if (dir)

@@ -1,144 +1,208 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * KUnit: the table of hints.
+ * KUnit: hints, true and stale, and the buckets they are in.
  */
-#include <kunit/test.h>
 #include <linux/prandom.h>
 
-static int fisc_hints_test_init(struct kunit *test)
-{
-	struct fisc_hints *hints = kunit_kzalloc(test, sizeof(*hints),
-						 GFP_KERNEL);
+#include "unit.h"
 
-	KUNIT_ASSERT_NOT_NULL(test, hints);
-	KUNIT_ASSERT_EQ(test, fisc_hints_init(hints, 0), 0);
-	test->priv = hints;
+#define FISC_TEST_CHUNKS	16
+#define FISC_TEST_HASH		0x0123456789abcdefULL
+
+static int fisc_hint_test_init(struct kunit *test)
+{
+	test->priv = fisc_unit_begin(test, "kunit",
+				     FISC_TEST_CHUNKS * FISC_CHUNK_PAGES, 0);
 
 	return 0;
 }
 
-static void fisc_hints_test_exit(struct kunit *test)
+static void fisc_hint_test_exit(struct kunit *test)
 {
-	fisc_hints_exit(test->priv);
+	fisc_unit_end(test->priv);
 }
 
-static void a_hint_takes_16_bytes(struct kunit *test)
+/* A page that is clean and hashed. Return: its chunk, with room for hints. */
+static struct fisc_chunk *fisc_test_known(struct kunit *test, pgoff_t index)
 {
-	KUNIT_EXPECT_EQ(test, sizeof(struct fisc_hint), 16);
+	struct fisc_unit *unit = test->priv;
+	struct fisc_chunk *chunk;
+
+	fisc_unit_write(test, unit->region, index, 1);
+	chunk = fisc_region_find_chunk(unit->region, index);
+	KUNIT_ASSERT_EQ(test, fisc_hints_alloc(chunk), 0);
+	chunk->leaf[index & (FISC_CHUNK_PAGES - 1)] |= FISC_ENTRY_KNOWN;
+
+	return chunk;
 }
 
-static void unknown_hash_is_nowhere(struct kunit *test)
+/* Return: place of the page met, -1 for nobody, -2 for large ones only. */
+static int fisc_test_meet(struct kunit *test, struct fisc_chunk *chunk,
+			  unsigned int i, u64 hash)
 {
-	KUNIT_EXPECT_EQ(test, fisc_hints_find(test->priv, 42), 0);
-	fisc_hints_del(test->priv, 42);
-	KUNIT_EXPECT_EQ(test, fisc_hints_find(test->priv, 0), 0);
-}
+	struct fisc_unit *unit = test->priv;
+	struct fisc_peer peer;
 
-static void last_place_wins(struct kunit *test)
-{
-	struct fisc_hints *hints = test->priv;
-
-	KUNIT_EXPECT_TRUE(test, fisc_hints_set(hints, 42, 1));
-	KUNIT_EXPECT_TRUE(test, fisc_hints_set(hints, 42, 2));
-	KUNIT_EXPECT_EQ(test, fisc_hints_find(hints, 42), 2);
-	KUNIT_EXPECT_EQ(test, hints->used, 1);
-}
-
-static void full_table_refuses_new_hashes_only(struct kunit *test)
-{
-	struct fisc_hints *hints = test->priv;
-	u64 hash;
-
-	for (hash = 1; !fisc_hints_full(hints); hash++)
-		KUNIT_ASSERT_TRUE(test, fisc_hints_set(hints, hash, hash));
-	KUNIT_EXPECT_EQ(test, hints->used, hints->nr_slots / 4 * 3);
-	KUNIT_EXPECT_FALSE(test, fisc_hints_set(hints, hash, hash));
-	KUNIT_EXPECT_EQ(test, fisc_hints_find(hints, hash), 0);
-	KUNIT_EXPECT_TRUE(test, fisc_hints_set(hints, 1, 7));
-	KUNIT_EXPECT_EQ(test, fisc_hints_find(hints, 1), 7);
-}
-
-static void size_asked_for_fits(struct kunit *test)
-{
-	static const unsigned long sizes[] = { 191, 192, 193, 1000, 3072, 3073 };
-	struct fisc_hints hints;
-	unsigned long i, n;
-
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		KUNIT_ASSERT_EQ(test, fisc_hints_init(&hints, sizes[i]), 0);
-		for (n = 1; n <= sizes[i]; n++)
-			KUNIT_EXPECT_TRUE(test, fisc_hints_set(&hints, n, n));
-		fisc_hints_exit(&hints);
+	switch (fisc_hint_meet(chunk, i, hash, fisc_vm_key(unit->vm).domain,
+			       NUMA_NO_NODE, chunk->large, &peer)) {
+	case FISC_MET_NOBODY:
+		return -1;
+	case FISC_MET_LARGE:
+		return -2;
+	case FISC_MET_SMALL:
+		break;
 	}
+	KUNIT_EXPECT_PTR_EQ(test, peer.region, unit->region);
+	KUNIT_EXPECT_EQ(test, peer.e, peer.chunk->leaf[peer.i]);
+	fisc_region_put(peer.region);
+
+	return fisc_chunk_start(peer.chunk) + peer.i;
 }
 
-/* A run that wraps at the end of the table, deleted in every order of two. */
-static void deleting_keeps_runs_that_wrap(struct kunit *test)
+static void the_second_meets_the_first(struct kunit *test)
 {
-	struct fisc_hints *hints = test->priv;
-	u64 size = hints->nr_slots;
-	u64 hashes[] = { size - 2, 2 * size - 2, size - 1, 3 * size - 2, 0, 1 };
-	unsigned int i, j;
+	struct fisc_chunk *chunk = fisc_test_known(test, 3);
 
-	for (i = 0; i < ARRAY_SIZE(hashes); i++) {
-		for (j = 0; j < ARRAY_SIZE(hashes); j++)
-			fisc_hints_set(hints, hashes[j], j + 1);
-		fisc_hints_del(hints, hashes[i]);
-		for (j = 0; j < ARRAY_SIZE(hashes); j++)
-			KUNIT_EXPECT_EQ(test, fisc_hints_find(hints, hashes[j]),
-					i == j ? 0 : j + 1);
-	}
+	fisc_test_known(test, 4);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 3, FISC_TEST_HASH), -1);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 3, FISC_TEST_HASH), -1);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 4, FISC_TEST_HASH), 3);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 4, ~FISC_TEST_HASH), -1);
+	fisc_hint_remove(chunk, 3);
+	fisc_hint_remove(chunk, 3);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 4, FISC_TEST_HASH), -1);
 }
 
-static void agrees_with_a_model(struct kunit *test)
+static void stale_hints_are_unlinked(struct kunit *test)
 {
-	struct fisc_hints *hints = test->priv;
+	struct fisc_chunk *chunk = fisc_test_known(test, 3);
+
+	fisc_test_known(test, 4);
+	fisc_test_meet(test, chunk, 3, FISC_TEST_HASH);
+	fisc_unit_write(test, chunk->region, 3, 2);
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 4, FISC_TEST_HASH), -1);
+	KUNIT_EXPECT_EQ(test, chunk->hints->link[3] & FISC_LINK_MASK,
+			FISC_LINK_NONE);
+	KUNIT_EXPECT_NE(test, chunk->hints->link[4] & FISC_LINK_MASK,
+			FISC_LINK_NONE);
+}
+
+/* It is being hashed: what its hint says is old, and may be new in a moment. */
+static void page_not_hashed_is_passed_over(struct kunit *test)
+{
+	struct fisc_chunk *chunk = fisc_test_known(test, 3);
+
+	fisc_test_known(test, 4);
+	fisc_test_meet(test, chunk, 3, FISC_TEST_HASH);
+	chunk->leaf[3] &= ~FISC_ENTRY_HASHED;
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 4, FISC_TEST_HASH), -1);
+	KUNIT_EXPECT_NE(test, chunk->hints->link[3] & FISC_LINK_MASK,
+			FISC_LINK_NONE);
+}
+
+static void other_domain_is_not_met(struct kunit *test)
+{
+	struct fisc_chunk *chunk = fisc_test_known(test, 3);
+	struct fisc_unit *unit = test->priv;
+	struct fisc_peer peer;
+
+	fisc_test_known(test, 4);
+	fisc_test_meet(test, chunk, 3, FISC_TEST_HASH);
+	KUNIT_EXPECT_EQ(test, fisc_hint_meet(chunk, 4, FISC_TEST_HASH,
+					     fisc_vm_key(unit->vm).domain + 1,
+					     NUMA_NO_NODE, false, &peer),
+			FISC_MET_NOBODY);
+}
+
+static void page_of_a_large_frame_is_marked_once(struct kunit *test)
+{
+	struct fisc_chunk *small = fisc_test_known(test, 3);
+	struct fisc_chunk *chunk = fisc_test_known(test, FISC_CHUNK_PAGES);
+	unsigned long *leaf = chunk->leaf;
+	unsigned int least = fisc_large_break_pages;
+
+	fisc_test_known(test, 4);
+	fisc_large_break_pages = 1;
+	/* As good as a large one, for this. */
+	chunk->large = leaf[0];
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 0, FISC_TEST_HASH), -1);
+	chunk->flags = 0;
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, small, 3, FISC_TEST_HASH), -2);
+	KUNIT_EXPECT_TRUE(test, test_bit(FISC_CHUNK_DUE, &chunk->flags));
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, small, 4, FISC_TEST_HASH), 3);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->duplicates), 1);
+	chunk->large = 0;
+	fisc_large_break_pages = least;
+}
+
+/* Few different low bits, so that chains are long; every hint stays findable. */
+static void buckets_come_and_go_with_chunks(struct kunit *test)
+{
+	unsigned long buckets = fisc_hint_nr_buckets;
+	struct fisc_unit *unit = test->priv;
 	struct rnd_state rnd;
-	u64 model[64] = {};
-	unsigned long used = 0;
-	unsigned int i, n;
+	unsigned int c, i;
+	u64 *hashes;
 
+	hashes = kunit_kcalloc(test, FISC_TEST_CHUNKS * 8, sizeof(*hashes),
+			       GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, hashes);
 	prandom_seed_state(&rnd, 1);
-	for (i = 0; i < 20000; i++) {
-		/* Few home slots, so that runs are long and mixed. */
-		u32 key = prandom_u32_state(&rnd) % ARRAY_SIZE(model);
-		u64 hash = (key % 8) * 3 + (u64)key * hints->nr_slots;
+	for (c = 0; c < FISC_TEST_CHUNKS; c++) {
+		for (i = 0; i < 8; i++) {
+			u64 hash = (u64)prandom_u32_state(&rnd) << 32 |
+				   (prandom_u32_state(&rnd) % 16) << 10 | 5;
+			pgoff_t index = c * FISC_CHUNK_PAGES + i;
+			struct fisc_chunk *chunk = fisc_test_known(test, index);
 
-		if (prandom_u32_state(&rnd) & 1) {
-			fisc_hints_set(hints, hash, i + 1);
-			used += !model[key];
-			model[key] = i + 1;
-		} else {
-			fisc_hints_del(hints, hash);
-			used -= !!model[key];
-			model[key] = 0;
+			hashes[c * 8 + i] = hash;
+			KUNIT_ASSERT_EQ(test, fisc_test_meet(test, chunk, i,
+							     hash), -1);
 		}
-		KUNIT_ASSERT_EQ(test, hints->used, used);
-		for (n = 0; n < ARRAY_SIZE(model); n++)
-			if (fisc_hints_find(hints, (n % 8) * 3 +
-					    (u64)n * hints->nr_slots) !=
-			    model[n])
-				KUNIT_FAIL_AND_ABORT(test, "step %u key %u", i,
-						     n);
 	}
+	KUNIT_EXPECT_EQ(test, fisc_hint_nr_buckets,
+			max(buckets, (unsigned long)FISC_TEST_CHUNKS *
+				     FISC_CHUNK_BUCKETS));
+
+	/* Free every other chunk's, then look for the rest. */
+	for (c = 0; c < FISC_TEST_CHUNKS; c += 2)
+		fisc_hints_free(fisc_region_find_chunk(unit->region,
+						       c * FISC_CHUNK_PAGES));
+	for (c = 1; c < FISC_TEST_CHUNKS; c += 2) {
+		for (i = 0; i < 8; i++) {
+			pgoff_t index = c * FISC_CHUNK_PAGES + i;
+			struct fisc_chunk *chunk;
+
+			/* Always the same one asks, and leaves no hint. */
+			chunk = fisc_test_known(test, FISC_CHUNK_PAGES + 100);
+			KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 100,
+							     hashes[c * 8 + i]),
+					index);
+		}
+	}
+	for (c = 1; c < FISC_TEST_CHUNKS; c += 2)
+		fisc_hints_free(fisc_region_find_chunk(unit->region,
+						       c * FISC_CHUNK_PAGES));
+	KUNIT_EXPECT_EQ(test, fisc_hint_nr_buckets, buckets);
+	for (i = 0; i < fisc_hint_nr_buckets; i++)
+		KUNIT_EXPECT_EQ(test, *fisc_hint_head(i), FISC_LINK_END);
 }
 
-static struct kunit_case fisc_hints_cases[] = {
-	KUNIT_CASE(a_hint_takes_16_bytes),
-	KUNIT_CASE(unknown_hash_is_nowhere),
-	KUNIT_CASE(last_place_wins),
-	KUNIT_CASE(full_table_refuses_new_hashes_only),
-	KUNIT_CASE(size_asked_for_fits),
-	KUNIT_CASE(deleting_keeps_runs_that_wrap),
-	KUNIT_CASE(agrees_with_a_model),
+static struct kunit_case fisc_hint_cases[] = {
+	KUNIT_CASE(the_second_meets_the_first),
+	KUNIT_CASE(stale_hints_are_unlinked),
+	KUNIT_CASE(page_not_hashed_is_passed_over),
+	KUNIT_CASE(other_domain_is_not_met),
+	KUNIT_CASE(page_of_a_large_frame_is_marked_once),
+	KUNIT_CASE(buckets_come_and_go_with_chunks),
 	{}
 };
 
-static struct kunit_suite fisc_hints_suite = {
-	.name = "fisc_hints",
-	.init = fisc_hints_test_init,
-	.exit = fisc_hints_test_exit,
-	.test_cases = fisc_hints_cases,
+static struct kunit_suite fisc_hint_suite = {
+	.name = "fisc_hint",
+	.init = fisc_hint_test_init,
+	.exit = fisc_hint_test_exit,
+	.test_cases = fisc_hint_cases,
 };
 
-kunit_test_suite(fisc_hints_suite);
+kunit_test_suite(fisc_hint_suite);

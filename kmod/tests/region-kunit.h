@@ -2,46 +2,25 @@
 /*
  * KUnit: the frame map.
  */
-#include <kunit/test.h>
+#include "unit.h"
 
 #define FISC_TEST_PAGES		(4 * FISC_CHUNK_PAGES)
 
-struct fisc_region_test {
-	struct inode inode;
-	struct fisc_vm *vm;
-	struct fisc_region *region;
-};
-
 static int fisc_region_test_init(struct kunit *test)
 {
-	struct fisc_region_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, t);
-	address_space_init_once(&t->inode.i_data);
-	t->inode.i_mapping = &t->inode.i_data;
-	t->inode.i_data.host = &t->inode;
-	i_size_write(&t->inode, FISC_TEST_PAGES << PAGE_SHIFT);
-	t->vm = fisc_vm_create("kunit");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->vm);
-	t->region = fisc_region_create(&t->inode, t->vm);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->region);
-	test->priv = t;
+	test->priv = fisc_unit_begin(test, "kunit", FISC_TEST_PAGES, 0);
 
 	return 0;
 }
 
 static void fisc_region_test_exit(struct kunit *test)
 {
-	struct fisc_region_test *t = test->priv;
-
-	if (t->region)
-		fisc_region_destroy(t->region);
-	fisc_vm_put(t->vm);
+	fisc_unit_end(test->priv);
 }
 
 static struct fisc_region *fisc_test_region(struct kunit *test)
 {
-	return ((struct fisc_region_test *)test->priv)->region;
+	return ((struct fisc_unit *)test->priv)->region;
 }
 
 static enum fisc_state fisc_test_state(struct fisc_region *region, pgoff_t index)
@@ -49,7 +28,7 @@ static enum fisc_state fisc_test_state(struct fisc_region *region, pgoff_t index
 	unsigned long e = fisc_region_read(region, index);
 
 	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-		folio_put(fisc_entry_frame(e));
+		put_page(fisc_entry_page(e));
 
 	return fisc_entry_state(e);
 }
@@ -57,15 +36,12 @@ static enum fisc_state fisc_test_state(struct fisc_region *region, pgoff_t index
 /* A private frame whose first byte is @byte; the caller holds a reference. */
 static struct folio *fisc_test_write(struct kunit *test, pgoff_t index, u8 byte)
 {
-	struct folio *folio;
+	struct page *page = fisc_unit_write(test, fisc_test_region(test), index,
+					    byte);
 
-	KUNIT_ASSERT_EQ(test, fisc_region_own(fisc_test_region(test), index,
-					      NULL, 0, &folio), 0);
-	KUNIT_EXPECT_TRUE(test, folio_test_locked(folio));
-	folio_unlock(folio);
-	*(u8 *)folio_address(folio) = byte;
+	get_page(page);
 
-	return folio;
+	return page_folio(page);
 }
 
 static void fisc_test_make_shared(struct kunit *test, pgoff_t index, u64 hash)
@@ -75,7 +51,9 @@ static void fisc_test_make_shared(struct kunit *test, pgoff_t index, u64 hash)
 
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	down_write(&chunk->lock);
-	fisc_region_make_shared(region, chunk, index, hash);
+	fisc_shared_add(page_folio(fisc_entry_page(fisc_chunk_entry(chunk, index))),
+			1, hash, 1);
+	fisc_region_make_shared(region, chunk, index);
 	up_write(&chunk->lock);
 }
 
@@ -97,11 +75,13 @@ static void owned_hole_is_a_zeroed_private_frame(struct kunit *test)
 	};
 	struct fisc_region *region = fisc_test_region(test);
 	struct folio *folio;
+	struct page *page;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(indices); i++) {
 		KUNIT_ASSERT_EQ(test, fisc_region_own(region, indices[i], NULL,
-						      0, &folio), 0);
+						      0, &page), 0);
+		folio = page_folio(page);
 		KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(folio), 0,
 						   PAGE_SIZE));
 		KUNIT_EXPECT_EQ(test, folio->index, indices[i]);
@@ -134,22 +114,23 @@ static void fault_beyond_the_end_is_refused(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 	struct vm_fault vmf = {};
-	struct folio *folio;
+	struct page *page;
 
 	KUNIT_EXPECT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES, &vmf, 0,
-					      &folio), -ENXIO);
+					      &page), -ENXIO);
 	KUNIT_EXPECT_EQ(test, fisc_test_state(region, FISC_TEST_PAGES),
 			FISC_ENTRY_HOLE);
 	KUNIT_ASSERT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES - 1, &vmf,
-					      0, &folio), 0);
-	folio_unlock(folio);
-	folio_put(folio);
+					      0, &page), 0);
+	unlock_page(page);
+	put_page(page);
 }
 
 static void owned_shared_page_is_a_copy(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 	struct folio *shared = fisc_test_write(test, 3, 0x5a);
+	struct page *page;
 	struct folio *copy;
 
 	fisc_test_make_shared(test, 3, 1);
@@ -157,9 +138,10 @@ static void owned_shared_page_is_a_copy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_SHARING), 1);
 	KUNIT_EXPECT_NULL(test, shared->mapping);
-	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(1), shared);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(1, NUMA_NO_NODE, 1), shared);
 
-	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 3, NULL, 0, &copy), 0);
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 3, NULL, 0, &page), 0);
+	copy = page_folio(page);
 	KUNIT_EXPECT_PTR_NE(test, copy, shared);
 	KUNIT_EXPECT_EQ(test, *(u8 *)folio_address(copy), 0x5a);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 1);
@@ -170,7 +152,7 @@ static void owned_shared_page_is_a_copy(struct kunit *test)
 
 	/* The user that finding it made is the last one. */
 	fisc_shared_put(shared);
-	KUNIT_EXPECT_NULL(test, fisc_shared_find(1));
+	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(1, NUMA_NO_NODE, 1));
 	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
 	folio_put(shared);
 }
@@ -179,7 +161,7 @@ static void owned_zero_page_is_a_zeroed_frame(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 	struct fisc_chunk *chunk = fisc_region_make_chunk(region, 9);
-	struct folio *folio;
+	struct page *page;
 
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	down_read(&chunk->lock);
@@ -188,13 +170,49 @@ static void owned_zero_page_is_a_zeroed_frame(struct kunit *test)
 	up_read(&chunk->lock);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 1);
 
-	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 9, NULL, 0, &folio), 0);
-	KUNIT_EXPECT_PTR_NE(test, folio, fisc_zero_frame);
-	KUNIT_EXPECT_NULL(test, memchr_inv(folio_address(folio), 0, PAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, 9, NULL, 0, &page), 0);
+	KUNIT_EXPECT_PTR_NE(test, page, fisc_zero_page((unsigned long)chunk));
+	KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page), 0, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 1);
-	folio_unlock(folio);
-	folio_put(folio);
+	unlock_page(page);
+	put_page(page);
+}
+
+/* The flag says that nobody can write, so whoever owns the page clears it. */
+static void owning_a_clean_page_ends_that(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk;
+
+	folio_put(fisc_test_write(test, 2, 1));
+	chunk = fisc_region_find_chunk(region, 2);
+	KUNIT_EXPECT_TRUE(test, test_bit(FISC_CHUNK_DUE, &chunk->flags));
+	down_write(&chunk->lock);
+	fisc_chunk_clear_marks(chunk);
+	up_write(&chunk->lock);
+	chunk->leaf[2] |= FISC_ENTRY_KNOWN;
+
+	folio_put(fisc_test_write(test, 2, 2));
+	KUNIT_EXPECT_EQ(test, chunk->leaf[2] & FISC_ENTRY_KNOWN, 0);
+	KUNIT_EXPECT_EQ(test, fisc_entry_level(chunk->leaf[2]), 1);
+	KUNIT_EXPECT_TRUE(test, test_bit(FISC_CHUNK_LATER, &chunk->flags));
+	KUNIT_EXPECT_TRUE(test, xa_marked(&region->chunks, FISC_MARK_LATER));
+	KUNIT_EXPECT_FALSE(test, xa_marked(&region->chunks, FISC_MARK_DUE));
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_WRITTEN), 1);
+}
+
+static void unshared_region_has_frames_of_its_own(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct folio *shared = fisc_test_write(test, 3, 0x5a);
+
+	fisc_test_make_shared(test, 3, 2);
+	KUNIT_EXPECT_EQ(test, fisc_region_unshare(region), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 3), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(1, NUMA_NO_NODE, 2));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
+	folio_put(shared);
 }
 
 static void removed_page_loses_its_frame(struct kunit *test)
@@ -227,7 +245,7 @@ static void leaf_goes_with_the_whole_chunk_only(struct kunit *test)
 	fisc_region_remove(region, 0, ULONG_MAX);
 	KUNIT_EXPECT_NULL(test, chunk->leaf);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_MAP_BYTES),
-			sizeof(*chunk));
+			FISC_CHUNK_BYTES);
 }
 
 static void data_and_holes_are_found(struct kunit *test)
@@ -250,19 +268,6 @@ static void data_and_holes_are_found(struct kunit *test)
 			at + 1);
 }
 
-static void destroyed_region_is_not_found(struct kunit *test)
-{
-	struct fisc_region_test *t = test->priv;
-	u32 id = t->region->id;
-	struct fisc_region *found = fisc_region_tryget(id);
-
-	KUNIT_EXPECT_PTR_EQ(test, found, t->region);
-	fisc_region_put(found);
-	fisc_region_destroy(t->region);
-	t->region = NULL;
-	KUNIT_EXPECT_NULL(test, fisc_region_tryget(id));
-}
-
 static struct kunit_case fisc_region_cases[] = {
 	KUNIT_CASE(new_region_is_all_holes),
 	KUNIT_CASE(owned_hole_is_a_zeroed_private_frame),
@@ -270,10 +275,11 @@ static struct kunit_case fisc_region_cases[] = {
 	KUNIT_CASE(fault_beyond_the_end_is_refused),
 	KUNIT_CASE(owned_shared_page_is_a_copy),
 	KUNIT_CASE(owned_zero_page_is_a_zeroed_frame),
+	KUNIT_CASE(owning_a_clean_page_ends_that),
+	KUNIT_CASE(unshared_region_has_frames_of_its_own),
 	KUNIT_CASE(removed_page_loses_its_frame),
 	KUNIT_CASE(leaf_goes_with_the_whole_chunk_only),
 	KUNIT_CASE(data_and_holes_are_found),
-	KUNIT_CASE(destroyed_region_is_not_found),
 	{}
 };
 

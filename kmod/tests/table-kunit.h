@@ -4,7 +4,8 @@
  */
 #include <kunit/test.h>
 
-#define FISC_TEST_HASH	0x0123456789abcdefULL
+#define FISC_TEST_HASH		0x0123456789abcdefULL
+#define FISC_TEST_DOMAIN	0xabcdef0123ULL
 
 static struct folio *fisc_test_frame(struct kunit *test)
 {
@@ -17,9 +18,17 @@ static struct folio *fisc_test_frame(struct kunit *test)
 	return folio;
 }
 
+static struct folio *fisc_test_find(u64 hash)
+{
+	return fisc_shared_find(FISC_TEST_DOMAIN, NUMA_NO_NODE, hash);
+}
+
 static void nothing_is_found_in_an_empty_table(struct kunit *test)
 {
-	KUNIT_EXPECT_NULL(test, fisc_shared_find(FISC_TEST_HASH));
+	KUNIT_EXPECT_NULL(test, fisc_test_find(FISC_TEST_HASH));
+	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(FISC_TEST_DOMAIN,
+						    NUMA_NO_NODE,
+						    FISC_TEST_HASH));
 }
 
 static void finding_adds_a_user(struct kunit *test)
@@ -27,12 +36,17 @@ static void finding_adds_a_user(struct kunit *test)
 	struct folio *folio = fisc_test_frame(test);
 	long shared = fisc_total_sum(FISC_SHARED);
 
-	fisc_shared_add(folio, FISC_TEST_HASH);
+	fisc_shared_add(folio, FISC_TEST_DOMAIN, FISC_TEST_HASH, 1);
 	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 1);
+	KUNIT_EXPECT_EQ(test, folio->index, 0);
 	KUNIT_EXPECT_EQ(test, fisc_total_sum(FISC_SHARED), shared + 1);
-	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(FISC_TEST_HASH), folio);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_test_find(FISC_TEST_HASH), folio);
 	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 2);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+	KUNIT_EXPECT_TRUE(test, fisc_shared_exists(FISC_TEST_DOMAIN,
+						   NUMA_NO_NODE,
+						   FISC_TEST_HASH));
+	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 2);
 
 	fisc_shared_put(folio);
 	KUNIT_EXPECT_EQ(test, fisc_shared_users(folio), 1);
@@ -40,7 +54,7 @@ static void finding_adds_a_user(struct kunit *test)
 	fisc_shared_put(folio);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	KUNIT_EXPECT_EQ(test, fisc_total_sum(FISC_SHARED), shared);
-	KUNIT_EXPECT_NULL(test, fisc_shared_find(FISC_TEST_HASH));
+	KUNIT_EXPECT_NULL(test, fisc_test_find(FISC_TEST_HASH));
 	folio_put(folio);
 }
 
@@ -51,8 +65,8 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(frames); i++) {
 		frames[i] = fisc_test_frame(test);
-		fisc_shared_add(frames[i], FISC_TEST_HASH +
-				i * (u64)fisc_shared_nr_buckets);
+		fisc_shared_add(frames[i], FISC_TEST_DOMAIN, FISC_TEST_HASH +
+				i * (u64)fisc_shared_nr_buckets, 1);
 	}
 	/* From the middle, the front and the back of the chain. */
 	fisc_shared_put(frames[3]);
@@ -62,8 +76,8 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 		bool gone = i == 0 || i == 3 || i == 7;
 		struct folio *found;
 
-		found = fisc_shared_find(FISC_TEST_HASH +
-					 i * (u64)fisc_shared_nr_buckets);
+		found = fisc_test_find(FISC_TEST_HASH +
+				       i * (u64)fisc_shared_nr_buckets);
 		KUNIT_EXPECT_PTR_EQ(test, found, gone ? NULL : frames[i]);
 		if (found) {
 			fisc_shared_put(found);
@@ -74,28 +88,52 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 	}
 }
 
-static void hash_follows_content(struct kunit *test)
+static void domains_and_nodes_are_told_apart(struct kunit *test)
 {
 	struct folio *a = fisc_test_frame(test);
 	struct folio *b = fisc_test_frame(test);
-	u8 *content = folio_address(b);
+	int nid = folio_nid(a);
 
-	KUNIT_EXPECT_EQ(test, fisc_share_hash(a), fisc_share_hash(b));
-	content[PAGE_SIZE - 1] = 1;
-	KUNIT_EXPECT_NE(test, fisc_share_hash(a), fisc_share_hash(b));
-	content[PAGE_SIZE - 1] = 0;
-	KUNIT_EXPECT_EQ(test, fisc_share_hash(a), fisc_share_hash(b));
-	folio_put(a);
+	fisc_shared_add(a, 1, FISC_TEST_HASH, 1);
+	fisc_shared_add(b, 2, FISC_TEST_HASH, 1);
+	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(3, NUMA_NO_NODE,
+						    FISC_TEST_HASH));
+	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(1, nid + 1,
+						    FISC_TEST_HASH));
+	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(1, nid, FISC_TEST_HASH), a);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_shared_find(2, NUMA_NO_NODE,
+						   FISC_TEST_HASH), b);
+	fisc_shared_put(a);
+	fisc_shared_put(a);
+	fisc_shared_put(b);
+	fisc_shared_put(b);
 	folio_put(a);
 	folio_put(b);
-	folio_put(b);
+}
+
+static void full_frame_is_not_found(struct kunit *test)
+{
+	struct folio *folio = fisc_test_frame(test);
+	unsigned int max_users = fisc_share_max_users;
+
+	fisc_share_max_users = 2;
+	fisc_shared_add(folio, FISC_TEST_DOMAIN, FISC_TEST_HASH, 1);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_test_find(FISC_TEST_HASH), folio);
+	KUNIT_EXPECT_NULL(test, fisc_test_find(FISC_TEST_HASH));
+	fisc_shared_put(folio);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_test_find(FISC_TEST_HASH), folio);
+	fisc_share_max_users = max_users;
+	fisc_shared_put(folio);
+	fisc_shared_put(folio);
+	folio_put(folio);
 }
 
 static struct kunit_case fisc_table_cases[] = {
 	KUNIT_CASE(nothing_is_found_in_an_empty_table),
 	KUNIT_CASE(finding_adds_a_user),
 	KUNIT_CASE(hashes_of_one_bucket_are_told_apart),
-	KUNIT_CASE(hash_follows_content),
+	KUNIT_CASE(domains_and_nodes_are_told_apart),
+	KUNIT_CASE(full_frame_is_not_found),
 	{}
 };
 

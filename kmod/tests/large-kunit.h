@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KUnit: chunks that become large, break, and are rebuilt.
+ */
+#include "unit.h"
+
+/* One whole chunk, and a part of one, which is never large. */
+#define FISC_TEST_PAGES		(FISC_CHUNK_PAGES + FISC_CHUNK_PAGES / 2)
+
+static int fisc_large_test_init(struct kunit *test)
+{
+	struct fisc_unit *unit = fisc_unit_begin(test, "kunit", FISC_TEST_PAGES,
+						 1);
+
+	test->priv = unit;
+	fisc_unit_write(test, unit->region, 1, 1);
+	if (!fisc_region_sum(unit->region, FISC_LARGE))
+		kunit_skip(test, "no 2 MiB to be had");
+
+	return 0;
+}
+
+static void fisc_large_test_exit(struct kunit *test)
+{
+	if (test->priv)
+		fisc_unit_end(test->priv);
+}
+
+static struct fisc_region *fisc_test_region(struct kunit *test)
+{
+	return ((struct fisc_unit *)test->priv)->region;
+}
+
+static struct fisc_chunk *fisc_test_chunk(struct kunit *test)
+{
+	return fisc_region_find_chunk(fisc_test_region(test), 0);
+}
+
+static u8 fisc_test_read(struct kunit *test, pgoff_t index)
+{
+	unsigned long e = fisc_region_read(fisc_test_region(test), index);
+	u8 byte;
+
+	if (fisc_entry_state(e) == FISC_ENTRY_HOLE)
+		return 0;
+	byte = *(u8 *)page_address(fisc_entry_page(e));
+	put_page(fisc_entry_page(e));
+
+	return byte;
+}
+
+static void first_write_makes_the_chunk_large(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			FISC_LARGE_PAGES);
+	KUNIT_EXPECT_NULL(test, fisc_test_chunk(test)->leaf);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 511), 0);
+}
+
+static void chunk_beyond_the_end_stays_small(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+
+	fisc_unit_write(test, region, FISC_CHUNK_PAGES, 7);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			FISC_LARGE_PAGES + 1);
+}
+
+static void zero_entries_give_way(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_test_chunk(test);
+
+	fisc_region_remove(region, 0, FISC_CHUNK_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
+	down_read(&chunk->lock);
+	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 3), 0);
+	up_read(&chunk->lock);
+	fisc_unit_write(test, region, 4, 4);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 3), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 4), 4);
+}
+
+static void hole_in_the_middle_breaks_it(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+
+	fisc_unit_write(test, region, 9, 9);
+	fisc_unit_write(test, region, 10, 10);
+	fisc_region_remove(region, 2, 9);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE_BREAKS), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			FISC_LARGE_PAGES - 8);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 9), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 10), 10);
+}
+
+static void hole_in_a_frame_in_use_is_zeroed(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct page *page = fisc_unit_write(test, region, 9, 9);
+
+	get_page(page);
+	fisc_region_remove(region, 9, 9);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 9), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
+	put_page(page);
+}
+
+static void equals_are_not_copied(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_test_chunk(test);
+	unsigned long *wanted = fisc_leaf_alloc();
+
+	KUNIT_ASSERT_NOT_NULL(test, wanted);
+	wanted[5] = fisc_entry_make(fisc_zero_page(0), FISC_ENTRY_ZERO);
+	/* Not clean: it may have been written since it was seen to be zero. */
+	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
+	chunk->large |= FISC_ENTRY_KNOWN;
+	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			FISC_LARGE_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->frames), FISC_LARGE_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, chunk->leaf[1] & FISC_ENTRY_KNOWN,
+			FISC_ENTRY_CLEAN);
+	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
+	kfree(wanted);
+}
+
+static void all_private_is_rebuilt(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_test_chunk(test);
+	struct page *page;
+
+	fisc_region_remove(region, 2, 2);
+	chunk->breaks = 0;
+	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), -EAGAIN);
+	page = fisc_unit_write(test, region, 2, 2);
+
+	get_page(page);
+	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), -EBUSY);
+	put_page(page);
+	chunk->breaks = 1;
+	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), -EAGAIN);
+	chunk->breaks = 0;
+	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), 0);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE_REBUILDS), 1);
+	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
+			FISC_LARGE_PAGES);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->frames), 0);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
+	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 2), 2);
+}
+
+static struct kunit_case fisc_large_cases[] = {
+	KUNIT_CASE(first_write_makes_the_chunk_large),
+	KUNIT_CASE(chunk_beyond_the_end_stays_small),
+	KUNIT_CASE(zero_entries_give_way),
+	KUNIT_CASE(hole_in_the_middle_breaks_it),
+	KUNIT_CASE(hole_in_a_frame_in_use_is_zeroed),
+	KUNIT_CASE(equals_are_not_copied),
+	KUNIT_CASE(all_private_is_rebuilt),
+	{}
+};
+
+static struct kunit_suite fisc_large_suite = {
+	.name = "fisc_large",
+	.init = fisc_large_test_init,
+	.exit = fisc_large_test_exit,
+	.test_cases = fisc_large_cases,
+};
+
+kunit_test_suite(fisc_large_suite);

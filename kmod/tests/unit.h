@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * KUnit: a file of guest memory without a file system.
+ */
+#ifndef _FISC_TESTS_UNIT_H
+#define _FISC_TESTS_UNIT_H
+
+#include <kunit/test.h>
+
+#include "../large.h"
+#include "../region.h"
+#include "../vm.h"
+
+struct fisc_unit {
+	struct inode inode;
+	struct fisc_vm *vm;
+	struct fisc_region *region;
+	unsigned int large;
+};
+
+/* A region of @nr_pages holes, large pages as @large says. */
+static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
+						const char *name,
+						pgoff_t nr_pages,
+						unsigned int large)
+{
+	struct fisc_unit *unit = kunit_kzalloc(test, sizeof(*unit), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, unit);
+	unit->large = fisc_large_enabled;
+	fisc_large_enabled = large;
+	address_space_init_once(&unit->inode.i_data);
+	unit->inode.i_mapping = &unit->inode.i_data;
+	unit->inode.i_data.host = &unit->inode;
+	i_size_write(&unit->inode, nr_pages << PAGE_SHIFT);
+	unit->vm = fisc_vm_create(name);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->vm);
+	unit->region = fisc_region_create(&unit->inode, unit->vm);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->region);
+
+	return unit;
+}
+
+static inline void fisc_unit_end(struct fisc_unit *unit)
+{
+	fisc_region_destroy(unit->region);
+	fisc_vm_put(unit->vm);
+	fisc_large_enabled = unit->large;
+}
+
+/* Own a page and set its first byte. Return: the page, without a reference. */
+static inline struct page *fisc_unit_write(struct kunit *test,
+					   struct fisc_region *region,
+					   pgoff_t index, u8 byte)
+{
+	struct page *page;
+
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, index, NULL, 0, &page), 0);
+	KUNIT_EXPECT_TRUE(test, PageLocked(page));
+	folio_unlock(page_folio(page));
+	*(u8 *)page_address(page) = byte;
+	put_page(page);
+
+	return page;
+}
+
+#endif /* _FISC_TESTS_UNIT_H */
