@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 
 #include "fs.h"
+#include "large.h"
 #include "region.h"
 
 /* References on a frame, above which no more mappings of it are made. */
@@ -88,6 +89,16 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
 	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
+		/*
+		 * A zero frame would be mapped by a page table, and the kernel
+		 * does not exchange that for a large page later.
+		 */
+		if (fisc_large_wanted(region, chunk)) {
+			up_read(&chunk->lock);
+			if (!fisc_large_fill(region, chunk, vmf))
+				return VM_FAULT_NOPAGE;
+			down_read(&chunk->lock);
+		}
 		err = fisc_region_fill_zero(region, chunk, vmf->pgoff);
 		if (err) {
 			up_read(&chunk->lock);

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Share domains: who shares with whom, and that nobody else does. Frames are
+ * looked at where they count: in page tables, by /proc/self/pagemap.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+#define PAGES		64
+#define PFN_MASK	((1ULL << 55) - 1)
+#define VM(name)	FISC_SYSFS "/vms/st-" name "/domain"
+
+/* A VM of @nr_pages pages with content 1 to @distinct, over and over. */
+static char *make_vm(const char *path, int nr_pages, int distinct)
+{
+	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
+	int i;
+
+	for (i = 0; map && i < nr_pages; i++)
+		fisc_fill(map + i * PAGE_SIZE, i % distinct + 1);
+	return map;
+}
+
+static long check_vm(const char *map, int nr_pages, int distinct)
+{
+	int i;
+
+	for (i = 0; i < nr_pages; i++)
+		if (fisc_check(map + i * PAGE_SIZE, i % distinct + 1) >= 0)
+			return i;
+	return -1;
+}
+
+/* Frames that the pages are mapped to; 0 for a page that is not mapped. */
+static int read_pfns(const char *map, int nr_pages, __u64 *pfns)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), i;
+	volatile char byte;
+	ssize_t len;
+
+	for (i = 0; i < nr_pages; i++)
+		byte = READ_ONCE(map[i * PAGE_SIZE]);
+	(void)byte;
+	len = pread(fd, pfns, nr_pages * sizeof(*pfns), (unsigned long)map / PAGE_SIZE * 8);
+	close(fd);
+	if (len != (ssize_t)(nr_pages * sizeof(*pfns)))
+		return -1;
+	for (i = 0; i < nr_pages; i++)
+		pfns[i] = pfns[i] >> 63 ? pfns[i] & PFN_MASK : 0;
+	return 0;
+}
+
+/* Pages of @a whose frame serves a page of @b, too, now and a moment later. */
+static int common_frames(const char *a, const char *b, int nr_pages)
+{
+	__u64 pfns[4][PAGES];
+	int i, j, found = 0;
+
+	for (i = 0; i < 4; i++)
+		if (read_pfns(i & 1 ? b : a, nr_pages, pfns[i]))
+			return -1;
+	for (i = 0; i < nr_pages; i++)
+		for (j = 0; j < nr_pages; j++)
+			found += pfns[0][i] && pfns[0][i] == pfns[1][j] &&
+				 pfns[0][i] == pfns[2][i] && pfns[1][j] == pfns[3][j];
+	return found;
+}
+
+TEST_F(fisc, alone_by_default)
+{
+	char *a, *b;
+
+	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "\n"));
+	a = make_vm(ST "a", PAGES, 4);
+	b = make_vm(ST "b", PAGES, 4);
+	memset(a, 0, PAGE_SIZE);
+	memset(b, 0, PAGE_SIZE);
+	ASSERT_EQ(0, fisc_scan_on());
+	/* Duplicates inside each, and zero pages, are shared all the same. */
+	EXPECT_TRUE(fisc_wait_core("frames", 2 * 4));
+	EXPECT_EQ(2, fisc_core("zero"));
+	EXPECT_EQ(0, common_frames(a + PAGE_SIZE, b + PAGE_SIZE, PAGES - 1));
+}
+
+TEST_F(fisc, members_of_a_domain_share)
+{
+	char name[80], *a, *b, *c;
+
+	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "\n"));
+	a = make_vm(ST "a", PAGES, PAGES);
+	b = make_vm(ST "b", PAGES, PAGES);
+	c = make_vm(ST "c", PAGES, PAGES);
+	ASSERT_EQ(0, fisc_write_str(VM("a"), "x"));
+	ASSERT_EQ(0, fisc_write_str(VM("b"), "x\n"));
+	ASSERT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
+	EXPECT_STREQ("x", name);
+	ASSERT_EQ(0, fisc_read_str(VM("c"), name, sizeof(name)));
+	EXPECT_STREQ("", name);
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
+	EXPECT_EQ(0, common_frames(a, c, PAGES));
+	EXPECT_EQ(0, common_frames(b, c, PAGES));
+}
+
+TEST_F(fisc, default_is_for_those_who_chose_none)
+{
+	char name[80], *a, *b, *c;
+
+	a = make_vm(ST "a", PAGES, PAGES);
+	b = make_vm(ST "b", PAGES, PAGES);
+	c = make_vm(ST "c", PAGES, PAGES);
+	ASSERT_EQ(0, fisc_write_str(VM("c"), "x"));
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
+	EXPECT_EQ(0, common_frames(a, c, PAGES));
+
+	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "x"));
+	ASSERT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
+	EXPECT_STREQ("x", name);
+	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_EQ(PAGES, common_frames(a, c, PAGES));
+
+	/* Back to what the default says, and that is nobody. */
+	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "\n"));
+	EXPECT_EQ(0, common_frames(a, b, PAGES));
+	EXPECT_EQ(0, common_frames(a, c, PAGES));
+	ASSERT_EQ(0, fisc_write_str(VM("c"), "\n"));
+	EXPECT_EQ(0, common_frames(b, c, PAGES));
+	EXPECT_EQ(-1, check_vm(a, PAGES, PAGES));
+	EXPECT_EQ(-1, check_vm(b, PAGES, PAGES));
+	EXPECT_EQ(-1, check_vm(c, PAGES, PAGES));
+}
+
+TEST_F(fisc, leaving_a_domain_unshares_at_once)
+{
+	char *a = make_vm(ST "a", PAGES, PAGES), *b = make_vm(ST "b", PAGES, PAGES);
+
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_TRUE(fisc_wait_core("frames", PAGES));
+	ASSERT_EQ(0, fisc_scan_off());
+	ASSERT_EQ(0, fisc_write_str(VM("b"), "y"));
+	EXPECT_EQ(2 * PAGES, fisc_core("frames"));
+	EXPECT_EQ(0, common_frames(a, b, PAGES));
+	EXPECT_EQ(-1, check_vm(a, PAGES, PAGES));
+	EXPECT_EQ(-1, check_vm(b, PAGES, PAGES));
+	/* And what was known of its pages is not used in the new one. */
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_passes(3));
+	EXPECT_EQ(0, common_frames(a, b, PAGES));
+	ASSERT_EQ(0, fisc_write_str(VM("a"), "y"));
+	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+}
+
+TEST_F(fisc, names_are_checked)
+{
+	static const char * const bad[] = {
+		"a b", "a/b", "a\nb", "\n\n", "\xc3\xa4", "a\tb", " ",
+		"1234567890123456789012345678901234567890123456789012345678901234",
+	};
+	static const char * const good[] = {
+		"a", "A-Z.0_9", "..",
+		"123456789012345678901234567890123456789012345678901234567890123",
+	};
+	char name[80];
+	size_t i;
+
+	ASSERT_NE(NULL, make_vm(ST "a", 1, 1));
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		EXPECT_EQ(0, fisc_write_str(VM("a"), good[i]));
+		EXPECT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
+		EXPECT_STREQ(good[i], name);
+		EXPECT_EQ(0, fisc_write_str(SHARE_DOMAIN, good[i]));
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EINVAL, fisc_write_str(VM("a"), bad[i]));
+		EXPECT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
+		EXPECT_STREQ(good[3], name);
+		EXPECT_EQ(-EINVAL, fisc_write_str(SHARE_DOMAIN, bad[i]));
+		EXPECT_EQ(0, fisc_read_str(SHARE_DOMAIN, name, sizeof(name)));
+		EXPECT_STREQ(good[3], name);
+	}
+}
+
+/**
+ * struct writer - a thread that writes to a VM, as its only writer
+ * @map: the VM's memory
+ * @seeds: what is in it
+ * @rnd: random numbers
+ * @stop: it shall end
+ * @bad: pages that were not what they had to be
+ */
+struct writer {
+	char *map;
+	__u64 seeds[PAGES];
+	__u64 rnd;
+	bool stop;
+	long bad;
+};
+
+static void *writer_thread(void *arg)
+{
+	struct writer *w = arg;
+
+	while (!READ_ONCE(w->stop)) {
+		int i = fisc_rand(&w->rnd) % PAGES;
+
+		if (fisc_check(w->map + i * PAGE_SIZE, w->seeds[i]) >= 0)
+			w->bad++;
+		/* A few contents, so that there always is something to share. */
+		w->seeds[i] = fisc_rand(&w->rnd) % 8 + 1;
+		fisc_fill(w->map + i * PAGE_SIZE, w->seeds[i]);
+		if (!(fisc_rand(&w->rnd) % 16))
+			fisc_sleep_ms(1);
+	}
+	return NULL;
+}
+
+TEST_F(fisc, no_frame_ever_serves_two_domains)
+{
+	const char *seconds = getenv("SECONDS_STRESS");
+	double end = fisc_now() + (seconds ? atoi(seconds) : 8);
+	struct writer writers[2] = { { .rnd = 1 }, { .rnd = 2 } };
+	long rounds = 0, shared = 0;
+	pthread_t threads[2];
+	int i, j;
+
+	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "\n"));
+	for (i = 0; i < 2; i++) {
+		writers[i].map = make_vm(i ? ST "b" : ST "a", PAGES, PAGES);
+		ASSERT_NE(NULL, writers[i].map);
+		for (j = 0; j < PAGES; j++)
+			writers[i].seeds[j] = j + 1;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, writer_thread, &writers[i]));
+	}
+	ASSERT_EQ(0, fisc_scan_on());
+	while (fisc_now() < end) {
+		EXPECT_EQ(0, fisc_write_str(VM("a"), "x"));
+		EXPECT_EQ(0, fisc_write_str(VM("b"), "x"));
+		fisc_sleep_ms(30);
+		shared += common_frames(writers[0].map, writers[1].map, PAGES);
+		EXPECT_EQ(0, fisc_write_str(rounds & 1 ? VM("a") : VM("b"),
+					    rounds & 2 ? "y" : "\n"));
+		for (i = 0; i < 5; i++) {
+			EXPECT_EQ(0, common_frames(writers[0].map, writers[1].map, PAGES));
+			fisc_sleep_ms(5);
+		}
+		rounds++;
+	}
+	for (i = 0; i < 2; i++) {
+		WRITE_ONCE(writers[i].stop, true);
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, writers[i].bad);
+		for (j = 0; j < PAGES; j++)
+			EXPECT_EQ(-1, fisc_check(writers[i].map + j * PAGE_SIZE,
+						 writers[i].seeds[j]));
+	}
+	/* The check can tell: in one domain frames were common. */
+	EXPECT_LT(0, shared);
+	TH_LOG("%ld changes of domain, %ld common frames seen while in one", 3 * rounds, shared);
+}
+
+TEST_HARNESS_MAIN
