@@ -15,6 +15,8 @@ DEBUGFS = "/sys/kernel/debug/fisc"
 PAGES_PER_MIB = 256
 PASSES = 2
 SETTLE_S = 5
+DOMAIN = "demo"
+BREAK_PAGES = 16
 LIMIT_S = 300
 
 
@@ -120,6 +122,10 @@ def share(args, series):
     """Share until PASSES whole passes are done; the last row."""
     first = read_stats("share")["full_scans"]
     series.restart()
+    # At full speed, as nothing else runs here.
+    write_knob("share/pages_per_sec", 200000)
+    write_knob("share/cpu_percent", 100)
+    write_knob("large/break_pages", BREAK_PAGES)
     write_knob("share/run", 1)
     while True:
         row = series.sample(args.vms)
@@ -181,15 +187,25 @@ def main():
     os.makedirs(MOUNT, exist_ok=True)
     run("mount", "-t", "fisc", "none", MOUNT)
 
+    say(f"by default VMs share nothing with each other: putting all of them "
+        f"into one share domain, \"{DOMAIN}\"")
+    write_knob("share/domain", DOMAIN)
+
     say(f"starting {args.vms} stock guests of {args.mem}")
     series = Series()
     start_guests(args, series)
-    say(f"all up; {SETTLE_S} s to settle, then sharing is switched on")
+    core = read_stats("core")
+    say(f"all up, with {core['large']} large pages of 2 MiB and "
+        f"{core['faults']} page faults; {SETTLE_S} s to settle, "
+        f"then sharing is switched on")
     time.sleep(SETTLE_S)
 
     last = share(args, series)
     core, stats = read_stats("core"), read_stats("share")
     table(sorted(os.listdir(f"{SYSFS}/vms")))
+    say(f"{core['large_breaks']} large pages were broken, as at least "
+        f"{BREAK_PAGES} of the 512 pages in each had an equal; "
+        f"{core['large']} are left")
     say(f"{percent(stats['saved'], core['present']):.1f} % of the guests' "
         f"present pages reclaimed in {PASSES} passes, "
         f"{stats['cpu_us'] / 1e6:.2f} s of CPU, "
@@ -208,6 +224,10 @@ def main():
         "scan_cpu_s": round(last["scan_cpu_s"], 2),
         "scan_cpu_us_per_page": round(stats["cpu_us"] /
                                       max(stats["saved"], 1), 2),
+        "large_breaks": core["large_breaks"],
+        "large_pages_left": core["large"],
+        "metadata_pct": round(100 * core["metadata_bytes"] /
+                              (core["present"] * 4096), 2),
         "frames_after_exit": frames,
     }
     with open(f"{args.out}/summary.json", "w", encoding="ascii") as file:

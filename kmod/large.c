@@ -70,7 +70,6 @@ static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 	/* Pairs with fisc_chunk_peek(): never neither. */
 	smp_store_release(&chunk->large, e);
 	chunk->leaf = NULL;
-	atomic_set(&chunk->duplicates, 0);
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	fisc_count(region, FISC_LARGE, 1);
 }
@@ -355,7 +354,7 @@ static bool fisc_large_can_rebuild(const struct fisc_region *region,
 int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 {
 	pgoff_t start = fisc_chunk_start(chunk);
-	unsigned long flags = FISC_ENTRY_KNOWN;
+	unsigned long flags = FISC_ENTRY_CLEAN;
 	unsigned long *leaf = NULL;
 	struct folio *folio;
 	unsigned long e;
@@ -405,8 +404,9 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 
 	fisc_frame_attach(folio, region, start);
 	e = fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE);
-	if (flags == FISC_ENTRY_KNOWN)
-		e |= FISC_ENTRY_KNOWN;
+	/* Which of its pages have an equal is to be counted anew. */
+	if (flags)
+		e |= FISC_ENTRY_CLEAN;
 	else
 		e = fisc_entry_set_history(e, 1, READ_ONCE(fisc_epoch));
 	fisc_large_set(region, chunk, e);
@@ -414,8 +414,7 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
 		fisc_frame_detach(page_folio(fisc_entry_page(leaf[i])));
 	fisc_count(region, FISC_LARGE_REBUILDS, 1);
-	if (!(e & FISC_ENTRY_CLEAN))
-		fisc_chunk_mark_later(chunk, READ_ONCE(fisc_epoch) + 2);
+	fisc_chunk_mark_later(chunk, READ_ONCE(fisc_epoch) + 2);
 unlock:
 	fisc_chunk_unlock(chunk, since);
 	fisc_leaf_free(leaf);
@@ -425,20 +424,22 @@ unlock:
 	return err;
 }
 
-/* Zero pages of a large frame where they are; they are unmapped, too. */
+/*
+ * Zero pages of a large frame where they are; they are unmapped, too. A page
+ * with a memory error stays as bad as it is. If the chunk has lost its large
+ * frame meanwhile, pages with a leaf's entries are left to the caller.
+ */
 static void fisc_large_zero(struct fisc_region *region,
 			    struct fisc_chunk *chunk, pgoff_t first,
 			    pgoff_t last)
 {
 	pgoff_t index;
 
-	for (index = first; index <= last; index++) {
+	for (index = first; index <= last && READ_ONCE(chunk->large); index++) {
 		struct page *page;
 
-		/* The chunk may have lost its large frame: then leave it. */
-		if (!READ_ONCE(chunk->large) ||
-		    fisc_region_own(region, index, NULL, 0, &page))
-			return;
+		if (fisc_region_own(region, index, NULL, 0, &page))
+			continue;
 		clear_highpage(page);
 		folio_unlock(page_folio(page));
 		put_page(page);

@@ -155,18 +155,14 @@ void fisc_chunk_mark_due(struct fisc_chunk *chunk)
  */
 void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch)
 {
-	u16 old;
+	u16 old = READ_ONCE(chunk->next_due);
 
-	if (!test_and_set_bit(FISC_CHUNK_LATER, &chunk->flags)) {
-		WRITE_ONCE(chunk->next_due, epoch);
-		xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_LATER);
-		return;
-	}
-
-	old = READ_ONCE(chunk->next_due);
+	/* Without the mark next_due is as far away as can be. */
 	while ((s16)(epoch - old) < 0 &&
 	       !try_cmpxchg(&chunk->next_due, &old, epoch))
 		;
+	if (!test_and_set_bit(FISC_CHUNK_LATER, &chunk->flags))
+		xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_LATER);
 }
 
 /**
@@ -186,6 +182,7 @@ void fisc_chunk_clear_marks(struct fisc_chunk *chunk)
 	xa_clear_mark(chunks, chunk->nr, FISC_MARK_LATER);
 	clear_bit(FISC_CHUNK_DUE, &chunk->flags);
 	clear_bit(FISC_CHUNK_LATER, &chunk->flags);
+	chunk->next_due = READ_ONCE(fisc_epoch) + S16_MAX;
 	/* Pairs with atomic_inc_return() in fisc_link_set_duplicate(). */
 	smp_mb__after_atomic();
 }
@@ -260,6 +257,7 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	chunk->region = region;
 	chunk->nr = index >> FISC_CHUNK_SHIFT;
 	chunk->nid = fisc_scan_node();
+	chunk->next_due = READ_ONCE(fisc_epoch) + S16_MAX;
 
 	other = xa_cmpxchg(&region->chunks, index >> FISC_CHUNK_SHIFT, NULL,
 			   chunk, GFP_KERNEL);

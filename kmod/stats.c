@@ -23,7 +23,9 @@ static DEFINE_PER_CPU(u64, fisc_hold_longest);
  */
 void fisc_hold_account(u64 start_ns)
 {
-	u64 ns = local_clock() - start_ns;
+	u64 now = local_clock();
+	/* The clock of another CPU may be a little behind. */
+	u64 ns = now > start_ns ? now - start_ns : 0;
 	u64 us = div_u64(ns, NSEC_PER_USEC);
 	unsigned int bucket = us ? ilog2(us) + 1 : 0;
 

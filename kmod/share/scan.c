@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The threads that go over guest memory, how fast, and their knobs.
+/**
+ * DOC: The scanner
  *
  * One thread for each node with CPUs looks at the chunks that were
  * first touched there. The VMs take turns, one chunk each; within a VM the chunk
@@ -10,7 +10,10 @@
  *
  * Two accounts bound it: pages (pages_per_sec), and CPU time (cpu_percent). Both
  * are kept as the time up to which everything has been earned; what was not
- * used for long is lost.
+ * used for long is lost. When memory is short (pressure_percent), both flow four
+ * times as fast.
+ *
+ * Nothing due is nothing done: the thread then wakes up once an epoch.
  */
 #include <linux/debugfs.h>
 #include <linux/freezer.h>

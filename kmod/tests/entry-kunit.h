@@ -13,7 +13,7 @@ static unsigned long fisc_test_entry(unsigned int level, u16 stamp,
 static void fields_do_not_touch_each_other(struct kunit *test)
 {
 	static const u16 stamps[] = { 0, 1, 0x7fff, 0x8000, 0xffff };
-	struct page *page = virt_to_page(test);
+	struct page *page = ZERO_PAGE(0);
 	unsigned int level, i;
 
 	for (level = 0; level <= FISC_ENTRY_LEVEL_MAX; level++) {
@@ -36,7 +36,7 @@ static void fields_do_not_touch_each_other(struct kunit *test)
 
 static void successor_keeps_history(struct kunit *test)
 {
-	struct page *page = virt_to_page(test);
+	struct page *page = ZERO_PAGE(0);
 	unsigned long e = fisc_entry_succeed(fisc_test_entry(5, 77,
 							     FISC_ENTRY_KNOWN),
 					     page, FISC_ENTRY_ZERO);

@@ -19,7 +19,8 @@ static int fisc_hint_test_init(struct kunit *test)
 
 static void fisc_hint_test_exit(struct kunit *test)
 {
-	fisc_unit_end(test->priv);
+	if (test->priv)
+		fisc_unit_end(test->priv);
 }
 
 /* A page that is clean and hashed. Return: its chunk, with room for hints. */
@@ -129,6 +130,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 	chunk->flags = 0;
 	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, small, 3, FISC_TEST_HASH), -2);
 	KUNIT_EXPECT_TRUE(test, test_bit(FISC_CHUNK_DUE, &chunk->flags));
+	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, small, 3, FISC_TEST_HASH), -2);
 	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, small, 4, FISC_TEST_HASH), 3);
 	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->duplicates), 1);
 	chunk->large = 0;

@@ -15,7 +15,8 @@ static int fisc_region_test_init(struct kunit *test)
 
 static void fisc_region_test_exit(struct kunit *test)
 {
-	fisc_unit_end(test->priv);
+	if (test->priv)
+		fisc_unit_end(test->priv);
 }
 
 static struct fisc_region *fisc_test_region(struct kunit *test)
