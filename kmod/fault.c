@@ -18,7 +18,7 @@
 #include "region.h"
 
 /* References on a frame, above which no more mappings of it are made. */
-#define FISC_FRAME_MAX_REFS	(1 << 30)
+#define FISC_FRAME_MAX_REFS	BIT(30)
 
 static vm_fault_t fisc_fault_error(int err)
 {

@@ -101,7 +101,7 @@ int fisc_frame_init(void)
 {
 	unsigned int i;
 
-	BUILD_BUG_ON(FISC_LARGE_ORDER != PMD_SHIFT - PAGE_SHIFT);
+	BUILD_BUG_ON(PMD_SHIFT - PAGE_SHIFT != FISC_LARGE_ORDER);
 
 	for (i = 0; i < FISC_NR_ZERO_FRAMES; i++) {
 		struct folio *folio = fisc_frame_alloc(NULL, 0, __GFP_ZERO);

@@ -67,7 +67,7 @@ bool fisc_large_wanted(const struct fisc_region *region,
 static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 			   unsigned long e)
 {
-	/* Pairs with fisc_chunk_peek(): never neither. */
+	/* Pairs with fisc_chunk_peek(): its entries are there before. */
 	smp_store_release(&chunk->large, e);
 	chunk->leaf = NULL;
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
@@ -211,6 +211,7 @@ static void fisc_large_set_leaf(struct fisc_region *region,
 	}
 	/* Pairs with fisc_chunk_peek(): never neither. */
 	smp_store_release(&chunk->leaf, leaf);
+	/* Pairs with fisc_chunk_peek(): the leaf is there before. */
 	smp_store_release(&chunk->large, 0);
 	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);

@@ -36,7 +36,7 @@ static const struct {
 	{ LARGE_MIN_FREE, "0" },
 };
 
-#define FISC_NR_KNOBS	(sizeof(fisc_knobs) / sizeof(fisc_knobs[0]))
+#define FISC_NR_KNOBS	ARRAY_SIZE(fisc_knobs)
 
 /**
  * struct fisc_before - what a case has to leave as it was

@@ -120,7 +120,6 @@ static void *filler(void *arg)
 	return w;
 }
 
-/* read() and write() of whole pages. */
 /*
  * Is every byte zero or the stamp's? A read copies byte by byte on some CPUs,
  * and what is written or zeroed meanwhile it may see in part, as on tmpfs.
@@ -138,6 +137,7 @@ static int torn(__u64 value, __u64 stamp)
 	return 1;
 }
 
+/* read() and write() of whole pages. */
 static void *caller(void *arg)
 {
 	__u64 page[WORDS];

@@ -105,15 +105,17 @@ static void fisc_link_set(u32 *link, u32 slot)
 static unsigned long fisc_chunk_peek(const struct fisc_chunk *chunk,
 				     unsigned int i, bool *is_large)
 {
-	unsigned long large = smp_load_acquire(&chunk->large);
-	unsigned long *leaf;
+	unsigned long large, *leaf;
 
 	*is_large = false;
+	/* Pairs with fisc_large_set_leaf(): not large, then a leaf. */
+	large = smp_load_acquire(&chunk->large);
 	if (!large) {
+		/* Pairs with fisc_large_set_leaf(): its entries are set. */
 		leaf = smp_load_acquire(&chunk->leaf);
 		if (leaf)
 			return READ_ONCE(leaf[i]);
-		/* It may have become large between the two looks. */
+		/* It may have become large between the two looks, see there. */
 		large = smp_load_acquire(&chunk->large);
 	}
 	*is_large = large;
@@ -290,13 +292,12 @@ void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
 	struct fisc_chunk_hints *hints = chunk->hints;
 	u32 slot = hints->id << FISC_CHUNK_SHIFT | i;
 	u64 hash = READ_ONCE(hints->hash[i]);
-	spinlock_t *lock;
+	spinlock_t *lock = fisc_hint_lock(hash);
 	u32 *link;
 
 	if ((READ_ONCE(hints->link[i]) & FISC_LINK_MASK) == FISC_LINK_NONE)
 		return;
 
-	lock = fisc_hint_lock(hash);
 	spin_lock(lock);
 	/* Others may unlink it, too, and it may be in another chain now. */
 	if (hints->hash[i] == hash &&
