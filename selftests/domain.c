@@ -14,7 +14,6 @@
 #include "fixture.h"
 
 #define PAGES		64
-#define PFN_MASK	((1ULL << 55) - 1)
 #define VM(name)	FISC_SYSFS "/vms/st-" name "/domain"
 
 /* A VM of @nr_pages pages with content 1 to @distinct, over and over. */
@@ -38,25 +37,6 @@ static long check_vm(const char *map, int nr_pages, int distinct)
 	return -1;
 }
 
-/* Frames that the pages are mapped to; 0 for a page that is not mapped. */
-static int read_pfns(const char *map, int nr_pages, __u64 *pfns)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), i;
-	volatile char byte;
-	ssize_t len;
-
-	for (i = 0; i < nr_pages; i++)
-		byte = READ_ONCE(map[i * PAGE_SIZE]);
-	(void)byte;
-	len = pread(fd, pfns, nr_pages * sizeof(*pfns), (unsigned long)map / PAGE_SIZE * 8);
-	close(fd);
-	if (len != (ssize_t)(nr_pages * sizeof(*pfns)))
-		return -1;
-	for (i = 0; i < nr_pages; i++)
-		pfns[i] = pfns[i] >> 63 ? pfns[i] & PFN_MASK : 0;
-	return 0;
-}
-
 /* Pages of @a whose frame serves a page of @b, too, now and a moment later. */
 static int common_frames(const char *a, const char *b, int nr_pages)
 {
@@ -64,7 +44,7 @@ static int common_frames(const char *a, const char *b, int nr_pages)
 	int i, j, found = 0;
 
 	for (i = 0; i < 4; i++)
-		if (read_pfns(i & 1 ? b : a, nr_pages, pfns[i]))
+		if (fisc_read_pfns(i & 1 ? b : a, nr_pages, pfns[i]))
 			return -1;
 	for (i = 0; i < nr_pages; i++)
 		for (j = 0; j < nr_pages; j++)
@@ -226,8 +206,7 @@ static void *writer_thread(void *arg)
 
 TEST_F(fisc, no_frame_ever_serves_two_domains)
 {
-	const char *seconds = getenv("SECONDS_STRESS");
-	double end = fisc_now() + (seconds ? atoi(seconds) : 8);
+	double end = fisc_now() + fisc_stress_s(8);
 	struct writer writers[2] = { { .rnd = 1 }, { .rnd = 2 } };
 	long rounds = 0, shared = 0;
 	pthread_t threads[2];

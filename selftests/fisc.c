@@ -139,6 +139,13 @@ double fisc_now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+int fisc_stress_s(int usual)
+{
+	const char *seconds = getenv("SECONDS_STRESS");
+
+	return seconds ? atoi(seconds) : usual;
+}
+
 static bool fisc_wait(const char *file, const char *name, long value, bool above)
 {
 	double end = fisc_now() + WAIT_S;
@@ -174,6 +181,38 @@ bool fisc_wait_share_above(const char *name, long value)
 bool fisc_wait_passes(long passes)
 {
 	return fisc_wait_share_above("full_scans", fisc_share("full_scans") + passes);
+}
+
+/* Until nothing is read any more, in passes enough for what was put off once. */
+bool fisc_wait_idle(void)
+{
+	double end = fisc_now() + WAIT_S;
+	long scanned;
+
+	do {
+		scanned = fisc_share("scanned");
+		if (!fisc_wait_passes(20))
+			return false;
+		if (scanned == fisc_share("scanned"))
+			return true;
+	} while (fisc_now() < end);
+	fprintf(stderr, "# the scanner still reads after %d s\n", WAIT_S);
+	return false;
+}
+
+bool fisc_wait_vm(const char *vm, const char *name, long value)
+{
+	double end = fisc_now() + WAIT_S;
+	long now;
+
+	do {
+		now = fisc_vm(vm, name);
+		if (now == value)
+			return true;
+		fisc_sleep_ms(10);
+	} while (fisc_now() < end);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld\n", vm, name, now, WAIT_S, value);
+	return false;
 }
 
 bool fisc_wait_gone(const char *path)
@@ -300,13 +339,40 @@ long fisc_check_zero(const void *mem, size_t len)
 	return -1;
 }
 
+/* Of an entry of /proc/PID/pagemap: the top bit says present, 55 bits say where */
+#define PAGEMAP_PRESENT_SHIFT	63
+#define PAGEMAP_PFN_BITS	55
+
+int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t len = nr_pages * sizeof(*pfns), i;
+	ssize_t done;
+
+	if (fd < 0)
+		return -errno;
+	for (i = 0; i < nr_pages; i++)
+		(void)READ_ONCE(map[i * PAGE_SIZE]);
+	done = pread(fd, pfns, len, (unsigned long)map / PAGE_SIZE * sizeof(*pfns));
+	close(fd);
+	if (done != (ssize_t)len)
+		return -EIO;
+	for (i = 0; i < nr_pages; i++)
+		pfns[i] = pfns[i] >> PAGEMAP_PRESENT_SHIFT ?
+			  pfns[i] & (~0ULL >> (64 - PAGEMAP_PFN_BITS)) : 0;
+	return 0;
+}
+
 /* Accesses that may raise a signal */
 
 static __thread sigjmp_buf fault_env;
 static __thread sig_atomic_t fault_expected;
+static __thread sig_atomic_t fault_code;
 
-static void on_fault(int sig)
+static void on_fault(int sig, siginfo_t *info, void *context)
 {
+	(void)context;
+	fault_code = info->si_code;
 	if (READ_ONCE(fault_expected))
 		siglongjmp(fault_env, sig);
 	signal(sig, SIG_DFL);
@@ -315,10 +381,19 @@ static void on_fault(int sig)
 
 void fisc_catch_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+	struct sigaction action = {
+		.sa_sigaction = on_fault,
+		.sa_flags = SA_NODEFER | SA_SIGINFO,
+	};
 
 	sigaction(SIGBUS, &action, NULL);
 	sigaction(SIGSEGV, &action, NULL);
+}
+
+/* si_code of the last signal. */
+int fisc_signal_code(void)
+{
+	return fault_code;
 }
 
 static void access_mem(void *addr, size_t size, __u64 *value, bool write)

@@ -33,6 +33,7 @@
 #define SHARE_CPU	FISC_SYSFS "/share/cpu_percent"
 #define SHARE_RECHECK	FISC_SYSFS "/share/recheck_ms"
 #define SHARE_PRESSURE	FISC_SYSFS "/share/pressure_percent"
+#define SHARE_ACROSS	FISC_SYSFS "/share/across_nodes"
 #define SHARE_USERS	FISC_SYSFS "/share/max_users"
 #define SHARE_DOMAIN	FISC_SYSFS "/share/domain"
 #define LARGE_ENABLED	FISC_SYSFS "/large/enabled"
@@ -60,9 +61,14 @@ bool fisc_wait_core(const char *name, long value);
 bool fisc_wait_share(const char *name, long value);
 bool fisc_wait_share_above(const char *name, long value);
 bool fisc_wait_passes(long passes);
+bool fisc_wait_idle(void);
+bool fisc_wait_vm(const char *vm, const char *name, long value);
 bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);
 double fisc_now(void);
+
+/* For how long a stress case goes on: SECONDS_STRESS, if it is set. */
+int fisc_stress_s(int usual);
 
 /* The file system. */
 int fisc_mount(const char *where, const char *options);
@@ -80,8 +86,12 @@ long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);
 
+/* Frames that pages are mapped to, all read first; 0: not mapped. 0 or -errno. */
+int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns);
+
 /* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal. Per thread. */
 void fisc_catch_signals(void);
+int fisc_signal_code(void);
 int fisc_try_read(const void *addr, unsigned char *value);
 int fisc_try_write(void *addr, unsigned char value);
 int fisc_try_read64(const void *addr, __u64 *value);

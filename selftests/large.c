@@ -335,8 +335,7 @@ static void *stress_thread(void *arg)
 
 TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 {
-	const char *seconds = getenv("SECONDS_STRESS");
-	double end = fisc_now() + (seconds ? atoi(seconds) : 10);
+	double end = fisc_now() + fisc_stress_s(10);
 	long breaks = fisc_core("large_breaks"), rebuilds = fisc_core("large_rebuilds");
 	pthread_t threads[NR_STRESS];
 	int phases = 0;
