@@ -30,6 +30,7 @@ static const struct {
 	{ SHARE_RECHECK, "10" },
 	{ SHARE_PRESSURE, "0" },
 	{ SHARE_USERS, "65536" },
+	{ SHARE_ACROSS, "0" },
 	{ SHARE_DOMAIN, "selftests" },
 	{ LARGE_ENABLED, FISC_LARGE },
 	{ LARGE_BREAK, "1" },

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A host with several nodes: memory is where the VMM's policy wants it, a frame
+ * serves pages of its own node only, unless told otherwise, and each node has a
+ * scanner of its own.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+#define NODES		2
+#define PAGES		64
+#define CONTENTS	4
+#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+static const char * const paths[NODES] = { ST "a", ST "b" };
+
+static bool have_nodes(void)
+{
+	return !access("/sys/devices/system/node/node1", F_OK);
+}
+
+/* Run on a CPU of the node from now on. */
+static bool move_to(int node)
+{
+	char path[80], list[80];
+	cpu_set_t set;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", node);
+	if (fisc_read_str(path, list, sizeof(list)))
+		return false;
+	CPU_ZERO(&set);
+	CPU_SET(atoi(list), &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool bind_to(char *map, size_t len, int node)
+{
+	unsigned long mask = 1UL << node;
+
+	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask), 0);
+}
+
+/* The node that all pages are on, -1 if there is no such. */
+static int node_of(char *map)
+{
+	void *pages[PAGES];
+	int status[PAGES], i;
+
+	for (i = 0; i < PAGES; i++) {
+		(void)READ_ONCE(map[i * PAGE_SIZE]);
+		pages[i] = map + i * PAGE_SIZE;
+	}
+	if (syscall(SYS_move_pages, 0, PAGES, pages, NULL, status, 0))
+		return -1;
+	for (i = 1; i < PAGES; i++)
+		if (status[i] != status[0])
+			return -1;
+	return status[0];
+}
+
+/* Equal memory on each node; every page has equals on both. */
+static void make_equal(struct __test_metadata *_metadata, char **maps)
+{
+	int node, i;
+
+	for (node = 0; node < NODES; node++) {
+		int fd = fisc_create(paths[node], PAGES);
+
+		maps[node] = fisc_map(fd, PAGES);
+		ASSERT_NE(NULL, maps[node]);
+		ASSERT_EQ(0, fallocate(fd, PUNCH, 0, PAGES * PAGE_SIZE));
+		close(fd);
+		ASSERT_TRUE(move_to(node));
+		ASSERT_TRUE(bind_to(maps[node], PAGES * PAGE_SIZE, node));
+		for (i = 0; i < PAGES; i++)
+			fisc_fill(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1);
+		EXPECT_EQ(node, node_of(maps[node]));
+	}
+}
+
+static void check_all(struct __test_metadata *_metadata, char **maps)
+{
+	int node, i;
+
+	for (node = 0; node < NODES; node++)
+		for (i = 0; i < PAGES; i++)
+			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1));
+}
+
+TEST_F(fisc, each_node_has_a_scanner)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int found = 0, node;
+	char path[300], comm[80], name[80];
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	ASSERT_NE(NULL, proc);
+	while ((entry = readdir(proc))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		if (fisc_read_str(path, comm, sizeof(comm)))
+			continue;
+		for (node = 0; node < NODES; node++) {
+			snprintf(name, sizeof(name), "fisc_share/%d", node);
+			found += !strcmp(comm, name);
+		}
+	}
+	closedir(proc);
+	EXPECT_EQ(NODES, found);
+}
+
+TEST_F(fisc, frames_are_shared_within_a_node)
+{
+	char *maps[NODES];
+	int node;
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	make_equal(_metadata, maps);
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_core("frames", NODES * CONTENTS));
+	EXPECT_TRUE(fisc_wait_passes(5));
+	EXPECT_EQ(NODES * CONTENTS, fisc_core("frames"));
+	for (node = 0; node < NODES; node++)
+		EXPECT_EQ(node, node_of(maps[node]));
+	check_all(_metadata, maps);
+}
+
+TEST_F(fisc, frames_are_shared_across_nodes_if_told_to)
+{
+	char *maps[NODES];
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
+	make_equal(_metadata, maps);
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_core("frames", CONTENTS));
+	check_all(_metadata, maps);
+	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "0"));
+}
+
+TEST_F(fisc, written_copy_is_where_the_policy_wants_it)
+{
+	char *maps[NODES];
+	int i;
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
+	make_equal(_metadata, maps);
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_TRUE(fisc_wait_core("frames", CONTENTS));
+	ASSERT_EQ(0, fisc_scan_off());
+	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "0"));
+	for (i = 0; i < PAGES; i++)
+		fisc_fill(maps[1] + i * PAGE_SIZE, i % CONTENTS + 1);
+	EXPECT_EQ(1, node_of(maps[1]));
+	check_all(_metadata, maps);
+}
+
+TEST_HARNESS_MAIN
