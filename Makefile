@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-long bench-fault help
+.PHONY: all install clean lab demo check check-long bench-fault bench-share figure-4 help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -27,7 +27,13 @@ check:
 	lab/check
 
 bench-fault:
-	bench/fault
+	bench/run fault
+
+bench-share:
+	bench/run share
+
+figure-4:
+	bench/run figure-4
 
 check-long:
 	lab/check --long
@@ -38,6 +44,8 @@ help:
 	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
 	@echo 'make check       every test, on a stock and on a debug kernel'
 	@echo 'make check-long  the same, with guests that check themselves for 10 minutes'
-	@echo 'make bench-fault cost of page faults, against a memfd'
+	@echo 'make bench-fault cost of page faults, against a memfd and KSM'
+	@echo 'make bench-share sharing against KSM, guest memory against a memfd; RUNS=3'
+	@echo 'make figure-4    1 to 10 guests, and what they share'
 	@echo 'make lab         set up what demo and check need, in the cache'
 	@echo 'make clean       remove what was built in this directory'

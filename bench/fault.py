@@ -1,124 +1,201 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Fault cost, inside the lab host: fisc against memfd, in turn."""
-import argparse
+"""What page faults cost, inside the lab host: fisc against memfd and KSM, in
+turn.  RUNS and PAGES are taken from the environment."""
 import csv
-import json
 import os
-import statistics
 import subprocess
 
-MOUNT = "/dev/fisc"
-SYSFS = "/sys/kernel/fisc"
+import inside
+
 TOUCH = "build/bench/touch"
+SHMEM_HUGE = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+KSM = "/sys/kernel/mm/ksm"
+PATH = f"{inside.MOUNT}/touch"
+LIMIT_S = 120
 
 
-def output(*command):
-    return subprocess.run(command, check=True, text=True,
-                          stdout=subprocess.PIPE).stdout
+def share_all(pages, vm=os.path.basename(PATH)):
+    """Have that many pages of a VM, which have equals, shared."""
+    inside.scan()
+    inside.wait_until("sharing", lambda: inside.read_vm(
+        vm, "sharing_pages") >= pages, LIMIT_S)
+    inside.write_knob("share/run", 0)
 
 
-def touch(backing, pages, how):
-    """Nanoseconds a page."""
-    return float(output(TOUCH, backing, str(pages), how))
+def merge_all(pages):
+    """Have that many pages of anonymous memory merged by KSM."""
+    inside.write_file(f"{KSM}/pages_to_scan", 5000)
+    inside.write_file(f"{KSM}/run", 1)
+    inside.wait_until("merging", lambda: sum(
+        int(inside.read_file(f"{KSM}/{name}"))
+        for name in ("pages_shared", "pages_sharing")) >= pages, LIMIT_S)
+    inside.write_file(f"{KSM}/run", 0)
 
 
-def knob(name, value):
-    with open(f"{SYSFS}/share/{name}", "w", encoding="ascii") as file:
-        file.write(str(value))
+class Faults:
+    """Measurements in nanoseconds a page, and histograms of them."""
+
+    def __init__(self, pages):
+        self.pages = pages
+        self.histograms = {}
+
+    def touch(self, backing, names, *steps, wait=None):
+        """Run the steps; the times of those that have a name."""
+        with subprocess.Popen([TOUCH, backing, str(self.pages), *steps],
+                              text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as child:
+            if wait:
+                child.stdout.readline()
+                wait(self.pages)
+            lines, _ = child.communicate("\n")
+        if child.returncode:
+            raise RuntimeError(f"touch {backing}: status {child.returncode}")
+        times = {}
+        for name, line in zip(names, lines.splitlines()):
+            _, mean, *histogram = line.split()
+            if not name:
+                continue
+            times[name] = float(mean)
+            sums = self.histograms.setdefault(name, [0] * len(histogram))
+            self.histograms[name] = [a + int(b)
+                                     for a, b in zip(sums, histogram)]
+        return times
+
+    def fisc(self, *args, **kwargs):
+        """The same on a file of fisc's, new and unlinked afterwards."""
+        times = self.touch(PATH, *args, **kwargs)
+        inside.remove_memory()
+        return times
+
+    def once(self):
+        """Everything, each beside what it is compared with."""
+        row = {}
+        for size, shmem, large in (("4k", "never", 0), ("2m", "always", 1)):
+            inside.write_file(SHMEM_HUGE, shmem)
+            inside.write_knob("large/enabled", large)
+            row |= self.touch("memfd", [f"memfd_{size}_write",
+                                        f"memfd_{size}_refault"],
+                              "write", "forget", "read")
+            row |= self.fisc([f"fisc_{size}_write", f"fisc_{size}_refault"],
+                             "write", "forget", "read")
+            row |= self.touch("memfd", [f"memfd_{size}_read"], "read")
+            row |= self.fisc([f"fisc_{size}_read"], "read")
+        inside.write_file(SHMEM_HUGE, "never")
+        # Small frames, so that all of it is shared at once.
+        inside.write_knob("large/enabled", 0)
+        row |= self.touch("anon", ["ksm_cow"], "fill", "wait", "write",
+                          wait=merge_all)
+        row |= self.fisc(["fisc_shared_refault", "fisc_cow_mapped"],
+                         "fill", "wait", "read", "write", wait=share_all)
+        row |= self.fisc(["fisc_cow_unmapped"], "fill", "wait", "write",
+                         wait=share_all)
+        inside.write_knob("large/enabled", 1)
+        return row
+
+    def save(self, path):
+        """Histograms: how many pages took less than so many nanoseconds."""
+        with open(path, "w", newline="", encoding="ascii") as file:
+            writer = csv.writer(file)
+            writer.writerow(["below_ns", *self.histograms])
+            for i, row in enumerate(zip(*self.histograms.values())):
+                if any(row):
+                    writer.writerow([1 << i, *row])
 
 
-def share(path, pages):
-    """Have all pages of the file, which are equal, shared."""
-    knob("pages_per_sec", 1000000)
-    knob("run", 1)
-    vm = os.path.basename(path)
-    while True:
-        with open(f"{SYSFS}/vms/{vm}/sharing_pages", encoding="ascii") as file:
-            if int(file.read()) == pages:
-                break
-    knob("run", 0)
+def ratios(median):
+    """Of medians of rows of Faults.once()."""
+    def memfd(what):
+        return median[f"fisc_{what}"] / median[f"memfd_{what}"]
 
-
-def guest_touch(backing, name, mib):
-    """Milliseconds for a guest to write memory it never touched before."""
-    place = ["--memfd"] if backing == "memfd" else ["--backend", MOUNT]
-    subprocess.run(["lab/guest", "start", "1", "--prefix", name, "--mem",
-                    f"{mib + 160}M", *place], check=True,
-                   stderr=subprocess.DEVNULL)
-    script = ("mkdir -p /t; mount -t tmpfs -o size=90% t /t; "
-              "a=$(cut -d' ' -f1 /proc/uptime); "
-              f"dd if=/dev/zero of=/t/x bs=1M count={mib} 2>/dev/null; "
-              "b=$(cut -d' ' -f1 /proc/uptime); echo $a $b")
-    start, end = output("lab/guest", "exec", "--timeout", "300",
-                        f"{name}1", "--", script).split()
-    subprocess.run(["lab/guest", "kill", "-9", f"{name}1"], check=True)
-    return (float(end) - float(start)) * 1000
-
-
-def one_run(args, number):
-    """All measurements once, fisc and memfd next to each other."""
-    path = f"{MOUNT}/touch"
-    row = {
-        "memfd_write_ns": touch("memfd", args.pages, "write"),
-        "fisc_write_ns": touch(path, args.pages, "write"),
+    return {
+        "first_write_ratio_to_memfd_4k": memfd("4k_write"),
+        "first_write_ratio_to_memfd_2m": memfd("2m_write"),
+        "first_read_ratio_to_memfd_4k": memfd("4k_read"),
+        "first_read_ratio_to_memfd_2m": memfd("2m_read"),
+        "refault_ratio_to_memfd_4k": memfd("4k_refault"),
+        "refault_ratio_to_memfd_2m": memfd("2m_refault"),
+        "cow_mapped_ratio_to_ksm":
+            median["fisc_cow_mapped"] / median["ksm_cow"],
+        "cow_unmapped_ratio_to_ksm":
+            median["fisc_cow_unmapped"] / median["ksm_cow"],
+        "guest_cow_ratio_to_ksm":
+            median["fisc_guest_cow"] / median["ksm_guest_cow"],
+        "guest_first_write_ratio_to_memfd":
+            median["fisc_guest_write"] / median["memfd_guest_write"],
     }
-    # The file is there now: mapped anew, every page faults once more.
-    row["fisc_refault_ns"] = touch(path, args.pages, "read")
-    share(path, args.pages)
-    row["fisc_shared_read_ns"] = touch(path, args.pages, "read")
-    row["fisc_cow_ns"] = touch(path, args.pages, "write")
-    os.unlink(path)
-    row["memfd_read_ns"] = touch("memfd", args.pages, "read")
-    row["fisc_read_ns"] = touch(path, args.pages, "read")
-    os.unlink(path)
-    row["memfd_guest_ms"] = guest_touch("memfd", f"m{number}-", args.guest_mib)
-    row["fisc_guest_ms"] = guest_touch(MOUNT, f"f{number}-", args.guest_mib)
-    os.unlink(f"{MOUNT}/f{number}-1")
-    print("  ".join(f"{key} {value:.0f}" for key, value in row.items()),
-          flush=True)
+
+
+class GuestProgram:
+    """A program in a guest of its own that is told when to go on."""
+
+    def __init__(self, name, place, program, mem="192M"):
+        self.name = f"{name}1"
+        inside.run("lab/guest", "start", "1", "--prefix", name, "--mem", mem,
+                   *place)
+        inside.output("lab/guest", "bg", self.name, "--",
+                      f"mkfifo /run/go; /fisc/{program} <>/run/go >/run/said")
+        inside.wait_until(program, lambda: inside.guest_run(
+            self.name, "cat /run/said 2>/dev/null || true"), LIMIT_S)
+
+    def ask(self, line, answers=1):
+        """Send a line, wait for as many; fields of each."""
+        said = inside.guest_run(
+            self.name,
+            f"n=$(wc -l </run/said); echo {line} >/run/go; "
+            f"while [ $(wc -l </run/said) -lt $((n + {answers})) ]; "
+            f"do sleep 0.2; done; tail -n {answers} /run/said")
+        return [text.split() for text in said.splitlines()]
+
+    def kill(self):
+        inside.run("lab/guest", "kill", "-9", self.name)
+        inside.remove_memory()
+
+
+def guest_cow(pages):
+    """Nanoseconds for a guest to write to a shared page, after reading it."""
+    row = {}
+    for name, place, share in (
+            ("ksm", ["--anon"], merge_all),
+            ("fisc", ["--backend", inside.MOUNT],
+             lambda nr: share_all(nr, "fisc1"))):
+        guest = GuestProgram(name, place,
+                             f"touch anon {pages} fill wait read write")
+        share(pages)
+        _, write = guest.ask("go", 2)
+        row[f"{name}_guest_cow"] = float(write[1])
+        guest.kill()
+    return row
+
+
+def guest_first_write(pages):
+    """Nanoseconds for a guest to write to a page it has never touched."""
+    row = {}
+    for name, place in (("memfd", ["--memfd"]),
+                        ("fisc", ["--backend", inside.MOUNT])):
+        guest = GuestProgram(name, place, f"touch anon {pages} wait write")
+        row[f"{name}_guest_write"] = float(guest.ask("go")[0][1])
+        guest.kill()
     return row
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, required=True)
-    parser.add_argument("--pages", type=int, required=True)
-    parser.add_argument("--guest-mib", type=int, required=True)
-    parser.add_argument("--out", required=True)
-    args = parser.parse_args()
-
-    subprocess.run(["insmod", "build/stock/fisc.ko"], check=True)
-    os.makedirs(MOUNT, exist_ok=True)
-    subprocess.run(["mount", "-t", "fisc", "none", MOUNT], check=True)
-
-    rows = [one_run(args, number) for number in range(args.runs)]
-    with open(f"{args.out}/runs.csv", "w", newline="", encoding="ascii") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-
-    median = {key: statistics.median(row[key] for row in rows)
-              for key in rows[0]}
-    summary = {
-        "first_write_ratio_to_memfd":
-            median["fisc_write_ns"] / median["memfd_write_ns"],
-        "first_read_ratio_to_memfd":
-            median["fisc_read_ns"] / median["memfd_read_ns"],
-        "shared_read_ratio_to_private_refault":
-            median["fisc_shared_read_ns"] / median["fisc_refault_ns"],
-        "cow_break_ratio_to_first_write":
-            median["fisc_cow_ns"] / median["fisc_write_ns"],
-        "guest_first_write_ratio_to_memfd":
-            median["fisc_guest_ms"] / median["memfd_guest_ms"],
-    }
-    summary = {key: round(value, 3) for key, value in summary.items()}
-    summary.update({f"{key}_median": round(value, 1)
-                    for key, value in median.items()})
-    with open(f"{args.out}/summary.json", "w", encoding="ascii") as file:
-        json.dump(summary, file, indent=2)
-        file.write("\n")
-    print(json.dumps(summary, indent=2))
+    runs = int(os.environ.get("RUNS", 5))
+    pages = int(os.environ.get("PAGES", 8192))
+    inside.load()
+    faults = Faults(pages)
+    rows = []
+    for _ in range(runs):
+        rows.append(faults.once() | guest_cow(pages) |
+                    guest_first_write(pages))
+        inside.say("  ".join(f"{key} {value:.0f}"
+                             for key, value in rows[-1].items()))
+    inside.write_rows("/out/runs.csv", rows)
+    faults.save("/out/histograms.csv")
+    median = inside.medians(rows)
+    inside.write_summary("/out/summary.json", ratios(median) | {
+        f"{key}_ns_median": value for key, value in median.items()})
 
 
-main()
+if __name__ == "__main__":
+    main()

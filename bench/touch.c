@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * touch memfd|PATH PAGES read|write: map that many pages of a new memfd or of
- * the file PATH (made if need be), touch each once, in order, and print the
- * nanoseconds a page took.
+ * touch BACKING PAGES STEP...: map that many pages and go over them, page by
+ * page, once for each STEP.
+ *
+ * BACKING: memfd, anon (memory that may be merged by KSM) or the path of a file,
+ * which is made if need be.
+ *
+ * STEP: read or write (one byte of each page, timed), fill (one of CONTENTS
+ * contents, so that pages have equals), forget (map them anew), wait (for a line
+ * on the standard input, after one on the standard output).
+ *
+ * For each step that is timed prints its name, the mean of the nanoseconds a page
+ * took, and how many pages took less than 2^0, 2^1, ... 2^(BUCKETS - 1) of them.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,49 +24,104 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
+#define PAGE		4096UL
+#define CONTENTS	64
+#define BUCKETS		32
 
-static double now_ns(void)
+static volatile char *memory;
+static unsigned long pages;
+
+static unsigned long now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 
-	return t.tv_sec * 1e9 + t.tv_nsec;
+	return t.tv_sec * 1000000000UL + t.tv_nsec;
+}
+
+static void map(const char *backing)
+{
+	bool anonymous = !strcmp(backing, "anon");
+	int fd = -1;
+
+	if (!strcmp(backing, "memfd"))
+		fd = memfd_create("touch", 0);
+	else if (!anonymous)
+		fd = open(backing, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 && !anonymous)
+		err(1, "%s", backing);
+	if (fd >= 0 && ftruncate(fd, pages * PAGE))
+		err(1, "ftruncate");
+	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		      anonymous ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	if (anonymous && madvise((void *)memory, pages * PAGE, MADV_MERGEABLE))
+		err(1, "MADV_MERGEABLE");
+}
+
+static void fill(void)
+{
+	unsigned long i;
+
+	for (i = 0; i < pages; i++)
+		memset((char *)memory + i * PAGE, i % CONTENTS + 1, PAGE);
+}
+
+static void touch(const char *step)
+{
+	bool is_write = !strcmp(step, "write");
+	unsigned long histogram[BUCKETS] = { 0 };
+	unsigned long first = now_ns(), last = first, now, i;
+
+	for (i = 0; i < pages; i++) {
+		unsigned int bucket = 0;
+
+		if (is_write)
+			memory[i * PAGE] = i;
+		else
+			(void)memory[i * PAGE];
+		now = now_ns();
+		while (bucket < BUCKETS - 1 && now - last >= 1UL << bucket)
+			bucket++;
+		histogram[bucket]++;
+		last = now;
+	}
+	printf("%s %.1f", step, (double)(last - first) / pages);
+	for (i = 0; i < BUCKETS; i++)
+		printf(" %lu", histogram[i]);
+	printf("\n");
+}
+
+static void wait_for_line(void)
+{
+	char line[80];
+
+	printf("waiting\n");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		errx(1, "no line to wait for");
 }
 
 int main(int argc, char **argv)
 {
-	volatile char *memory;
-	unsigned long pages, i;
-	double start;
-	int fd;
+	int i;
 
-	if (argc != 4)
-		errx(2, "usage: touch memfd|PATH PAGES read|write");
+	if (argc < 4)
+		errx(2, "usage: touch memfd|anon|PATH PAGES read|write|fill|forget|wait...");
 	pages = strtoul(argv[2], NULL, 0);
-
-	if (!strcmp(argv[1], "memfd"))
-		fd = memfd_create("touch", 0);
-	else
-		fd = open(argv[1], O_RDWR | O_CREAT, 0600);
-	if (fd < 0)
-		err(1, "%s", argv[1]);
-	if (ftruncate(fd, pages * PAGE))
-		err(1, "ftruncate");
-	memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      fd, 0);
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
-
-	start = now_ns();
-	for (i = 0; i < pages; i++) {
-		if (argv[3][0] == 'w')
-			memory[i * PAGE] = 1;
+	map(argv[1]);
+	for (i = 3; i < argc; i++) {
+		if (!strcmp(argv[i], "fill"))
+			fill();
+		else if (!strcmp(argv[i], "forget"))
+			madvise((void *)memory, pages * PAGE, MADV_DONTNEED);
+		else if (!strcmp(argv[i], "wait"))
+			wait_for_line();
 		else
-			(void)memory[i * PAGE];
+			touch(argv[i]);
 	}
-	printf("%.1f\n", (now_ns() - start) / pages);
 
 	return 0;
 }

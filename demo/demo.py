@@ -2,17 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """The demo, inside the lab host: guests, sharing, what it saved."""
 import argparse
-import csv
-import json
 import os
 import subprocess
 import sys
 import time
 
-MOUNT = "/dev/fisc"
-SYSFS = "/sys/kernel/fisc"
-DEBUGFS = "/sys/kernel/debug/fisc"
-PAGES_PER_MIB = 256
+from inside import (DEBUGFS, MOUNT, SYSFS, load, mib, percent, read_stats, read_vm, remove_memory,
+                    run, say, scan, write_knob, write_rows, write_summary)
+
 PASSES = 2
 SETTLE_S = 5
 DOMAIN = "demo"
@@ -20,47 +17,8 @@ BREAK_PAGES = 16
 LIMIT_S = 300
 
 
-def say(text=""):
-    print(text, flush=True)
-
-
-def run(*command):
-    subprocess.run(command, check=True)
-
-
-def read_stats(name):
-    """One subsystem's statistics: `name: value` lines."""
-    stats = {}
-    with open(f"{DEBUGFS}/{name}", encoding="ascii") as file:
-        for line in file:
-            key, value = line.split(":")
-            stats[key] = int(value)
-    return stats
-
-
-def read_vm(name, value):
-    with open(f"{SYSFS}/vms/{name}/{value}", encoding="ascii") as file:
-        return int(file.read())
-
-
-def write_knob(path, value):
-    with open(f"{SYSFS}/{path}", "w", encoding="ascii") as file:
-        file.write(str(value))
-
-
-def mib(pages):
-    return pages / PAGES_PER_MIB
-
-
-def percent(part, whole):
-    return 100 * part / whole if whole else 0
-
-
 class Series:
     """What was seen when, one row a second."""
-
-    FIELDS = ["time_s", "guests", "present_mib", "frames_mib", "saved_mib",
-              "zero_mib", "full_scans", "scan_cpu_s"]
 
     def __init__(self):
         self.rows = []
@@ -93,14 +51,6 @@ class Series:
             f"  scanner {row['scan_cpu_s']:5.2f} s CPU")
         return row
 
-    def save(self, path):
-        with open(path, "w", newline="", encoding="ascii") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
-            writer.writeheader()
-            for row in self.rows:
-                writer.writerow({key: round(value, 3)
-                                 for key, value in row.items()})
-
 
 def start_guests(args, series):
     """Start the guests; lab/guest says of each when it is up."""
@@ -123,10 +73,7 @@ def share(args, series):
     first = read_stats("share")["full_scans"]
     series.restart()
     # At full speed, as nothing else runs here.
-    write_knob("share/pages_per_sec", 200000)
-    write_knob("share/cpu_percent", 100)
-    write_knob("large/break_pages", BREAK_PAGES)
-    write_knob("share/run", 1)
+    scan(break_pages=BREAK_PAGES)
     while True:
         row = series.sample(args.vms)
         if row["full_scans"] >= first + PASSES:
@@ -164,12 +111,7 @@ def row(present, sharing, saved, zero):
 def stop():
     """Kill everything, unload; frames that are left."""
     run("lab/guest", "kill", "-9", "--all")
-    for name in os.listdir(MOUNT):
-        os.unlink(f"{MOUNT}/{name}")
-    deadline = time.monotonic() + 30
-    while read_stats("core")["regions"] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    frames = read_stats("core")["frames"]
+    frames = remove_memory()
     run("umount", MOUNT)
     run("rmmod", "fisc")
     return frames
@@ -183,9 +125,7 @@ def main():
     args = parser.parse_args()
 
     say(f"loading fisc.ko, mounting {MOUNT}")
-    run("insmod", "build/stock/fisc.ko")
-    os.makedirs(MOUNT, exist_ok=True)
-    run("mount", "-t", "fisc", "none", MOUNT)
+    load()
 
     say(f"by default VMs share nothing with each other: putting all of them "
         f"into one share domain, \"{DOMAIN}\"")
@@ -214,7 +154,7 @@ def main():
     frames = stop()
     say(f"frames left: {frames}")
 
-    series.save(f"{args.out}/series.csv")
+    write_rows(f"{args.out}/series.csv", series.rows)
     summary = {
         "guests": args.vms,
         "present_mib": round(mib(core["present"]), 1),
@@ -230,9 +170,7 @@ def main():
                               (core["present"] * 4096), 2),
         "frames_after_exit": frames,
     }
-    with open(f"{args.out}/summary.json", "w", encoding="ascii") as file:
-        json.dump(summary, file, indent=2)
-        file.write("\n")
+    write_summary(f"{args.out}/summary.json", summary)
     sys.exit(0 if frames == 0 else "demo: frames were leaked")
 
 
