@@ -148,7 +148,6 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	int err;
 
 	fisc_count(region, FISC_WRITE_FAULTS, 1);
-	file_update_time(vmf->vma->vm_file);
 
 	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
 	if (err)
@@ -156,8 +155,10 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 
 	/* A private frame now; the caller's reference is enough for it. */
 	put_page(page);
-	if (page == vmf->page)
+	if (page == vmf->page) {
+		file_update_time(vmf->vma->vm_file);
 		return VM_FAULT_LOCKED;
+	}
 
 	folio_unlock(page_folio(page));
 

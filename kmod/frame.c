@@ -97,6 +97,57 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 	return folio_alloc(gfp, FISC_LARGE_ORDER);
 }
 
+/**
+ * fisc_frame_take_apart() - make small frames of a large one
+ * @folio: the large frame, unmapped; its chunk's lock is held for writing
+ *
+ * What split_huge_page() does, which is not exported, for frames that are in no
+ * page cache, on no LRU list and not charged to a memory cgroup: no other
+ * subsystem keeps anything about them. While the count of references is frozen
+ * nobody can get hold of one of the pages. They are in the order that the
+ * kernel's __split_huge_page_tail() has them in: what the page is first, then
+ * that it is one of its own, and then its reference.
+ *
+ * Each page is a frame of order 0 afterwards, with one reference and, but for
+ * the first, nothing set; the caller attaches or frees them.
+ *
+ * Context: any.
+ * Return: 0, -EBUSY if it is mapped or somebody has a reference on it,
+ * -EHWPOISON if a page of it has a memory error.
+ */
+int fisc_frame_take_apart(struct folio *folio)
+{
+	struct page *head = &folio->page;
+	unsigned int i;
+
+	/* One reference: the map's. */
+	if (folio_mapped(folio) || !folio_ref_freeze(folio, 1))
+		return -EBUSY;
+	if (folio_test_has_hwpoisoned(folio)) {
+		folio_ref_unfreeze(folio, 1);
+		return -EHWPOISON;
+	}
+
+	for (i = FISC_LARGE_PAGES - 1; i; i--) {
+		struct page *page = head + i;
+
+		/* Keeps the zone, the node, and a memory error. */
+		page->flags &= ~PAGE_FLAGS_CHECK_AT_PREP;
+		page->mapping = NULL;
+		page->index = 0;
+		set_page_private(page, 0);
+		/* Flags before there is a page that has them. */
+		smp_wmb();
+		clear_compound_head(page);
+		page_ref_unfreeze(page, 1);
+	}
+	ClearPageCompound(head);
+	head->mapping = NULL;
+	page_ref_unfreeze(head, 1);
+
+	return 0;
+}
+
 int fisc_frame_init(void)
 {
 	unsigned int i;

@@ -40,7 +40,7 @@
 #define FISC_LARGE_ORDER	9
 #define FISC_LARGE_PAGES	BIT(FISC_LARGE_ORDER)
 
-#define FISC_NR_ZERO_FRAMES	64
+#define FISC_NR_ZERO_FRAMES	16
 
 struct page *fisc_zero_page(unsigned long key);
 void fisc_zero_page_replace(struct page *bad);
@@ -49,6 +49,7 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 			       gfp_t gfp);
 struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 				     unsigned long addr, gfp_t gfp);
+int fisc_frame_take_apart(struct folio *folio);
 
 /**
  * fisc_frame_in_use() - is somebody else using the frame?

@@ -128,62 +128,6 @@ int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 	return 0;
 }
 
-static void fisc_large_copy_out(unsigned long *leaf, struct folio *from)
-{
-	unsigned int i;
-
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
-			copy_highpage(fisc_entry_page(leaf[i]),
-				      folio_page(from, i));
-}
-
-static void fisc_large_free_leaf(unsigned long *leaf)
-{
-	unsigned int i;
-
-	for (i = 0; leaf && i < FISC_CHUNK_PAGES; i++)
-		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
-			put_page(fisc_entry_page(leaf[i]));
-	kfree(leaf);
-}
-
-/*
- * A leaf that nobody knows yet, with what the pages are to become, and small
- * frames for those that need one.
- */
-static unsigned long *fisc_large_make_leaf(unsigned long large,
-					   const unsigned long *wanted)
-{
-	unsigned long *leaf = fisc_leaf_alloc();
-	unsigned int i;
-
-	for (i = 0; leaf && i < FISC_CHUNK_PAGES; i++) {
-		struct folio *folio;
-
-		if (wanted[i] == FISC_BREAK_HOLE)
-			continue;
-		if (wanted[i]) {
-			leaf[i] = fisc_entry_succeed(large,
-						     fisc_entry_page(wanted[i]),
-						     fisc_entry_state(wanted[i]));
-			continue;
-		}
-		folio = fisc_frame_alloc(NULL, 0,
-					 __GFP_NORETRY | __GFP_NOWARN);
-		if (!folio) {
-			fisc_large_free_leaf(leaf);
-			return NULL;
-		}
-		leaf[i] = fisc_entry_succeed(large, &folio->page,
-					     FISC_ENTRY_PRIVATE);
-		if (!(i % 64))
-			cond_resched();
-	}
-
-	return leaf;
-}
-
 /* Are there pages that are to become what they are equal to? */
 static bool fisc_wants_equals(const unsigned long *wanted)
 {
@@ -196,19 +140,42 @@ static bool fisc_wants_equals(const unsigned long *wanted)
 	return false;
 }
 
-/* The leaf becomes the chunk's. Lock held for writing. */
-static void fisc_large_set_leaf(struct fisc_region *region,
-				struct fisc_chunk *chunk, unsigned long *leaf)
+/*
+ * The pages of what was a large frame, each a small one now, become entries of
+ * the leaf, or go to @spare. Lock held for writing.
+ */
+static void fisc_large_fill_leaf(struct fisc_region *region,
+				 struct fisc_chunk *chunk, unsigned long *leaf,
+				 const unsigned long *wanted,
+				 struct list_head *spare)
 {
+	unsigned long large = chunk->large & ~FISC_ENTRY_HASHED;
 	pgoff_t start = fisc_chunk_start(chunk);
 	unsigned int i;
 
 	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
-		if (fisc_entry_state(leaf[i]) == FISC_ENTRY_PRIVATE)
-			fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])),
-					  region, start + i);
+		struct page *page = fisc_entry_page(fisc_large_entry(large, i));
+
+		if (!wanted[i]) {
+			leaf[i] = fisc_entry_succeed(large, page,
+						     FISC_ENTRY_PRIVATE);
+			fisc_frame_attach(page_folio(page), region, start + i);
+			fisc_count_entry(region, chunk, leaf[i], 1);
+			continue;
+		}
+		list_add(&page->lru, spare);
+		if (wanted[i] == FISC_BREAK_HOLE)
+			continue;
+		leaf[i] = fisc_entry_succeed(large, fisc_entry_page(wanted[i]),
+					     fisc_entry_state(wanted[i]));
 		fisc_count_entry(region, chunk, leaf[i], 1);
 	}
+}
+
+/* The leaf becomes the chunk's. Lock held for writing. */
+static void fisc_large_set_leaf(struct fisc_region *region,
+				struct fisc_chunk *chunk, unsigned long *leaf)
+{
 	/* Pairs with fisc_chunk_peek(): never neither. */
 	smp_store_release(&chunk->leaf, leaf);
 	/* Pairs with fisc_chunk_peek(): the leaf is there before. */
@@ -222,7 +189,7 @@ static void fisc_large_set_leaf(struct fisc_region *region,
 }
 
 /**
- * fisc_large_break() - exchange a large frame for small ones
+ * fisc_large_break() - take a large frame apart
  * @region: the region
  * @chunk: the chunk
  * @wanted: for each page: 0 if it needs a frame, %FISC_BREAK_HOLE, or the shared
@@ -239,64 +206,34 @@ static void fisc_large_set_leaf(struct fisc_region *region,
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		     const unsigned long *wanted)
 {
-	pgoff_t start = fisc_chunk_start(chunk);
-	unsigned long *leaf;
-	unsigned long large;
+	unsigned long *leaf = fisc_leaf_alloc();
 	struct folio *folio;
-	bool copied = false;
+	LIST_HEAD(spare);
 	int err = 0;
 	u64 since;
 
-	down_read(&chunk->lock);
-	large = chunk->large;
-	if (large) {
-		folio = page_folio(fisc_entry_page(large));
-		folio_get(folio);
-	}
-	up_read(&chunk->lock);
-	if (!large)
-		return -EAGAIN;
-
-	if (folio_test_has_hwpoisoned(folio)) {
-		folio_put(folio);
-		return -EHWPOISON;
-	}
-	if (!(large & FISC_ENTRY_CLEAN) && fisc_wants_equals(wanted)) {
-		folio_put(folio);
-		return -EAGAIN;
-	}
-	leaf = fisc_large_make_leaf(large & ~FISC_ENTRY_HASHED, wanted);
-	if (!leaf) {
-		folio_put(folio);
+	if (!leaf)
 		return -ENOMEM;
-	}
-	if (large & FISC_ENTRY_CLEAN) {
-		fisc_large_copy_out(leaf, folio);
-		copied = true;
-	}
 
 	since = fisc_chunk_lock(chunk);
-	if (chunk->large != large) {
+	if (!chunk->large || (!(chunk->large & FISC_ENTRY_CLEAN) &&
+			      fisc_wants_equals(wanted))) {
 		err = -EAGAIN;
 		goto unlock;
 	}
-	fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
-	/* The chunk's reference and the one taken above. */
-	if (folio_mapped(folio) || folio_ref_count(folio) != 2) {
-		err = -EBUSY;
+	folio = page_folio(fisc_entry_page(chunk->large));
+	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
+	err = fisc_frame_take_apart(folio);
+	if (err)
 		goto unlock;
-	}
-	if (!copied)
-		fisc_large_copy_out(leaf, folio);
-
+	fisc_large_fill_leaf(region, chunk, leaf, wanted, &spare);
 	fisc_large_set_leaf(region, chunk, leaf);
 	fisc_chunk_mark_due(chunk);
-	fisc_frame_detach(folio);
 unlock:
 	fisc_chunk_unlock(chunk, since);
+	put_pages_list(&spare);
 	if (err)
-		fisc_large_free_leaf(leaf);
-	folio_put(folio);
+		kfree(leaf);
 
 	return err;
 }

@@ -19,16 +19,16 @@ struct kobject;
  * A large frame is private and stays whole. The scanner hashes its pages, and
  * counts those that would need no frame of their own: zero pages, and pages
  * that have an equal anywhere in their domain. When there are enough of them
- * (break_pages, or one when memory is short) the frame is *broken*: pages that have
- * a shared frame to go to become its users, zero pages need none, and the others
- * are copied into small frames, which can be shared from then on. Copies,
- * because the kernel does not export split_huge_page(). That costs up to 2 MiB of
- * memory for as long as the copying takes.
+ * (break_pages, or one when memory is short) the frame is *broken*: taken apart
+ * into small frames where it lies (fisc_frame_take_apart()). Pages that have a
+ * shared frame to go to become its users, zero pages need none; what they were in
+ * is free. The others stay where they are, as small frames, and can be shared
+ * from then on. Nothing is copied, and no memory but for the leaf is needed: it
+ * works when memory is short.
  *
  * Punching a hole into a large frame breaks it, too, so that the memory is free
- * at once. If that cannot be done, for want of memory or because somebody holds
- * a reference on the frame, the pages are zeroed and stay: the scanner will find
- * them.
+ * at once. If that cannot be done, because somebody holds a reference on the
+ * frame, the pages are zeroed and stay: the scanner will find them.
  *
  * A chunk of small frames is *rebuilt* when all its pages are private, because
  * none had an equal or all have been written since, and there is plenty of

@@ -2,9 +2,7 @@
 /*
  * Where content was seen that is not shared. See DOC: Hints in hint.h.
  */
-#include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -12,6 +10,7 @@
 
 #include "../large.h"
 #include "../vm.h"
+#include "heads.h"
 #include "hint.h"
 
 /* A link: the number of a slot, or one of these, and the duplicate mark. */
@@ -24,9 +23,6 @@
 
 /* Buckets that come with a chunk: chains are two hints long at most, on average. */
 #define FISC_CHUNK_BUCKETS	(FISC_CHUNK_PAGES / 2)
-
-#define FISC_HINT_NR_LOCKS	1024UL
-#define FISC_HEADS_PER_PAGE	(PAGE_SIZE / sizeof(u32))
 
 /* Memory that a chunk's hints take, buckets not counted. */
 #define FISC_HINTS_BYTES						\
@@ -45,41 +41,8 @@ struct fisc_chunk_hints {
 	u32 *link;
 };
 
-/*
- * Heads of chains, in pages. Bucket b is protected by lock b mod
- * FISC_HINT_NR_LOCKS, and so are the slots in its chain. The number of buckets
- * changes from n to n + 1 or back under the lock of bucket n, so whoever holds
- * a lock knows which bucket a hash of this lock is in.
- */
-static spinlock_t fisc_hint_locks[FISC_HINT_NR_LOCKS];
-static u32 **fisc_hint_heads;
-static unsigned long fisc_hint_nr_buckets;
-static unsigned long fisc_hint_max_buckets;
-static DEFINE_MUTEX(fisc_hint_resize);
-
 /* Chunks that have hints, by the number in slot numbers. */
 static DEFINE_XARRAY_ALLOC1(fisc_hint_chunks);
-
-static spinlock_t *fisc_hint_lock(u64 hash)
-{
-	return &fisc_hint_locks[hash & (FISC_HINT_NR_LOCKS - 1)];
-}
-
-static u32 *fisc_hint_head(unsigned long bucket)
-{
-	return &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE]
-			       [bucket % FISC_HEADS_PER_PAGE];
-}
-
-/* Lock of the hash held. */
-static u32 *fisc_hint_bucket(u64 hash)
-{
-	unsigned long nr = READ_ONCE(fisc_hint_nr_buckets);
-	unsigned long low = rounddown_pow_of_two(nr);
-	unsigned long bucket = hash & (2 * low - 1);
-
-	return fisc_hint_head(bucket < nr ? bucket : hash & (low - 1));
-}
 
 static struct fisc_chunk *fisc_hint_chunk(u32 slot)
 {
@@ -123,14 +86,14 @@ static unsigned long fisc_chunk_peek(const struct fisc_chunk *chunk,
 	return large ? fisc_large_entry(large, i) : 0;
 }
 
-/* Move what belongs into the new bucket. Lock of both held. */
-static void fisc_bucket_split(u32 *from, u32 *to, unsigned long bucket,
-			      unsigned long mask)
+/* See struct fisc_heads. */
+static void fisc_hint_split(void *from, void *to, unsigned long bucket,
+			    unsigned long mask)
 {
-	u32 *link = from;
+	u32 *link = from, *head = to;
 	u32 slot;
 
-	*to = FISC_LINK_END;
+	*head = FISC_LINK_END;
 	while ((slot = *link & FISC_LINK_MASK)) {
 		struct fisc_chunk_hints *hints = fisc_hint_chunk(slot)->hints;
 		unsigned int i = fisc_hint_place(slot);
@@ -140,74 +103,38 @@ static void fisc_bucket_split(u32 *from, u32 *to, unsigned long bucket,
 			continue;
 		}
 		fisc_link_set(link, hints->link[i] & FISC_LINK_MASK);
-		fisc_link_set(&hints->link[i], *to);
-		*to = slot;
+		fisc_link_set(&hints->link[i], *head);
+		*head = slot;
 	}
 }
 
-/* Return: false if there is no memory for more buckets, which is no harm. */
-static bool fisc_buckets_grow(void)
+/* See struct fisc_heads. */
+static void fisc_hint_join(void *into, void *from)
 {
-	unsigned long bucket = fisc_hint_nr_buckets;
-	unsigned long low = rounddown_pow_of_two(bucket);
-	u32 **page = &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE];
-	spinlock_t *lock = fisc_hint_lock(bucket);
+	u32 *link = into, *head = from;
 
-	if (bucket == fisc_hint_max_buckets)
-		return false;
-	if (!*page) {
-		*page = kzalloc(PAGE_SIZE, GFP_KERNEL | __GFP_NOWARN);
-		if (!*page)
-			return false;
-		fisc_count_total(FISC_META_BYTES, PAGE_SIZE);
-	}
-
-	spin_lock(lock);
-	fisc_bucket_split(fisc_hint_head(bucket - low), fisc_hint_head(bucket),
-			  bucket, 2 * low - 1);
-	WRITE_ONCE(fisc_hint_nr_buckets, bucket + 1);
-	spin_unlock(lock);
-
-	return true;
-}
-
-static void fisc_buckets_shrink(void)
-{
-	unsigned long bucket = fisc_hint_nr_buckets - 1;
-	unsigned long low = rounddown_pow_of_two(bucket);
-	u32 **page = &fisc_hint_heads[bucket / FISC_HEADS_PER_PAGE];
-	spinlock_t *lock = fisc_hint_lock(bucket);
-	u32 *link;
-
-	spin_lock(lock);
-	link = fisc_hint_head(bucket - low);
 	while (*link & FISC_LINK_MASK)
 		link = fisc_hint_link(*link & FISC_LINK_MASK);
-	fisc_link_set(link, *fisc_hint_head(bucket));
-	WRITE_ONCE(fisc_hint_nr_buckets, bucket);
-	spin_unlock(lock);
-
-	if (!(bucket % FISC_HEADS_PER_PAGE)) {
-		kfree(*page);
-		*page = NULL;
-		fisc_count_total(FISC_META_BYTES, -(long)PAGE_SIZE);
-	}
+	fisc_link_set(link, *head);
 }
 
-/* Have as many buckets as the chunks with hints want. */
-static void fisc_buckets_resize(long chunks)
+static struct fisc_heads fisc_hint_heads = {
+	.size = sizeof(u32),
+	.split = fisc_hint_split,
+	.join = fisc_hint_join,
+};
+
+/* Have as many buckets as chunks with hints want, now @chunks more of them. */
+static void fisc_hint_resize(long chunks)
 {
-	static unsigned long wanted;
-	unsigned long nr;
+	static atomic_long_t wanted;
+	long nr;
 
-	guard(mutex)(&fisc_hint_resize);
-
-	wanted += chunks * (long)FISC_CHUNK_BUCKETS;
-	nr = max(wanted, FISC_HINT_NR_LOCKS);
-	while (fisc_hint_nr_buckets < nr && fisc_buckets_grow())
-		;
-	while (fisc_hint_nr_buckets > nr)
-		fisc_buckets_shrink();
+	atomic_long_add(chunks * (long)FISC_CHUNK_BUCKETS, &wanted);
+	do {
+		nr = atomic_long_read(&wanted);
+		fisc_heads_resize(&fisc_hint_heads, nr);
+	} while (nr != atomic_long_read(&wanted));
 }
 
 /**
@@ -244,7 +171,7 @@ int fisc_hints_alloc(struct fisc_chunk *chunk)
 		goto err_free;
 	chunk->hints = hints;
 	fisc_count_total(FISC_META_BYTES, FISC_HINTS_BYTES);
-	fisc_buckets_resize(1);
+	fisc_hint_resize(1);
 
 	return 0;
 
@@ -274,7 +201,7 @@ void fisc_hints_free(struct fisc_chunk *chunk)
 	xa_erase(&fisc_hint_chunks, hints->id);
 	chunk->hints = NULL;
 	fisc_count_total(FISC_META_BYTES, -(long)FISC_HINTS_BYTES);
-	fisc_buckets_resize(-1);
+	fisc_hint_resize(-1);
 	kfree(hints->link);
 	kfree(hints->hash);
 	kfree(hints);
@@ -292,7 +219,7 @@ void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
 	struct fisc_chunk_hints *hints = chunk->hints;
 	u32 slot = hints->id << FISC_CHUNK_SHIFT | i;
 	u64 hash = READ_ONCE(hints->hash[i]);
-	spinlock_t *lock = fisc_hint_lock(hash);
+	spinlock_t *lock = fisc_heads_lock(&fisc_hint_heads, hash);
 	u32 *link;
 
 	if ((READ_ONCE(hints->link[i]) & FISC_LINK_MASK) == FISC_LINK_NONE)
@@ -302,7 +229,7 @@ void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
 	/* Others may unlink it, too, and it may be in another chain now. */
 	if (hints->hash[i] == hash &&
 	    (hints->link[i] & FISC_LINK_MASK) != FISC_LINK_NONE) {
-		link = fisc_hint_bucket(hash);
+		link = fisc_heads_bucket(&fisc_hint_heads, hash);
 		while ((*link & FISC_LINK_MASK) != slot)
 			link = fisc_hint_link(*link & FISC_LINK_MASK);
 		fisc_link_set(link, hints->link[i] & FISC_LINK_MASK);
@@ -383,7 +310,7 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 	struct fisc_chunk_hints *hints = chunk->hints;
 	u32 self = hints->id << FISC_CHUNK_SHIFT | i;
 	enum fisc_met met = FISC_MET_NOBODY;
-	spinlock_t *lock = fisc_hint_lock(hash);
+	spinlock_t *lock = fisc_heads_lock(&fisc_hint_heads, hash);
 	bool linked = false;
 	u32 *link, *head;
 	u32 slot;
@@ -393,7 +320,7 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 
 	rcu_read_lock();
 	spin_lock(lock);
-	head = fisc_hint_bucket(hash);
+	head = fisc_heads_bucket(&fisc_hint_heads, hash);
 	link = head;
 	while ((slot = *link & FISC_LINK_MASK)) {
 		struct fisc_chunk *other = fisc_hint_chunk(slot);
@@ -451,36 +378,13 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 
 int fisc_hint_init(void)
 {
-	unsigned long pages;
-	unsigned int i;
-
-	for (i = 0; i < FISC_HINT_NR_LOCKS; i++)
-		spin_lock_init(&fisc_hint_locks[i]);
-
-	/* One bucket for two pages of all memory, and one page to begin with. */
-	pages = totalram_pages() / 2 / FISC_HEADS_PER_PAGE + 1;
-	fisc_hint_max_buckets = pages * FISC_HEADS_PER_PAGE;
-	fisc_hint_heads = kvcalloc(pages, sizeof(*fisc_hint_heads), GFP_KERNEL);
-	if (!fisc_hint_heads)
-		return -ENOMEM;
-	fisc_hint_heads[0] = kzalloc(PAGE_SIZE, GFP_KERNEL);
-	if (!fisc_hint_heads[0]) {
-		kvfree(fisc_hint_heads);
-		return -ENOMEM;
-	}
-	fisc_hint_nr_buckets = FISC_HINT_NR_LOCKS;
-	BUILD_BUG_ON(FISC_HINT_NR_LOCKS > FISC_HEADS_PER_PAGE);
-	fisc_count_total(FISC_META_BYTES,
-			 PAGE_SIZE + pages * sizeof(*fisc_hint_heads));
-
-	return 0;
+	return fisc_heads_init(&fisc_hint_heads, totalram_pages() / 2);
 }
 
 void fisc_hint_exit(void)
 {
 	WARN_ON_ONCE(!xa_empty(&fisc_hint_chunks));
-	kfree(fisc_hint_heads[0]);
-	kvfree(fisc_hint_heads);
+	fisc_heads_exit(&fisc_hint_heads);
 	xa_destroy(&fisc_hint_chunks);
 }
 

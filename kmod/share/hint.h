@@ -15,10 +15,7 @@
  * with the first hint. A slot has a number, 512 times the number of its chunk's
  * arrays and the page's place in the chunk; links are such numbers.
  *
- * The heads of the chains grow and shrink with the number of arrays, one bucket
- * for two pages, by linear hashing (Litwin, VLDB 1980): bucket after bucket is
- * split in two, so nobody ever waits for a table to be made anew. The lowest
- * bits of a hash name its lock; both halves of a split bucket have the same one.
+ * There is one bucket for two pages that have a slot (DOC: Growing tables).
  *
  * A hint is true if its page is private, clean and hashed. That is looked at
  * when it is found, with nothing but the bucket's lock held; leaves of frame

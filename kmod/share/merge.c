@@ -60,16 +60,28 @@ static bool fisc_is_zero(struct page *page)
 	return zero;
 }
 
-static bool fisc_is_equal(struct page *a, struct page *b)
+/*
+ * Eight words at a time, as most pages that get here are equal: half of what
+ * memcmp() takes, which looks at each word by itself (Documentation/benchmarks.rst).
+ */
+static bool fisc_is_equal(struct page *page_a, struct page *page_b)
 {
-	void *content_a = kmap_local_page(a);
-	void *content_b = kmap_local_page(b);
-	bool equal = !memcmp(content_a, content_b, PAGE_SIZE);
+	const u64 *a = kmap_local_page(page_a);
+	const u64 *b = kmap_local_page(page_b);
+	unsigned int i = 0;
+	u64 differ;
 
-	kunmap_local(content_b);
-	kunmap_local(content_a);
+	do {
+		differ = (a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) |
+			 (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]) |
+			 (a[i + 4] ^ b[i + 4]) | (a[i + 5] ^ b[i + 5]) |
+			 (a[i + 6] ^ b[i + 6]) | (a[i + 7] ^ b[i + 7]);
+		i += 8;
+	} while (!differ && i < PAGE_SIZE / sizeof(u64));
+	kunmap_local(b);
+	kunmap_local(a);
 
-	return equal;
+	return !differ;
 }
 
 static u64 fisc_hash(struct page *page, u64 seed)
@@ -516,6 +528,7 @@ static void fisc_visit_share(struct fisc_visit *visit)
 
 	fisc_visit_commit(visit);
 	fisc_drop_targets(visit);
+	fisc_shared_resize();
 }
 
 /* Leave hints for the pages of a large frame, and count those with an equal. */

@@ -16,6 +16,7 @@ bool fisc_shared_exists(u64 domain, int nid, u64 hash);
 void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
 		     unsigned int users);
 void fisc_shared_put(struct folio *folio);
+void fisc_shared_resize(void);
 
 int fisc_shared_init(void);
 void fisc_shared_exit(void);

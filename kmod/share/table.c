@@ -4,37 +4,26 @@
  *
  * A hash table whose nodes lie in the frames' own struct page (see DOC: Frames):
  * folio->lru.next is the link, folio->lru.prev the hash, folio->private the
- * domain and the number of users. Beside one pointer for each bucket a shared
- * frame costs no memory.
+ * domain and the number of users. Beside one pointer for each bucket, of which
+ * there are as many as frames (DOC: Growing tables), a shared frame costs no
+ * memory.
  *
  * A frame does not get more than max_users users. Then the table does not find
  * it any more, and the scanner makes another frame of the same content.
  */
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/spinlock.h>
-#include <linux/vmalloc.h>
 
 #include "../../uapi/fisc.h"
 #include "../frame.h"
 #include "../stats.h"
+#include "heads.h"
 #include "share.h"
-
-/* One bucket for this many pages of host memory: 0.012 % of it. */
-#define FISC_SHARED_PAGES_PER_BUCKET	16
-#define FISC_SHARED_NR_LOCKS		1024
 
 /* folio->private: the domain above, the number of users below. */
 #define FISC_USERS_BITS			24
 #define FISC_USERS_MASK			((1UL << FISC_USERS_BITS) - 1)
 
-/*
- * Each lock protects every FISC_SHARED_NR_LOCKS-th bucket: the chain, and the
- * number of users of each frame in it.
- */
-static spinlock_t fisc_shared_locks[FISC_SHARED_NR_LOCKS];
-static struct folio **fisc_shared_buckets;
-static unsigned long fisc_shared_nr_buckets;	/* a power of two */
 unsigned int fisc_share_max_users = FISC_MAX_USERS_DEFAULT;
 
 /* The link is where the kernel looks for the mark of a tail page: bit 0. */
@@ -63,23 +52,50 @@ static void fisc_shared_add_users(struct folio *folio, long n)
 	folio->private = (void *)((unsigned long)folio->private + n);
 }
 
-static spinlock_t *fisc_shared_lock(u64 hash)
+/* See struct fisc_heads. */
+static void fisc_shared_split(void *from, void *to, unsigned long bucket,
+			      unsigned long mask)
 {
-	return &fisc_shared_locks[hash & (FISC_SHARED_NR_LOCKS - 1)];
+	struct folio **link = from, **head = to;
+	struct folio *folio;
+
+	*head = NULL;
+	while ((folio = *link)) {
+		if ((fisc_shared_hash(folio) & mask) != bucket) {
+			link = fisc_shared_link(folio);
+			continue;
+		}
+		*link = *fisc_shared_link(folio);
+		*fisc_shared_link(folio) = *head;
+		*head = folio;
+	}
 }
 
-static struct folio **fisc_shared_bucket(u64 hash)
+/* See struct fisc_heads. */
+static void fisc_shared_join(void *into, void *from)
 {
-	return &fisc_shared_buckets[hash & (fisc_shared_nr_buckets - 1)];
+	struct folio **link = into, **head = from;
+
+	while (*link)
+		link = fisc_shared_link(*link);
+	*link = *head;
 }
+
+/* A lock protects the number of users of the frames in its chains, too. */
+static struct fisc_heads fisc_shared_heads = {
+	.size = sizeof(struct folio *),
+	.split = fisc_shared_split,
+	.join = fisc_shared_join,
+};
 
 /* Lock of the hash held. */
 static struct folio *fisc_shared_lookup(u64 domain, int nid, u64 hash)
 {
 	struct folio *folio;
 
-	for (folio = *fisc_shared_bucket(hash); folio;
-	     folio = *fisc_shared_link(folio))
+	for (folio = *(struct folio **)fisc_heads_bucket(&fisc_shared_heads,
+							 hash);
+	     folio; folio = *fisc_shared_link(folio))
 		if (fisc_shared_hash(folio) == hash &&
 		    fisc_shared_domain(folio) == domain &&
 		    (nid == NUMA_NO_NODE || folio_nid(folio) == nid) &&
@@ -103,7 +119,7 @@ static struct folio *fisc_shared_lookup(u64 domain, int nid, u64 hash)
  */
 struct folio *fisc_shared_find(u64 domain, int nid, u64 hash)
 {
-	spinlock_t *lock = fisc_shared_lock(hash);
+	spinlock_t *lock = fisc_heads_lock(&fisc_shared_heads, hash);
 	struct folio *folio;
 
 	spin_lock(lock);
@@ -126,7 +142,7 @@ struct folio *fisc_shared_find(u64 domain, int nid, u64 hash)
  */
 bool fisc_shared_exists(u64 domain, int nid, u64 hash)
 {
-	spinlock_t *lock = fisc_shared_lock(hash);
+	spinlock_t *lock = fisc_heads_lock(&fisc_shared_heads, hash);
 	bool found;
 
 	spin_lock(lock);
@@ -149,8 +165,8 @@ bool fisc_shared_exists(u64 domain, int nid, u64 hash)
 void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
 		     unsigned int users)
 {
-	spinlock_t *lock = fisc_shared_lock(hash);
-	struct folio **bucket = fisc_shared_bucket(hash);
+	spinlock_t *lock = fisc_heads_lock(&fisc_shared_heads, hash);
+	struct folio **bucket;
 
 	folio->mapping = NULL;
 	folio->index = 0;
@@ -158,6 +174,7 @@ void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
 	folio->private = (void *)(domain << FISC_USERS_BITS | users);
 
 	spin_lock(lock);
+	bucket = fisc_heads_bucket(&fisc_shared_heads, hash);
 	*fisc_shared_link(folio) = *bucket;
 	*bucket = folio;
 	spin_unlock(lock);
@@ -172,7 +189,8 @@ void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
  */
 void fisc_shared_put(struct folio *folio)
 {
-	spinlock_t *lock = fisc_shared_lock(fisc_shared_hash(folio));
+	u64 hash = fisc_shared_hash(folio);
+	spinlock_t *lock = fisc_heads_lock(&fisc_shared_heads, hash);
 	struct folio **link;
 	bool last;
 
@@ -180,7 +198,7 @@ void fisc_shared_put(struct folio *folio)
 	fisc_shared_add_users(folio, -1);
 	last = !fisc_shared_users(folio);
 	if (last) {
-		link = fisc_shared_bucket(fisc_shared_hash(folio));
+		link = fisc_heads_bucket(&fisc_shared_heads, hash);
 		while (*link != folio)
 			link = fisc_shared_link(*link);
 		*link = *fisc_shared_link(folio);
@@ -194,33 +212,32 @@ void fisc_shared_put(struct folio *folio)
 	}
 }
 
+/**
+ * fisc_shared_resize() - have as many buckets as there are shared frames
+ *
+ * Chains are two frames long at most, on average, and buckets are given back when
+ * three quarters of them are empty.
+ *
+ * Context: may sleep; no lock of this module held.
+ */
+void fisc_shared_resize(void)
+{
+	unsigned long frames = fisc_total_sum(FISC_SHARED);
+	unsigned long nr = READ_ONCE(fisc_shared_heads.nr);
+
+	if (frames > 2 * nr || frames < nr / 4)
+		fisc_heads_resize(&fisc_shared_heads, frames);
+}
+
 int fisc_shared_init(void)
 {
-	unsigned long nr = totalram_pages() / FISC_SHARED_PAGES_PER_BUCKET;
-	int i;
-
-	for (i = 0; i < FISC_SHARED_NR_LOCKS; i++)
-		spin_lock_init(&fisc_shared_locks[i]);
-
-	/* Not fewer buckets than locks: a bucket has one lock. */
-	nr = roundup_pow_of_two(max_t(unsigned long, nr,
-				      FISC_SHARED_NR_LOCKS));
-	fisc_shared_buckets = kvcalloc(nr, sizeof(*fisc_shared_buckets),
-				       GFP_KERNEL);
-	if (!fisc_shared_buckets)
-		return -ENOMEM;
-	fisc_shared_nr_buckets = nr;
-	fisc_count_total(FISC_META_BYTES, nr * sizeof(*fisc_shared_buckets));
-
-	return 0;
+	return fisc_heads_init(&fisc_shared_heads, totalram_pages());
 }
 
 void fisc_shared_exit(void)
 {
 	WARN_ON_ONCE(fisc_total_sum(FISC_SHARED));
-	fisc_count_total(FISC_META_BYTES, -(long)(fisc_shared_nr_buckets *
-						  sizeof(*fisc_shared_buckets)));
-	kvfree(fisc_shared_buckets);
+	fisc_heads_exit(&fisc_shared_heads);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -140,7 +140,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 /* Few different low bits, so that chains are long; every hint stays findable. */
 static void buckets_come_and_go_with_chunks(struct kunit *test)
 {
-	unsigned long buckets = fisc_hint_nr_buckets;
+	unsigned long buckets = fisc_hint_heads.nr;
 	struct fisc_unit *unit = test->priv;
 	struct rnd_state rnd;
 	unsigned int c, i;
@@ -162,7 +162,7 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 							     hash), -1);
 		}
 	}
-	KUNIT_EXPECT_EQ(test, fisc_hint_nr_buckets,
+	KUNIT_EXPECT_EQ(test, fisc_hint_heads.nr,
 			max(buckets, (unsigned long)FISC_TEST_CHUNKS *
 				     FISC_CHUNK_BUCKETS));
 
@@ -185,9 +185,10 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 	for (c = 1; c < FISC_TEST_CHUNKS; c += 2)
 		fisc_hints_free(fisc_region_find_chunk(unit->region,
 						       c * FISC_CHUNK_PAGES));
-	KUNIT_EXPECT_EQ(test, fisc_hint_nr_buckets, buckets);
-	for (i = 0; i < fisc_hint_nr_buckets; i++)
-		KUNIT_EXPECT_EQ(test, *fisc_hint_head(i), FISC_LINK_END);
+	KUNIT_EXPECT_EQ(test, fisc_hint_heads.nr, buckets);
+	for (i = 0; i < fisc_hint_heads.nr; i++)
+		KUNIT_EXPECT_EQ(test, *(u32 *)fisc_heads_bucket(&fisc_hint_heads, i),
+				FISC_LINK_END);
 }
 
 static struct kunit_case fisc_hint_cases[] = {

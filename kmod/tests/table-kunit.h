@@ -66,7 +66,7 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(frames); i++) {
 		frames[i] = fisc_test_frame(test);
 		fisc_shared_add(frames[i], FISC_TEST_DOMAIN, FISC_TEST_HASH +
-				i * (u64)fisc_shared_nr_buckets, 1);
+				((u64)i << 40), 1);
 	}
 	/* From the middle, the front and the back of the chain. */
 	fisc_shared_put(frames[3]);
@@ -77,7 +77,7 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 		struct folio *found;
 
 		found = fisc_test_find(FISC_TEST_HASH +
-				       i * (u64)fisc_shared_nr_buckets);
+				       ((u64)i << 40));
 		KUNIT_EXPECT_PTR_EQ(test, found, gone ? NULL : frames[i]);
 		if (found) {
 			fisc_shared_put(found);
@@ -85,6 +85,54 @@ static void hashes_of_one_bucket_are_told_apart(struct kunit *test)
 		}
 		KUNIT_EXPECT_EQ(test, folio_ref_count(frames[i]), 1);
 		folio_put(frames[i]);
+	}
+}
+
+#define FISC_TEST_MANY	3000
+
+static u64 fisc_test_many_hash(unsigned int i)
+{
+	return i * 0x9e3779b97f4a7c15ULL;
+}
+
+static void table_grows_and_shrinks_with_its_frames(struct kunit *test)
+{
+	unsigned long nr = fisc_shared_heads.nr;
+	struct folio **frames;
+	unsigned int i;
+
+	frames = kunit_kcalloc(test, FISC_TEST_MANY, sizeof(*frames),
+			       GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, frames);
+	for (i = 0; i < FISC_TEST_MANY; i++) {
+		frames[i] = fisc_test_frame(test);
+		folio_put(frames[i]);
+		fisc_shared_add(frames[i], FISC_TEST_DOMAIN,
+				fisc_test_many_hash(i), 2);
+	}
+	fisc_shared_resize();
+	KUNIT_EXPECT_GE(test, 2 * fisc_shared_heads.nr,
+			(unsigned long)FISC_TEST_MANY);
+	for (i = 0; i < FISC_TEST_MANY; i++) {
+		KUNIT_EXPECT_PTR_EQ(test, fisc_test_find(fisc_test_many_hash(i)),
+				    frames[i]);
+		fisc_shared_put(frames[i]);
+	}
+	/* All but some of them leave. */
+	for (i = 0; i < FISC_TEST_MANY; i++) {
+		if (i % 64) {
+			fisc_shared_put(frames[i]);
+			fisc_shared_put(frames[i]);
+		}
+	}
+	fisc_shared_resize();
+	KUNIT_EXPECT_EQ(test, fisc_shared_heads.nr, nr);
+	for (i = 0; i < FISC_TEST_MANY; i += 64) {
+		KUNIT_EXPECT_PTR_EQ(test, fisc_test_find(fisc_test_many_hash(i)),
+				    frames[i]);
+		fisc_shared_put(frames[i]);
+		fisc_shared_put(frames[i]);
+		fisc_shared_put(frames[i]);
 	}
 }
 
@@ -132,6 +180,7 @@ static struct kunit_case fisc_table_cases[] = {
 	KUNIT_CASE(nothing_is_found_in_an_empty_table),
 	KUNIT_CASE(finding_adds_a_user),
 	KUNIT_CASE(hashes_of_one_bucket_are_told_apart),
+	KUNIT_CASE(table_grows_and_shrinks_with_its_frames),
 	KUNIT_CASE(domains_and_nodes_are_told_apart),
 	KUNIT_CASE(full_frame_is_not_found),
 	{}
