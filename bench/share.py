@@ -4,8 +4,9 @@
 guests, memory of guests on fisc against a memfd's with large pages, and page
 faults.  Taken from the environment: RUNS (3), of each in turn, medians count;
 VMS (4) guests of MEM (128M); STEADY_S (60), for how long the steady state is
-watched; PAGES (8192), for faults."""
+watched, after as long a rest; PAGES (8192), for faults."""
 import os
+import statistics
 import time
 
 import fault
@@ -35,8 +36,8 @@ SAME_SAVING = 0.95
 # aligns a file of it, but not a memfd.
 THP_MOUNT = "/dev/shm-huge"
 MEMORY_MIB = 48
-MEMORY_S = 2
-MEMORY_ROUNDS = 5
+MEMORY_S = 0.5
+MEMORY_ROUNDS = 15
 
 
 class Fisc:
@@ -104,7 +105,7 @@ class Ksm:
 
 
 def available_mib():
-    """Free host memory: the same measure for all. Per-CPU lists are free."""
+    """Free host memory: the same measure for all."""
     for line in inside.read_file("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) / 1024
@@ -136,6 +137,7 @@ def converge(engine, rows, number):
 def steady(engine):
     """CPU seconds of the scanner in a minute, with nothing left to gain."""
     thread = inside.process(engine.thread)
+    time.sleep(STEADY_S)
     begin, before = time.monotonic(), inside.cpu_seconds(thread)
     time.sleep(STEADY_S)
     return (inside.cpu_seconds(thread) - before) * 60 / \
@@ -241,15 +243,17 @@ def compare_memory(rows):
                          "access_ns": access, "write_mib_s": write})
             inside.say(f"memory of {name}: read {read:.0f} MiB/s, random "
                        f"{access:.1f} ns, write {write:.0f} MiB/s")
-    median = {name: inside.medians([row for row in rows
-                                    if row["memory"] == name])
-              for name in guests}
     inside.run("lab/guest", "kill", "-9", "--all")
     inside.remove_memory()
     inside.run("umount", THP_MOUNT)
 
     def against_memfd(name, what):
-        return inside.percent(median[name][what], median["memfd"][what])
+        """Median of rounds: what is compared was measured side by side."""
+        values = {which: [row[what] for row in rows if row["memory"] == which]
+                  for which in (name, "memfd")}
+        return 100 * statistics.median(
+            ours / theirs for ours, theirs in
+            zip(values[name], values["memfd"]))
 
     return {
         # 100 is a memfd; more is faster, in all of them.
@@ -284,7 +288,8 @@ def compare_faults():
 
 def main():
     inside.load()
-    summary = {}
+    # Keep few free pages for a CPU alone: they do not count as available.
+    inside.write_file("/proc/sys/vm/percpu_pagelist_high_fraction", 1 << 20)
     faults = compare_faults()
     rows = []
     memory = compare_memory(rows)

@@ -2,11 +2,32 @@
 /*
  * When a page is worth reading again. See DOC: Map entries in entry.h.
  */
+#include <linux/math.h>
 #include <linux/minmax.h>
 
 #include "entry.h"
 
 u16 fisc_epoch;
+
+/**
+ * fisc_entry_due() - when shall the scanner read a page that is not clean?
+ * @e: its entry
+ *
+ * Context: any.
+ * Return: the epoch; the present one if the page was never hashed.
+ */
+u16 fisc_entry_due(unsigned long e)
+{
+	unsigned int level = fisc_entry_level(e);
+	unsigned int due;
+
+	if (!level)
+		return fisc_entry_stamp(e);
+
+	due = fisc_entry_stamp(e) + (1U << level);
+
+	return level > 2 ? round_up(due, 1U << (level - 2)) : due;
+}
 
 /**
  * fisc_entry_written() - a page that was clean is about to be written
@@ -45,13 +66,12 @@ unsigned long fisc_entry_written(unsigned long e, u16 epoch)
  */
 bool fisc_entry_is_due(unsigned long e, u16 epoch)
 {
-	unsigned int level = fisc_entry_level(e);
-	u16 rest = epoch - fisc_entry_stamp(e);
+	u16 stamp = fisc_entry_stamp(e);
 
 	if (e & FISC_ENTRY_CLEAN)
 		return !(e & FISC_ENTRY_HASHED);
 
-	return !level || rest >= 1U << level;
+	return (u16)(epoch - stamp) >= (u16)(fisc_entry_due(e) - stamp);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -25,7 +25,8 @@
  * A page that is written soon after it was hashed is not worth hashing soon
  * again. Its *level* says how often that happened in a row, its *stamp* when it
  * was last hashed, or written after it was hashed, in epochs (fisc_epoch). It is
- * due again 2^level epochs after its stamp. Shared and zero entries keep their
+ * due again 2^level epochs after its stamp, or up to a quarter later: at an epoch
+ * at which many others are, so that they cost one visit (fisc_entry_due()). Shared and zero entries keep their
  * history, so that a page that is shared and written in turn is left alone, too.
  */
 
@@ -110,6 +111,7 @@ static inline unsigned long fisc_entry_set_history(unsigned long e,
 	       (unsigned long)stamp << FISC_ENTRY_STAMP_SHIFT;
 }
 
+u16 fisc_entry_due(unsigned long e);
 unsigned long fisc_entry_written(unsigned long e, u16 epoch);
 bool fisc_entry_is_due(unsigned long e, u16 epoch);
 

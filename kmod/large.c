@@ -263,6 +263,22 @@ static u16 fisc_large_rest(const struct fisc_chunk *chunk)
 	return chunk->breaks ? FISC_REBUILD_EPOCHS << min(chunk->breaks, 8) : 0;
 }
 
+/**
+ * fisc_large_page_owned() - a page of a chunk has got a frame of its own
+ * @chunk: the chunk
+ *
+ * It may have been the last one that was shared: the scanner shall look, at an
+ * epoch at which it looks at others.
+ *
+ * Context: any; @chunk->lock held.
+ */
+void fisc_large_page_owned(struct fisc_chunk *chunk)
+{
+	if (atomic_read(&chunk->frames) == FISC_CHUNK_PAGES)
+		fisc_chunk_mark_later(chunk, round_up(READ_ONCE(fisc_epoch) + 1,
+						      FISC_REBUILD_EPOCHS));
+}
+
 /* May all pages of the chunk go into one frame? Lock held. */
 static bool fisc_large_can_rebuild(const struct fisc_region *region,
 				   const struct fisc_chunk *chunk)

@@ -51,6 +51,7 @@ int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    struct vm_fault *vmf);
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		     const unsigned long *wanted);
+void fisc_large_page_owned(struct fisc_chunk *chunk);
 int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk);
 bool fisc_large_was_refused(void);
 void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,

@@ -144,6 +144,22 @@ void fisc_chunk_mark_due(struct fisc_chunk *chunk)
 		return;
 
 	xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_DUE);
+	fisc_scan_poke(chunk->nid);
+}
+
+/* Nothing is due before the scanner looks the next time, nor for long. */
+static u16 fisc_due_never(void)
+{
+	return READ_ONCE(fisc_epoch) + S16_MAX;
+}
+
+/* Make it @epoch, unless it is something earlier. */
+static void fisc_due_advance(u16 *due, u16 epoch)
+{
+	u16 old = READ_ONCE(*due);
+
+	while ((s16)(epoch - old) < 0 && !try_cmpxchg(due, &old, epoch))
+		;
 }
 
 /**
@@ -155,14 +171,39 @@ void fisc_chunk_mark_due(struct fisc_chunk *chunk)
  */
 void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch)
 {
-	u16 old = READ_ONCE(chunk->next_due);
-
-	/* Without the mark next_due is as far away as can be. */
-	while ((s16)(epoch - old) < 0 &&
-	       !try_cmpxchg(&chunk->next_due, &old, epoch))
-		;
+	fisc_due_advance(&chunk->next_due, epoch);
 	if (!test_and_set_bit(FISC_CHUNK_LATER, &chunk->flags))
 		xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_LATER);
+	/* Pairs with xchg() in fisc_region_wake(): it sees the mark, or we it. */
+	smp_mb();
+	fisc_due_advance(&chunk->region->next_due, epoch);
+}
+
+/**
+ * fisc_region_wake() - mark those chunks due whose time has come
+ * @region: the region
+ * @nid: node of the thread that asks; other nodes' chunks are left alone
+ *
+ * Context: any; the region held.
+ */
+void fisc_region_wake(struct fisc_region *region, int nid)
+{
+	u16 epoch = READ_ONCE(fisc_epoch);
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	if ((s16)(epoch - READ_ONCE(region->next_due)) < 0)
+		return;
+
+	(void)xchg(&region->next_due, fisc_due_never());
+	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_LATER) {
+		u16 due = READ_ONCE(chunk->next_due);
+
+		if ((s16)(epoch - due) >= 0 && chunk->nid == nid)
+			fisc_chunk_mark_due(chunk);
+		else
+			fisc_due_advance(&region->next_due, due);
+	}
 }
 
 /**
@@ -182,7 +223,7 @@ void fisc_chunk_clear_marks(struct fisc_chunk *chunk)
 	xa_clear_mark(chunks, chunk->nr, FISC_MARK_LATER);
 	clear_bit(FISC_CHUNK_DUE, &chunk->flags);
 	clear_bit(FISC_CHUNK_LATER, &chunk->flags);
-	chunk->next_due = READ_ONCE(fisc_epoch) + S16_MAX;
+	chunk->next_due = fisc_due_never();
 	/* Pairs with atomic_inc_return() in fisc_link_set_duplicate(). */
 	smp_mb__after_atomic();
 }
@@ -257,7 +298,7 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	chunk->region = region;
 	chunk->nr = index >> FISC_CHUNK_SHIFT;
 	chunk->nid = fisc_scan_node();
-	chunk->next_due = READ_ONCE(fisc_epoch) + S16_MAX;
+	chunk->next_due = fisc_due_never();
 
 	other = xa_cmpxchg(&region->chunks, index >> FISC_CHUNK_SHIFT, NULL,
 			   chunk, GFP_KERNEL);
@@ -352,8 +393,7 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 	fisc_count_entry(region, chunk, e, 1);
 	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
 		if (fisc_entry_level(e))
-			fisc_chunk_mark_later(chunk, fisc_entry_stamp(e) +
-					      (1U << fisc_entry_level(e)));
+			fisc_chunk_mark_later(chunk, fisc_entry_due(e));
 		else
 			fisc_chunk_mark_due(chunk);
 	}
@@ -402,7 +442,7 @@ static void fisc_chunk_write(struct fisc_region *region,
 		new = fisc_entry_written(old, epoch);
 	} while (!try_cmpxchg(slot, &old, new));
 
-	fisc_chunk_mark_later(chunk, epoch + (1U << fisc_entry_level(new)));
+	fisc_chunk_mark_later(chunk, fisc_entry_due(new));
 	fisc_count(region, FISC_WRITTEN, 1);
 }
 
@@ -440,6 +480,7 @@ static int fisc_region_install(struct fisc_region *region,
 		e = fisc_entry_written(e, READ_ONCE(fisc_epoch));
 		fisc_region_replace(region, chunk, index, e);
 		fisc_region_unmap(region, index, 1);
+		fisc_large_page_owned(chunk);
 		fisc_count(region, FISC_COW_BREAKS, 1);
 	}
 
@@ -811,6 +852,7 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 	refcount_set(&region->users, 1);
 	init_completion(&region->released);
 	xa_init(&region->chunks);
+	region->next_due = fisc_due_never();
 	region->counters = alloc_percpu(struct fisc_counters);
 	if (!region->counters) {
 		kfree(region);

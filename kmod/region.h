@@ -131,6 +131,7 @@ struct fisc_chunk {
  * @users: 1 for the inode and 1 for each fisc_region_get_live()
  * @released: done when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
+ * @next_due: the earliest of its chunks' that wait for their time
  * @counters: what this region holds and has seen
  */
 struct fisc_region {
@@ -140,6 +141,7 @@ struct fisc_region {
 	refcount_t users;
 	struct completion released;
 	struct xarray chunks;
+	u16 next_due;
 	struct fisc_counters __percpu *counters;
 };
 
@@ -237,6 +239,7 @@ void fisc_frame_detach(struct folio *folio);
 void fisc_chunk_clear_marks(struct fisc_chunk *chunk);
 void fisc_chunk_mark_due(struct fisc_chunk *chunk);
 void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch);
+void fisc_region_wake(struct fisc_region *region, int nid);
 unsigned long *fisc_leaf_alloc(void);
 void fisc_leaf_free(unsigned long *leaf);
 u64 fisc_chunk_lock(struct fisc_chunk *chunk);

@@ -131,8 +131,7 @@ static void fisc_run_add(struct fisc_region *region, struct fisc_run *run,
 static unsigned long fisc_put_off(struct fisc_visit *visit, unsigned long e)
 {
 	e = fisc_entry_written(e | FISC_ENTRY_CLEAN, visit->epoch);
-	fisc_chunk_mark_later(visit->chunk,
-			      visit->epoch + (1U << fisc_entry_level(e)));
+	fisc_chunk_mark_later(visit->chunk, fisc_entry_due(e));
 
 	return e;
 }
@@ -158,8 +157,7 @@ static void fisc_visit_select(struct fisc_visit *visit, unsigned int max)
 		    (e & FISC_ENTRY_KNOWN) == FISC_ENTRY_KNOWN)
 			continue;
 		if (!fisc_entry_is_due(e, visit->epoch)) {
-			fisc_chunk_mark_later(chunk, fisc_entry_stamp(e) +
-					      (1U << fisc_entry_level(e)));
+			fisc_chunk_mark_later(chunk, fisc_entry_due(e));
 			continue;
 		}
 		if (visit->nr == max) {
@@ -213,8 +211,7 @@ static void fisc_visit_select_large(struct fisc_visit *visit)
 	if (!fisc_entry_is_due(chunk->large, visit->epoch)) {
 		if (!(chunk->large & FISC_ENTRY_CLEAN))
 			fisc_chunk_mark_later(chunk,
-					      fisc_entry_stamp(chunk->large) +
-					      (1U << fisc_entry_level(chunk->large)));
+					      fisc_entry_due(chunk->large));
 		return;
 	}
 	if (folio_test_has_hwpoisoned(folio))

@@ -5,15 +5,18 @@
  * One thread for each node with CPUs looks at the chunks that were
  * first touched there. The VMs take turns, one chunk each; within a VM the chunk
  * is a random one of those that are marked due. When none is left the thread
- * sleeps for an epoch (recheck_ms), then marks those chunks due whose time has
- * come (fisc_chunk_mark_later()).
+ * sleeps until the next epoch (recheck_ms), then marks those chunks due whose
+ * time has come (fisc_chunk_mark_later()).
  *
  * Two accounts bound it: pages (pages_per_sec), and CPU time (cpu_percent). Both
  * are kept as the time up to which everything has been earned; what was not
  * used for long is lost. When memory is short (pressure_percent), both flow four
  * times as fast.
  *
- * Nothing due is nothing done: the thread then wakes up once an epoch.
+ * Nothing due is nothing done: the thread dozes until the first page is due
+ * that it knows of, FISC_DOZE_EPOCHS and FISC_DOZE_NS at most, for it looks at the
+ * host's memory, too. A page that becomes due by itself, as new memory does, ends
+ * the doze with the epoch (fisc_scan_poke()).
  */
 #include <linux/debugfs.h>
 #include <linux/freezer.h>
@@ -45,6 +48,13 @@
 /* How often it is looked whether memory is short. */
 #define FISC_PRESSURE_NS	(100 * NSEC_PER_MSEC)
 
+/* The longest time that the scanner sleeps if nothing is due. */
+#define FISC_DOZE_EPOCHS	8U
+#define FISC_DOZE_NS		(5 * (u64)NSEC_PER_SEC)
+
+/* Epochs that pass at once, at most: less than a page may have to wait for. */
+#define FISC_EPOCHS_AT_ONCE	4096ULL
+
 /* How much faster the scanner may be when memory is short. */
 #define FISC_PRESSURE_BOOST	4
 
@@ -56,8 +66,10 @@
  * @pages_at: until when pages have been earned, in ns of local_clock()
  * @cpu_at: until when CPU time has been earned
  * @cpu_used: sum_exec_runtime that has been paid for
- * @epoch_at: when the epoch began
+ * @epoch: the last one that it has seen
  * @drained: nothing was due since then
+ * @dozing: it sleeps for longer than an epoch
+ * @poked: a chunk has become due since it last looked
  * @full_scans: how often nothing was due any more, once an epoch at most
  * @break_pages: number by which large frames were last looked through
  * @visit: the chunk under way
@@ -69,15 +81,19 @@ struct fisc_scanner {
 	u64 pages_at;
 	u64 cpu_at;
 	u64 cpu_used;
-	u64 epoch_at;
+	u16 epoch;
 	bool drained;
+	bool dozing;
+	bool poked;
 	u64 full_scans;
 	unsigned int break_pages;
 	struct fisc_visit visit;
 };
 
 static struct fisc_scanner *fisc_scanners[MAX_NUMNODES];
-static int fisc_scan_first;	/* its node's thread makes time go on */
+static int fisc_scan_first;	/* scans for nodes without a thread */
+static DEFINE_SPINLOCK(fisc_epoch_lock);
+static u64 fisc_epoch_at;	/* when fisc_epoch began; under its lock */
 static DECLARE_WAIT_QUEUE_HEAD(fisc_scan_wait);
 
 static unsigned int fisc_scan_run = FISC_SHARE_STOP;
@@ -115,6 +131,45 @@ int fisc_scan_node(void)
 	int nid = numa_node_id();
 
 	return fisc_scanners[nid] ? nid : fisc_scan_first;
+}
+
+/**
+ * fisc_scan_poke() - a chunk has become due
+ * @nid: node whose thread has to look at it
+ *
+ * Context: any.
+ */
+void fisc_scan_poke(int nid)
+{
+	struct fisc_scanner *scanner = fisc_scanners[nid];
+
+	if (!scanner || READ_ONCE(scanner->poked))
+		return;
+	WRITE_ONCE(scanner->poked, true);
+	/* Pairs with smp_mb() in fisc_scan_thread(). */
+	smp_mb();
+	if (READ_ONCE(scanner->dozing))
+		wake_up_all(&fisc_scan_wait);
+}
+
+/* Let as many epochs pass as have passed. Return: when the next one begins. */
+static u64 fisc_epoch_advance(u64 now)
+{
+	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
+	u64 passed;
+
+	spin_lock(&fisc_epoch_lock);
+	passed = now > fisc_epoch_at ? div64_u64(now - fisc_epoch_at, epoch_ns) : 0;
+	if (passed > FISC_EPOCHS_AT_ONCE) {
+		passed = FISC_EPOCHS_AT_ONCE;
+		fisc_epoch_at = now - passed * epoch_ns;
+	}
+	WRITE_ONCE(fisc_epoch, fisc_epoch + passed);
+	fisc_epoch_at += passed * epoch_ns;
+	now = fisc_epoch_at + epoch_ns;
+	spin_unlock(&fisc_epoch_lock);
+
+	return now;
 }
 
 static void fisc_check_pressure(u64 now)
@@ -244,14 +299,8 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 static int fisc_scan_wake_region(struct fisc_region *region, void *arg)
 {
 	struct fisc_scanner *scanner = arg;
-	u16 epoch = READ_ONCE(fisc_epoch);
-	struct fisc_chunk *chunk;
-	unsigned long nr;
 
-	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_LATER)
-		if (chunk->nid == scanner->nid &&
-		    (s16)(epoch - READ_ONCE(chunk->next_due)) >= 0)
-			fisc_chunk_mark_due(chunk);
+	fisc_region_wake(region, scanner->nid);
 
 	return 0;
 }
@@ -275,49 +324,89 @@ static int fisc_scan_sweep_region(struct fisc_region *region, void *arg)
 	return 0;
 }
 
-static void fisc_scan_each_region(struct fisc_scanner *scanner,
-				  int (*fn)(struct fisc_region *region,
-					    void *arg))
+static void fisc_scan_each_region(int (*fn)(struct fisc_region *region,
+					    void *arg),
+				  void *arg)
 {
 	unsigned long id = 0;
 	struct fisc_vm *vm;
 
 	while ((vm = fisc_vm_next(&id))) {
-		fisc_vm_each_region(vm, fn, scanner);
+		fisc_vm_each_region(vm, fn, arg);
 		fisc_vm_put(vm);
 		id++;
 	}
 }
 
-static void fisc_scan_begin_epoch(struct fisc_scanner *scanner, u64 now)
+/* Epochs until something is due in a region, at most *@arg. */
+static int fisc_scan_ask_region(struct fisc_region *region, void *arg)
+{
+	s16 wait = READ_ONCE(region->next_due) - READ_ONCE(fisc_epoch);
+	unsigned int *epochs = arg;
+
+	*epochs = min(*epochs, (unsigned int)max(wait, (s16)1));
+
+	return 0;
+}
+
+static void fisc_scan_begin_epoch(struct fisc_scanner *scanner)
 {
 	unsigned int break_pages = fisc_share_under_pressure() ? 1 :
 				   READ_ONCE(fisc_large_break_pages);
 	bool fewer = break_pages < scanner->break_pages;
 
-	if (scanner->nid == fisc_scan_first)
-		WRITE_ONCE(fisc_epoch, fisc_epoch + 1);
-	scanner->epoch_at = now;
+	scanner->epoch = READ_ONCE(fisc_epoch);
 	scanner->drained = false;
 	scanner->break_pages = break_pages;
 
-	fisc_scan_each_region(scanner, fisc_scan_wake_region);
+	fisc_shared_resize();
+	fisc_scan_each_region(fisc_scan_wake_region, scanner);
 	if (fewer || fisc_large_was_refused())
-		fisc_scan_each_region(scanner, fisc_scan_sweep_region);
+		fisc_scan_each_region(fisc_scan_sweep_region, scanner);
+	WRITE_ONCE(scanner->poked, false);
+	/* Chunks of those who poked before this are seen now. */
+	smp_mb();
+}
+
+/* Nothing is due. Return: ns to sleep if nobody pokes, @next the next epoch. */
+static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
+{
+	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
+	unsigned int epochs = FISC_DOZE_EPOCHS;
+
+	if (READ_ONCE(scanner->poked))
+		return next - min(next, now);
+
+	fisc_scan_each_region(fisc_scan_ask_region, &epochs);
+	if (epochs > 1)
+		WRITE_ONCE(scanner->dozing, true);
+
+	return next - min(next, now) +
+	       min((epochs - 1) * epoch_ns, FISC_DOZE_NS);
 }
 
 /* Work as long as there is some and it is paid for. Return: ns to sleep. */
 static u64 fisc_scan(struct fisc_scanner *scanner)
 {
-	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
 	unsigned int max;
-	u64 now;
+	u64 now, next;
+
+	if (READ_ONCE(scanner->dozing)) {
+		WRITE_ONCE(scanner->dozing, false);
+		/* What has become due may still be being written. */
+		if (READ_ONCE(scanner->poked)) {
+			now = local_clock();
+			next = fisc_epoch_advance(now);
+			return next - min(next, now);
+		}
+	}
 
 	for (;;) {
 		now = local_clock();
 		fisc_check_pressure(now);
-		if (now - scanner->epoch_at >= epoch_ns)
-			fisc_scan_begin_epoch(scanner, now);
+		next = fisc_epoch_advance(now);
+		if (scanner->epoch != READ_ONCE(fisc_epoch))
+			fisc_scan_begin_epoch(scanner);
 		if (fisc_scan_must_pause())
 			return 0;
 		max = fisc_scan_earned(scanner, now);
@@ -335,7 +424,15 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 	}
 	fisc_scan_pay(scanner, 1);
 
-	return epoch_ns - min(epoch_ns, now - scanner->epoch_at);
+	return fisc_scan_doze(scanner, now, next);
+}
+
+/* Shall a scanner that sleeps wake up before its time? */
+static bool fisc_scan_is_woken(const struct fisc_scanner *scanner, int turned)
+{
+	return fisc_scan_must_pause() ||
+	       turned != atomic_read(&fisc_knobs_turned) ||
+	       (READ_ONCE(scanner->dozing) && READ_ONCE(scanner->poked));
 }
 
 static int fisc_scan_thread(void *data)
@@ -355,9 +452,10 @@ static int fisc_scan_thread(void *data)
 			continue;
 		}
 		ns = fisc_scan(scanner);
+		/* Pairs with smp_mb() in fisc_scan_poke(). */
+		smp_mb();
 		wait_event_freezable_timeout(fisc_scan_wait,
-					     fisc_scan_must_pause() ||
-					     turned != atomic_read(&fisc_knobs_turned),
+					     fisc_scan_is_woken(scanner, turned),
 					     nsecs_to_jiffies(ns) + 1);
 	}
 

@@ -26,6 +26,7 @@ extern unsigned int fisc_share_across_nodes;
 
 bool fisc_share_under_pressure(void);
 int fisc_scan_node(void);
+void fisc_scan_poke(int nid);
 int fisc_scan_init(struct kobject *parent, struct dentry *debugfs);
 void fisc_scan_exit(void);
 

@@ -82,17 +82,38 @@ static void soon_written_is_left_alone_for_longer(struct kunit *test)
 static void due_when_its_time_has_come(struct kunit *test)
 {
 	unsigned int level;
+	u16 stamp;
 
 	KUNIT_EXPECT_TRUE(test, fisc_entry_is_due(fisc_test_entry(0, 9, 0), 9));
 	for (level = 1; level <= FISC_ENTRY_LEVEL_MAX; level++) {
-		u16 stamp = U16_MAX;
-		unsigned long e = fisc_test_entry(level, stamp, 0);
+		for (stamp = U16_MAX - 70; stamp != 70; stamp++) {
+			unsigned long e = fisc_test_entry(level, stamp, 0);
+			u16 wait = fisc_entry_due(e) - stamp;
 
-		KUNIT_EXPECT_FALSE(test, fisc_entry_is_due(e, stamp));
-		KUNIT_EXPECT_FALSE(test, fisc_entry_is_due(e, stamp +
-							   (1U << level) - 1));
-		KUNIT_EXPECT_TRUE(test, fisc_entry_is_due(e, stamp +
-							  (1U << level)));
+			KUNIT_EXPECT_GE(test, wait, 1 << level);
+			KUNIT_EXPECT_LE(test, wait, 5 << level >> 2);
+			KUNIT_EXPECT_FALSE(test, fisc_entry_is_due(e, stamp));
+			KUNIT_EXPECT_FALSE(test, fisc_entry_is_due(e, stamp +
+								   wait - 1));
+			KUNIT_EXPECT_TRUE(test, fisc_entry_is_due(e, stamp +
+								  wait));
+		}
+	}
+}
+
+static void due_at_few_epochs(struct kunit *test)
+{
+	unsigned int level, stamp;
+
+	for (level = 3; level <= FISC_ENTRY_LEVEL_MAX; level++) {
+		unsigned long seen = 0;
+
+		for (stamp = 0; stamp < 1U << level; stamp++) {
+			unsigned long e = fisc_test_entry(level, stamp, 0);
+
+			seen |= BIT(fisc_entry_due(e) >> (level - 2));
+		}
+		KUNIT_EXPECT_LE(test, hweight_long(seen), 5);
 	}
 }
 
@@ -112,6 +133,7 @@ static struct kunit_case fisc_entry_cases[] = {
 	KUNIT_CASE(write_to_a_page_not_clean_changes_nothing),
 	KUNIT_CASE(soon_written_is_left_alone_for_longer),
 	KUNIT_CASE(due_when_its_time_has_come),
+	KUNIT_CASE(due_at_few_epochs),
 	KUNIT_CASE(known_is_not_due_and_clean_alone_is),
 	{}
 };
