@@ -33,7 +33,7 @@ bench-share:
 	bench/run share
 
 figure-4:
-	bench/run figure-4
+	bench/run figure-4 Documentation/figures
 
 check-long:
 	lab/check --long
@@ -43,7 +43,7 @@ help:
 	@echo 'make install     install it where modprobe finds it'
 	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
 	@echo 'make check       every test, on a stock and on a debug kernel'
-	@echo 'make check-long  the same, with guests that check themselves for 10 minutes'
+	@echo 'make check-long  the same, with guests that check themselves for 15 minutes'
 	@echo 'make bench-fault cost of page faults, against a memfd and KSM'
 	@echo 'make bench-share sharing against KSM, guest memory against a memfd; RUNS=3'
 	@echo 'make figure-4    1 to 10 guests, and what they share'

@@ -10,21 +10,25 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
-#include <stdint.h>
+#include <linux/types.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
-#define MIB		(1UL << 20)
+#define MIB		0x100000UL
 #define PAGE		4096UL
 #define CONTENTS	64
 #define ACCESSES	100000UL
 
-static uint64_t *memory;
+static __u64 *memory;
 static size_t words;
-static volatile uint64_t sink;
+/* Have the compiler believe that somebody wants it. */
+static void use(__u64 value)
+{
+	asm volatile("" : : "r" (value));
+}
 
 static double now(void)
 {
@@ -37,12 +41,12 @@ static double now(void)
 
 static void read_in_order(void)
 {
-	uint64_t sum = 0;
+	__u64 sum = 0;
 	size_t i;
 
 	for (i = 0; i < words; i += 4)
 		sum += memory[i] + memory[i + 1] + memory[i + 2] + memory[i + 3];
-	sink = sum;
+	use(sum);
 }
 
 /* All words of a page are equal, so this changes nothing. */
@@ -51,7 +55,7 @@ static void write_in_order(void)
 	size_t i, page;
 
 	for (page = 0; page < words; page += PAGE / sizeof(*memory)) {
-		uint64_t word = memory[page];
+		__u64 word = memory[page];
 
 		for (i = page; i < page + PAGE / sizeof(*memory); i++)
 			memory[i] = word;
@@ -61,13 +65,13 @@ static void write_in_order(void)
 /* Where to go next depends on what was read. */
 static void read_at_random(void)
 {
-	static uint64_t x = 1;
+	static __u64 x = 1;
 	size_t i;
 
 	for (i = 0; i < ACCESSES; i++)
 		x = x * 6364136223846793005ULL + 1442695040888963407ULL +
 		    memory[(x >> 32) % words];
-	sink = x;
+	use(x);
 }
 
 /* How often in a second. */

@@ -11,8 +11,8 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <linux/types.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +20,18 @@
 
 #define PAGE	4096UL
 #define BATCH	256
-#define WORDS	(PAGE / sizeof(uint64_t))
+#define WORDS	(PAGE / sizeof(__u64))
 
 struct digest {
-	uint64_t a;
-	uint64_t b;
+	__u64 a;
+	__u64 b;
 };
 
 static struct digest *digests;
 static size_t nr_digests, room;
 static size_t nr_pages, nr_zero, nr_distinct;
 
-static uint64_t mix(uint64_t x)
+static __u64 mix(__u64 x)
 {
 	x ^= x >> 30;
 	x *= 0xbf58476d1ce4e5b9ULL;
@@ -41,7 +41,7 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static struct digest hash(const uint64_t *words)
+static struct digest hash(const __u64 *words)
 {
 	struct digest d = { 1, 2 };
 	size_t i;
@@ -55,12 +55,12 @@ static struct digest hash(const uint64_t *words)
 	return d;
 }
 
-static bool is_zero(const uint64_t *words)
+static bool is_zero(const __u64 *words)
 {
 	return !words[0] && !memcmp(words, words + 1, PAGE - sizeof(*words));
 }
 
-static void add_page(const uint64_t *words)
+static void add_page(const __u64 *words)
 {
 	nr_pages++;
 	if (is_zero(words)) {
@@ -78,7 +78,7 @@ static void add_page(const uint64_t *words)
 
 static void add_file(const char *path)
 {
-	static uint64_t buffer[BATCH * WORDS];
+	static __u64 buffer[BATCH * WORDS];
 	int fd = open(path, O_RDONLY);
 	ssize_t done;
 	size_t i;

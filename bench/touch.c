@@ -28,7 +28,7 @@
 #define CONTENTS	64
 #define BUCKETS		32
 
-static volatile char *memory;
+static char *memory;
 static unsigned long pages;
 
 static unsigned long now_ns(void)
@@ -57,7 +57,7 @@ static void map(const char *backing)
 		      anonymous ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
-	if (anonymous && madvise((void *)memory, pages * PAGE, MADV_MERGEABLE))
+	if (anonymous && madvise(memory, pages * PAGE, MADV_MERGEABLE))
 		err(1, "MADV_MERGEABLE");
 }
 
@@ -66,7 +66,7 @@ static void fill(void)
 	unsigned long i;
 
 	for (i = 0; i < pages; i++)
-		memset((char *)memory + i * PAGE, i % CONTENTS + 1, PAGE);
+		memset(memory + i * PAGE, i % CONTENTS + 1, PAGE);
 }
 
 static void touch(const char *step)
@@ -79,9 +79,9 @@ static void touch(const char *step)
 		unsigned int bucket = 0;
 
 		if (is_write)
-			memory[i * PAGE] = i;
+			__atomic_store_n(&memory[i * PAGE], i, __ATOMIC_RELAXED);
 		else
-			(void)memory[i * PAGE];
+			__atomic_load_n(&memory[i * PAGE], __ATOMIC_RELAXED);
 		now = now_ns();
 		while (bucket < BUCKETS - 1 && now - last >= 1UL << bucket)
 			bucket++;
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "fill"))
 			fill();
 		else if (!strcmp(argv[i], "forget"))
-			madvise((void *)memory, pages * PAGE, MADV_DONTNEED);
+			madvise(memory, pages * PAGE, MADV_DONTNEED);
 		else if (!strcmp(argv[i], "wait"))
 			wait_for_line();
 		else

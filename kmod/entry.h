@@ -26,8 +26,9 @@
  * again. Its *level* says how often that happened in a row, its *stamp* when it
  * was last hashed, or written after it was hashed, in epochs (fisc_epoch). It is
  * due again 2^level epochs after its stamp, or up to a quarter later: at an epoch
- * at which many others are, so that they cost one visit (fisc_entry_due()). Shared and zero entries keep their
- * history, so that a page that is shared and written in turn is left alone, too.
+ * at which many others are, so that they cost one visit (fisc_entry_due()).
+ * Shared and zero entries keep their history, so that a page that is shared and
+ * written in turn is left alone, too.
  */
 
 /**

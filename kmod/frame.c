@@ -99,7 +99,8 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 
 /**
  * fisc_frame_take_apart() - make small frames of a large one
- * @folio: the large frame, unmapped; its chunk's lock is held for writing
+ * @folio: the large frame, locked and unmapped; its chunk's lock is held for
+ *	writing
  *
  * What split_huge_page() does, which is not exported, for frames that are in no
  * page cache, on no LRU list and not charged to a memory cgroup: no other
@@ -108,8 +109,8 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
  * kernel's __split_huge_page_tail() has them in: what the page is first, then
  * that it is one of its own, and then its reference.
  *
- * Each page is a frame of order 0 afterwards, with one reference and, but for
- * the first, nothing set; the caller attaches or frees them.
+ * Each page is a frame of order 0 afterwards, with one reference; the first is
+ * locked, and the others have nothing set. The caller attaches or frees them.
  *
  * Context: any.
  * Return: 0, -EBUSY if it is mapped or somebody has a reference on it,

@@ -222,8 +222,14 @@ int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		goto unlock;
 	}
 	folio = page_folio(fisc_entry_page(chunk->large));
+	/*
+	 * Waits for a fault that is about to map it or has just done so: then
+	 * the page table has got the fault's reference, and can lose it.
+	 */
+	folio_lock(folio);
 	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
 	err = fisc_frame_take_apart(folio);
+	folio_unlock(folio);
 	if (err)
 		goto unlock;
 	fisc_large_fill_leaf(region, chunk, leaf, wanted, &spare);

@@ -54,7 +54,8 @@ struct fisc_vm;
  *
  * The lock of a chunk is what guests wait for. It is held for writing for no
  * longer than it takes to unmap one chunk, to look at its 512 entries or, when
- * a large frame is made of small ones, to copy 2 MiB; debugfs has a histogram (fisc_hold_account()).
+ * a large frame is made of small ones, to copy 2 MiB; debugfs has a histogram
+ * (fisc_hold_account()).
  *
  * Mappings are not VM_MIXEDMAP, as vm_insert_page() would want: the kernel does
  * not keep count of large pages in such mappings (vma_is_special_huge()).

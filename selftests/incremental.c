@@ -3,7 +3,6 @@
  * What the scanner reads and when: everything new, everything written, nothing
  * twice without need, and little of what is written all the time.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <pthread.h>
@@ -173,11 +172,8 @@ static bool write_by_process_vm(struct target *t, size_t i, const char *page)
 {
 	struct iovec from = { (void *)page, PAGE_SIZE };
 	struct iovec to = { page_of(t->map, i), PAGE_SIZE };
-	ssize_t done = process_vm_writev(getpid(), &from, 1, &to, 1, 0);
 
-	if (done < 0 && errno == ENOSYS)
-		return write_by_store(t, i, page);
-	return done == (ssize_t)PAGE_SIZE;
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) == (ssize_t)PAGE_SIZE;
 }
 
 static bool write_by_child(struct target *t, size_t i, const char *page)

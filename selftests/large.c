@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,6 +287,67 @@ TEST_F(fisc, mprotect_mremap_and_fork_see_the_same)
 		     map + 16 * LARGE_SIZE + 3 * PAGE_SIZE);
 	ASSERT_NE(MAP_FAILED, map);
 	EXPECT_EQ(-1, check(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6));
+}
+
+static struct {
+	char *map;
+	bool stop;
+	long bad;
+	long writes;
+} fault_race;
+
+/* Has each page mapped anew all the time, by write and read faults. */
+static void *fault_thread(void *arg)
+{
+	__u64 rnd = (long)arg;
+
+	while (!READ_ONCE(fault_race.stop)) {
+		size_t i = fisc_rand(&rnd) % LARGE_PAGES;
+		__u64 *word = (__u64 *)(fault_race.map + i * PAGE_SIZE), seen;
+
+		if (fisc_rand(&rnd) % 4)
+			WRITE_ONCE(*word, i + 1);
+		seen = READ_ONCE(*word);
+		if (seen && seen != i + 1)
+			fault_race.bad++;
+		__atomic_fetch_add(&fault_race.writes, 1, __ATOMIC_RELAXED);
+		if (!(fisc_rand(&rnd) % 4))
+			madvise(fault_race.map, LARGE_SIZE, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+TEST_F(fisc, breaking_races_with_faults)
+{
+	long breaks = fisc_core("large_breaks"), allocs = fisc_core("large_allocs");
+	double end = fisc_now() + fisc_stress_s(4);
+	int fd = fisc_create(ST "a", LARGE_PAGES);
+	pthread_t threads[3];
+	__u64 rnd = 1;
+	long i;
+
+	fault_race.map = fisc_map(fd, LARGE_PAGES);
+	ASSERT_NE(NULL, fault_race.map);
+	ASSERT_EQ(0, fisc_scan_on());
+	for (i = 0; i < (long)ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, fault_thread, (void *)i));
+	while (fisc_now() < end) {
+		off_t at = fisc_rand(&rnd) % LARGE_PAGES * PAGE_SIZE;
+
+		ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+				       PAGE_SIZE));
+		/* An empty chunk becomes large again. */
+		ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				       LARGE_SIZE));
+		sched_yield();
+	}
+	WRITE_ONCE(fault_race.stop, true);
+	for (i = 0; i < (long)ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	EXPECT_EQ(0, fault_race.bad);
+	TH_LOG("%ld accesses, %ld large pages, %ld broken", fault_race.writes,
+	       fisc_core("large_allocs") - allocs, fisc_core("large_breaks") - breaks);
+	EXPECT_LT(breaks, fisc_core("large_breaks"));
 }
 
 /* Threads of the stress case; each owns the pages of its number modulo NR. */

@@ -40,7 +40,7 @@ struct fisc_heads {
 	void (*split)(void *from, void *to, unsigned long bucket,
 		      unsigned long mask);
 	void (*join)(void *into, void *from);
-	spinlock_t locks[FISC_HEADS_NR_LOCKS];
+	spinlock_t locks[FISC_HEADS_NR_LOCKS];	/* of chains */
 	void **pages;
 	unsigned long nr;
 	unsigned long max;

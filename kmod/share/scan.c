@@ -344,7 +344,7 @@ static int fisc_scan_ask_region(struct fisc_region *region, void *arg)
 	s16 wait = READ_ONCE(region->next_due) - READ_ONCE(fisc_epoch);
 	unsigned int *epochs = arg;
 
-	*epochs = min(*epochs, (unsigned int)max(wait, (s16)1));
+	*epochs = min_t(unsigned int, *epochs, max_t(s16, wait, 1));
 
 	return 0;
 }

@@ -10,7 +10,7 @@ static void sum_adds_all_cpus(struct kunit *test)
 	long expected = 0;
 	int cpu;
 
-	KUNIT_ASSERT_NOT_NULL(test, set);
+	KUNIT_ASSERT_TRUE(test, set);
 	for_each_possible_cpu(cpu) {
 		per_cpu_ptr(set, cpu)->v[FISC_ZERO] = cpu + 1;
 		expected += cpu + 1;
@@ -25,7 +25,7 @@ static void one_cpu_may_go_below_zero(struct kunit *test)
 	struct fisc_counters __percpu *set = alloc_percpu(struct fisc_counters);
 	int cpu = cpumask_first(cpu_possible_mask);
 
-	KUNIT_ASSERT_NOT_NULL(test, set);
+	KUNIT_ASSERT_TRUE(test, set);
 	per_cpu_ptr(set, cpu)->v[FISC_ZERO] = -3;
 	KUNIT_EXPECT_EQ(test, fisc_counters_sum(set, FISC_ZERO), 0);
 	if (num_possible_cpus() > 1) {
