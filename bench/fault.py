@@ -25,6 +25,8 @@ def share_all(pages, vm=os.path.basename(PATH)):
 
 def merge_all(pages):
     """Have that many pages of anonymous memory merged by KSM."""
+    # Forget what is counted of processes that have ended.
+    inside.write_file(f"{KSM}/run", 2)
     inside.write_file(f"{KSM}/pages_to_scan", 5000)
     inside.write_file(f"{KSM}/run", 1)
     inside.wait_until("merging", lambda: sum(
