@@ -30,7 +30,7 @@ bench-fault:
 	bench/run fault
 
 bench-share:
-	bench/run share
+	bench/run share Documentation/figures
 
 figure-4:
 	bench/run figure-4 Documentation/figures

@@ -61,7 +61,7 @@ enum fisc_state {
 #define FISC_ENTRY_HISTORY	(FISC_ENTRY_LEVEL_MASK | FISC_ENTRY_STAMP_MASK)
 
 static_assert(BITS_PER_LONG == 64);
-/* What time it is for the scanner; goes on while it runs. */
+/* What time it is for the scanner. */
 extern u16 fisc_epoch;
 
 static inline enum fisc_state fisc_entry_state(unsigned long e)
