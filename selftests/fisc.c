@@ -167,6 +167,11 @@ bool fisc_wait_core(const char *name, long value)
 	return fisc_wait("core", name, value, false);
 }
 
+bool fisc_wait_core_above(const char *name, long value)
+{
+	return fisc_wait("core", name, value, true);
+}
+
 bool fisc_wait_share(const char *name, long value)
 {
 	return fisc_wait("share", name, value, false);

@@ -58,6 +58,7 @@ int fisc_scan_off(void);
 
 /* Waiting: true when it came true within WAIT_S. */
 bool fisc_wait_core(const char *name, long value);
+bool fisc_wait_core_above(const char *name, long value);
 bool fisc_wait_share(const char *name, long value);
 bool fisc_wait_share_above(const char *name, long value);
 bool fisc_wait_passes(long passes);
