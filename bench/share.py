@@ -173,7 +173,7 @@ def cpu_to_save(samples, goal_mib):
 
 
 def compare_sharing(rows):
-    """The first part; a summary."""
+    """fisc against KSM; a summary."""
     engines = [Fisc(), Ksm("ksm_default"), Ksm("ksm_fast")]
     columns = []
     for number in range(RUNS):
@@ -218,7 +218,7 @@ class MemoryGuest(fault.GuestProgram):
 
 
 def compare_memory(rows):
-    """The second part; a summary."""
+    """Memory of guests; a summary."""
     os.makedirs(THP_MOUNT, exist_ok=True)
     inside.run("mount", "-t", "tmpfs", "-o", "huge=always", "none", THP_MOUNT)
     # The one that is to be shared comes first, while the scanner runs.
@@ -276,10 +276,9 @@ def compare_memory(rows):
 
 
 def compare_faults():
-    """The third part; a summary."""
+    """Page faults; a summary."""
     faults = fault.Faults(PAGES)
-    rows = [faults.once() | fault.guest_cow(PAGES) |
-            fault.guest_first_write(PAGES) for _ in range(RUNS)]
+    rows = [fault.measure(faults) for _ in range(RUNS)]
     faults.save("/out/histograms.csv")
     inside.write_rows("/out/faults.csv", rows)
     ratio = fault.ratios(inside.medians(rows))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from inside import (DEBUGFS, MOUNT, SYSFS, load, mib, percent, read_stats, read_vm, remove_memory,
+from inside import (MOUNT, SYSFS, load, mib, percent, read_stats, read_vm, remove_memory,
                     run, say, scan, write_knob, write_rows, write_summary)
 
 PASSES = 2

@@ -97,6 +97,15 @@ static void check_all(struct __test_metadata *_metadata, char **maps)
 			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1));
 }
 
+/* The same, and all of it shared by frames of whatever node. */
+static void make_shared_across(struct __test_metadata *_metadata, char **maps)
+{
+	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
+	make_equal(_metadata, maps);
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_TRUE(fisc_wait_core("frames", CONTENTS));
+}
+
 TEST_F(fisc, each_node_has_a_scanner)
 {
 	DIR *proc = opendir("/proc");
@@ -143,12 +152,8 @@ TEST_F(fisc, frames_are_shared_across_nodes_if_told_to)
 
 	if (!have_nodes())
 		SKIP(return, "one node only");
-	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
-	make_equal(_metadata, maps);
-	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", CONTENTS));
+	make_shared_across(_metadata, maps);
 	check_all(_metadata, maps);
-	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "0"));
 }
 
 TEST_F(fisc, written_copy_is_where_the_policy_wants_it)
@@ -158,10 +163,7 @@ TEST_F(fisc, written_copy_is_where_the_policy_wants_it)
 
 	if (!have_nodes())
 		SKIP(return, "one node only");
-	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
-	make_equal(_metadata, maps);
-	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", CONTENTS));
+	make_shared_across(_metadata, maps);
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "0"));
 	for (i = 0; i < PAGES; i++)

@@ -8,7 +8,6 @@
  * Says how much was done; exit status 1 if anything was not as it had to be.
  */
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdio.h>

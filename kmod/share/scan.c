@@ -368,6 +368,11 @@ static void fisc_scan_begin_epoch(struct fisc_scanner *scanner)
 	smp_mb();
 }
 
+static u64 fisc_ns_until(u64 next, u64 now)
+{
+	return next - min(next, now);
+}
+
 /* Nothing is due. Return: ns to sleep if nobody pokes, @next the next epoch. */
 static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 {
@@ -375,13 +380,13 @@ static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 	unsigned int epochs = FISC_DOZE_EPOCHS;
 
 	if (READ_ONCE(scanner->poked))
-		return next - min(next, now);
+		return fisc_ns_until(next, now);
 
 	fisc_scan_each_region(fisc_scan_ask_region, &epochs);
 	if (epochs > 1)
 		WRITE_ONCE(scanner->dozing, true);
 
-	return next - min(next, now) +
+	return fisc_ns_until(next, now) +
 	       min((epochs - 1) * epoch_ns, FISC_DOZE_NS);
 }
 
@@ -396,8 +401,7 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 		/* What has become due may still be being written. */
 		if (READ_ONCE(scanner->poked)) {
 			now = local_clock();
-			next = fisc_epoch_advance(now);
-			return next - min(next, now);
+			return fisc_ns_until(fisc_epoch_advance(now), now);
 		}
 	}
 
