@@ -408,6 +408,28 @@ TEST_F(fisc, scanner_keeps_its_rate)
 	EXPECT_TRUE(fisc_wait_share_above("scanned", before + 4095));
 }
 
+/* A large page is read in one go; at a page a second, that takes minutes to earn. */
+TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
+{
+	long scanned = fisc_share("scanned");
+	double start;
+	char *map;
+
+	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "1"));
+	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
+	map = fisc_map(fisc_create(FISC_MNT "/st-large", 512), 512);
+	ASSERT_NE(NULL, map);
+	fisc_fill(map, 1);
+	ASSERT_EQ(512, fisc_core("private"));
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_TRUE(fisc_wait_share_above("scanned", scanned + 511));
+	ASSERT_NE(NULL, busy_memory(64));
+	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
+	start = fisc_now();
+	EXPECT_TRUE(fisc_wait_share_above("scanned", scanned + 575));
+	EXPECT_GT(5.0, fisc_now() - start);
+}
+
 TEST_F(fisc, passes_count_up_and_read_nothing_twice)
 {
 	char *map = busy_memory(64);

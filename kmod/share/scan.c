@@ -11,7 +11,8 @@
  * Two accounts bound it: pages (pages_per_sec), and CPU time (cpu_percent). Both
  * are kept as the time up to which everything has been earned; what was not
  * used for long is lost. When memory is short (pressure_percent), both flow four
- * times as fast.
+ * times as fast. A knob that is turned cancels debts: what was read at a page a
+ * second must not keep a scanner waiting that may read thousands.
  *
  * Nothing due is nothing done: the thread dozes until the first page is due
  * that it knows of, FISC_DOZE_EPOCHS and FISC_DOZE_NS at most, for it looks at the
@@ -66,6 +67,7 @@
  * @pages_at: until when pages have been earned, in ns of local_clock()
  * @cpu_at: until when CPU time has been earned
  * @cpu_used: sum_exec_runtime that has been paid for
+ * @turned: fisc_knobs_turned when it last looked
  * @epoch: the last one that it has seen
  * @drained: nothing was due since then
  * @dozing: it sleeps for longer than an epoch
@@ -81,6 +83,7 @@ struct fisc_scanner {
 	u64 pages_at;
 	u64 cpu_at;
 	u64 cpu_used;
+	int turned;
 	u16 epoch;
 	bool drained;
 	bool dozing;
@@ -390,11 +393,27 @@ static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 	       min((epochs - 1) * epoch_ns, FISC_DOZE_NS);
 }
 
+/* Debts were made at rates that hold no more. */
+static void fisc_account_cancel(struct fisc_scanner *scanner)
+{
+	u64 now = local_clock();
+
+	scanner->pages_at = min(scanner->pages_at, now);
+	scanner->cpu_at = min(scanner->cpu_at, now);
+}
+
 /* Work as long as there is some and it is paid for. Return: ns to sleep. */
 static u64 fisc_scan(struct fisc_scanner *scanner)
 {
 	unsigned int max;
 	u64 now, next;
+	int turned;
+
+	turned = atomic_read(&fisc_knobs_turned);
+	if (scanner->turned != turned) {
+		scanner->turned = turned;
+		fisc_account_cancel(scanner);
+	}
 
 	if (READ_ONCE(scanner->dozing)) {
 		WRITE_ONCE(scanner->dozing, false);
@@ -432,10 +451,10 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 }
 
 /* Shall a scanner that sleeps wake up before its time? */
-static bool fisc_scan_is_woken(const struct fisc_scanner *scanner, int turned)
+static bool fisc_scan_is_woken(const struct fisc_scanner *scanner)
 {
 	return fisc_scan_must_pause() ||
-	       turned != atomic_read(&fisc_knobs_turned) ||
+	       scanner->turned != atomic_read(&fisc_knobs_turned) ||
 	       (READ_ONCE(scanner->dozing) && READ_ONCE(scanner->poked));
 }
 
@@ -445,7 +464,6 @@ static int fisc_scan_thread(void *data)
 
 	set_freezable();
 	while (!kthread_should_stop()) {
-		int turned = atomic_read(&fisc_knobs_turned);
 		u64 ns;
 
 		if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN) {
@@ -459,7 +477,7 @@ static int fisc_scan_thread(void *data)
 		/* Pairs with smp_mb() in fisc_scan_poke(). */
 		smp_mb();
 		wait_event_freezable_timeout(fisc_scan_wait,
-					     fisc_scan_is_woken(scanner, turned),
+					     fisc_scan_is_woken(scanner),
 					     nsecs_to_jiffies(ns) + 1);
 	}
 
