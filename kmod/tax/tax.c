@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shares, idle memory tax and min-funding revocation: pure arithmetic, without
+ * locks or memory of its own. See DOC: Idle memory tax in tax.h.
+ */
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/limits.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+
+#include "tax.h"
+
+/* Nothing has as many pages, at 100 times the price either, or shares. */
+#define FISC_TAX_LIMIT	(U64_MAX / 100)
+#define FISC_RHO_SHIFT	32
+
+/* What one share is worth in taxed pages: significand / 2^shift. */
+struct fisc_worth {
+	u64 significand;
+	unsigned int shift;
+};
+
+/* Any number of shares buys every claim its max, or no taxed page. */
+static const struct fisc_worth fisc_worth_most = { U64_MAX, 0 };
+static const struct fisc_worth fisc_worth_least = { BIT_ULL(63), 127 };
+
+/* How much of a taxed page a page is that is idle, in percent. */
+static u64 fisc_tax_untaxed(const struct fisc_claim *claim)
+{
+	return 100 - min(claim->tax_rate, 99U);
+}
+
+static u64 fisc_tax_target(const struct fisc_claim *claim,
+			   struct fisc_worth worth)
+{
+	u128 taxed = (u128)claim->shares * worth.significand >> worth.shift;
+	u64 pages = taxed;
+
+	if (taxed >= FISC_TAX_LIMIT)
+		return claim->max;
+	if (pages > claim->active)
+		pages = claim->active + (pages - claim->active) *
+					fisc_tax_untaxed(claim) / 100;
+
+	/* Unlike clamp(), grows with pages even if min is above max. */
+	return min(max(pages, claim->min), claim->max);
+}
+
+/* Return: is the sum of the targets within capacity? If so, @left is the rest. */
+static bool fisc_tax_fits(const struct fisc_claim *claims, size_t nr,
+			  u64 capacity, struct fisc_worth worth, u64 *left)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		u64 target = fisc_tax_target(&claims[i], worth);
+
+		if (target > capacity)
+			return false;
+		capacity -= target;
+	}
+	*left = capacity;
+
+	return true;
+}
+
+/*
+ * The largest worth at which the targets fit: the power of two, then the bits
+ * below. Once nothing is left, a larger one that fits has the same targets.
+ */
+static struct fisc_worth fisc_tax_search(const struct fisc_claim *claims,
+					 size_t nr, u64 capacity)
+{
+	struct fisc_worth worth = fisc_worth_least;
+	unsigned int step;
+	u64 bit, left;
+
+	if (!fisc_tax_fits(claims, nr, capacity, worth, &left))
+		return worth;
+
+	for (step = 64; step && left; step >>= 1) {
+		worth.shift -= step;
+		if (!fisc_tax_fits(claims, nr, capacity, worth, &left))
+			worth.shift += step;
+	}
+	for (bit = BIT_ULL(62); bit && left; bit >>= 1) {
+		worth.significand |= bit;
+		if (!fisc_tax_fits(claims, nr, capacity, worth, &left))
+			worth.significand &= ~bit;
+	}
+
+	return worth;
+}
+
+/**
+ * fisc_tax_targets() - share out memory
+ * @claims: what every VM claims; its target is set
+ * @nr: number of claims
+ * @capacity: pages to share out
+ *
+ * The targets are within min and max and, unless the mins alone are more,
+ * their sum is within @capacity. VMs that no bound holds have the same rho, but
+ * for rounding. The order of @claims does not matter.
+ *
+ * Context: any. Takes time in proportion to @nr.
+ */
+void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
+{
+	struct fisc_worth worth = fisc_worth_most;
+	u64 left;
+	size_t i;
+
+	if (!fisc_tax_fits(claims, nr, capacity, worth, &left))
+		worth = fisc_tax_search(claims, nr, capacity);
+	for (i = 0; i < nr; i++)
+		claims[i].target = fisc_tax_target(&claims[i], worth);
+}
+
+/**
+ * fisc_tax_rho() - shares per taxed page
+ * @claim: shares, active pages and tax rate
+ * @pages: the allocation to be priced
+ *
+ * Context: any.
+ * Return: rho with 32 fractional bits, rounded down; U64_MAX if it is larger,
+ * or for no pages.
+ */
+u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages)
+{
+	u64 untaxed = fisc_tax_untaxed(claim);
+	u64 shares = min(claim->shares, FISC_TAX_LIMIT) * untaxed;
+	u64 active, taxed;
+
+	pages = min(pages, FISC_TAX_LIMIT);
+	active = min(claim->active, pages);
+	taxed = active * untaxed + (pages - active) * 100;
+	if (shares >> (64 - FISC_RHO_SHIFT) >= taxed)
+		return U64_MAX;
+
+	/*
+	 * x86's mul_u64_u64_div_u64() divides by the product if the compiler has
+	 * factor and divisor in one register, as it may if it knows them equal.
+	 */
+	OPTIMIZER_HIDE_VAR(taxed);
+
+	return mul_u64_u64_div_u64(shares, BIT_ULL(FISC_RHO_SHIFT), taxed);
+}
