@@ -146,3 +146,7 @@ u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages)
 
 	return mul_u64_u64_div_u64(shares, BIT_ULL(FISC_RHO_SHIFT), taxed);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "../tests/tax-kunit.h"
+#endif
