@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-long bench-fault bench-share figure-4 help
+.PHONY: all install clean lab demo check check-long bench-fault bench-share bench-tax figure-4 help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -32,6 +32,13 @@ bench-fault:
 bench-share:
 	bench/run share Documentation/figures
 
+bench-tax:
+	mkdir -p build/bench results/bench-tax
+	lab/in-tree gcc -O2 -static -Wall -Wextra '-DIS_ENABLED(option)=0' -Ibench/tax-shim \
+		-o build/bench/tax bench/tax.c kmod/tax/tax.c
+	build/bench/tax >results/bench-tax/summary.json
+	cat results/bench-tax/summary.json
+
 figure-4:
 	bench/run figure-4 Documentation/figures
 
@@ -46,6 +53,7 @@ help:
 	@echo 'make check-long  the same, with guests that check themselves for 15 minutes'
 	@echo 'make bench-fault cost of page faults, against a memfd and KSM'
 	@echo 'make bench-share sharing against KSM, guest memory against a memfd; RUNS=3'
+	@echo 'make bench-tax   time to share out memory among 10,000 VMs'
 	@echo 'make figure-4    1 to 10 guests, and what they share'
 	@echo 'make lab         set up what demo and check need, in the cache'
 	@echo 'make clean       remove what was built in this directory'
