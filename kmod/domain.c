@@ -12,14 +12,17 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/xarray.h>
 
 #include "domain.h"
 #include "region.h"
+#include "sample/estimate.h"
 #include "vm.h"
 
 /* Domains, the default, and which VM is in which. */
 static DEFINE_MUTEX(fisc_domain_mutex);
 static LIST_HEAD(fisc_domains);
+static DEFINE_XARRAY(fisc_domain_table);	/* all of them by id */
 static char fisc_domain_default_name[FISC_DOMAIN_NAME_MAX + 1];
 static u64 fisc_domain_last_id;
 
@@ -44,6 +47,11 @@ static struct fisc_domain *fisc_domain_get(const char *name)
 		return NULL;
 	refcount_set(&domain->users, 1);
 	domain->id = ++fisc_domain_last_id;
+	if (xa_err(xa_store(&fisc_domain_table, domain->id, domain,
+			    GFP_KERNEL))) {
+		kfree(domain);
+		return NULL;
+	}
 	domain->seed = get_random_u64();
 	strscpy(domain->name, name);
 	INIT_LIST_HEAD(&domain->node);
@@ -60,7 +68,8 @@ static void fisc_domain_put(struct fisc_domain *domain)
 	if (!refcount_dec_and_test(&domain->users))
 		return;
 	list_del(&domain->node);
-	kfree(domain);
+	xa_erase(&fisc_domain_table, domain->id);
+	kfree_rcu(domain, rcu);
 }
 
 static void fisc_vm_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
@@ -207,6 +216,72 @@ int fisc_domain_choose(struct fisc_vm *vm, const char *buf, size_t len)
 		vm->domain_chosen = *name;
 
 	return err;
+}
+
+/**
+ * fisc_domain_count_frame() - a shared frame comes or goes
+ * @id: number of its domain
+ * @n: 1 or -1
+ *
+ * Context: any.
+ */
+void fisc_domain_count_frame(u64 id, int n)
+{
+	struct fisc_domain *domain;
+
+	rcu_read_lock();
+	domain = xa_load(&fisc_domain_table, id);
+	if (domain)
+		atomic_long_add(n, &domain->frames);
+	rcu_read_unlock();
+}
+
+/**
+ * fisc_domain_account() - find out what a sharing page pays in each domain
+ *
+ * Context: may sleep; from one thread only.
+ */
+void fisc_domain_account(void)
+{
+	struct fisc_domain *domain;
+	unsigned long id = 0;
+	struct fisc_vm *vm;
+
+	while ((vm = fisc_vm_next(&id))) {
+		mutex_lock(&fisc_domain_mutex);
+		vm->domain->sharing += fisc_vm_sum(vm, FISC_SHARING);
+		mutex_unlock(&fisc_domain_mutex);
+		fisc_vm_put(vm);
+		id++;
+		cond_resched();
+	}
+
+	guard(mutex)(&fisc_domain_mutex);
+	xa_for_each(&fisc_domain_table, id, domain) {
+		u64 frames = max(atomic_long_read(&domain->frames), 0L);
+
+		domain->part = 0;
+		if (domain->sharing)
+			domain->part =
+				min_t(u64, FISC_FRACTION_ONE,
+				      div64_u64(frames << FISC_FRACTION_SHIFT,
+						domain->sharing));
+		domain->sharing = 0;
+	}
+}
+
+/**
+ * fisc_domain_part() - how much of a frame a sharing page of a VM pays for
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: a fraction, of FISC_FRACTION_ONE.
+ */
+u32 fisc_domain_part(struct fisc_vm *vm)
+{
+	guard(mutex)(&fisc_domain_mutex);
+
+	return vm->domain->part;
 }
 
 /**

@@ -2,6 +2,7 @@
 #ifndef _FISC_DOMAIN_H
 #define _FISC_DOMAIN_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
@@ -37,14 +38,22 @@ struct fisc_vm;
  * @users: VMs in it
  * @id: its number, not 0
  * @seed: for hashes
+ * @frames: its shared frames
+ * @sharing: pages that share them, counted up by fisc_domain_account()
+ * @part: how much of a frame one of them pays for, when last counted
  * @node: in the list of domains that have a name
+ * @rcu: for freeing
  * @name: empty if it is one VM's own
  */
 struct fisc_domain {
 	refcount_t users;
 	u64 id;
 	u64 seed;
+	atomic_long_t frames;
+	u64 sharing;
+	u32 part;
 	struct list_head node;
+	struct rcu_head rcu;
 	char name[FISC_DOMAIN_NAME_MAX + 1];
 };
 
@@ -62,6 +71,9 @@ int fisc_domain_join(struct fisc_vm *vm);
 void fisc_domain_leave(struct fisc_vm *vm);
 ssize_t fisc_domain_show(struct fisc_vm *vm, char *buf);
 int fisc_domain_choose(struct fisc_vm *vm, const char *buf, size_t len);
+void fisc_domain_count_frame(u64 id, int n);
+void fisc_domain_account(void);
+u32 fisc_domain_part(struct fisc_vm *vm);
 void fisc_domain_default(char *buf);
 int fisc_domain_set_default(const char *buf, size_t len);
 

@@ -15,6 +15,7 @@
 #include <linux/spinlock.h>
 
 #include "../../uapi/fisc.h"
+#include "../domain.h"
 #include "../frame.h"
 #include "../stats.h"
 #include "heads.h"
@@ -178,6 +179,7 @@ void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
 	*fisc_shared_link(folio) = *bucket;
 	*bucket = folio;
 	spin_unlock(lock);
+	fisc_domain_count_frame(domain, 1);
 	fisc_count_total(FISC_SHARED, 1);
 }
 
@@ -206,6 +208,7 @@ void fisc_shared_put(struct folio *folio)
 	spin_unlock(lock);
 
 	if (last) {
+		fisc_domain_count_frame(fisc_shared_domain(folio), -1);
 		folio->private = NULL;
 		fisc_count_total(FISC_SHARED, -1);
 		folio_put(folio);
