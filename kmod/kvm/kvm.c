@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs of KVM behind guest memory. See DOC: KVM in kvm.h.
+ */
+#include <linux/debugfs.h>
+#include <linux/fdtable.h>
+#include <linux/jiffies.h>
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "../fs.h"
+#include "../vm.h"
+#include "kvm.h"
+
+/* VMs of KVM that are looked at in one process. */
+#define FISC_KVMS_OF_A_PROCESS	16
+
+/* Protects fisc_vmm.pid of all VMs; innermost. */
+static DEFINE_SPINLOCK(fisc_vmm_lock);
+
+static void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
+{
+	struct pid *old;
+
+	spin_lock(&fisc_vmm_lock);
+	old = vm->vmm.pid;
+	vm->vmm.pid = get_pid(pid);
+	WRITE_ONCE(vm->vmm.mm, mm);
+	spin_unlock(&fisc_vmm_lock);
+	put_pid(old);
+}
+
+/**
+ * fisc_vmm_maps() - the current process maps memory of a VM
+ * @vm: the VM
+ *
+ * Context: any.
+ */
+void fisc_vmm_maps(struct fisc_vm *vm)
+{
+	struct task_struct *task = NULL;
+
+	spin_lock(&fisc_vmm_lock);
+	if (vm->vmm.pid)
+		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
+	spin_unlock(&fisc_vmm_lock);
+
+	/* One that is alive stays the VMM until a fault says otherwise. */
+	if (!task || !READ_ONCE(task->mm))
+		fisc_vmm_set(vm, task_tgid(current), NULL);
+	if (task)
+		put_task_struct(task);
+}
+
+/**
+ * __fisc_vmm_faults() - a process that is not known as the VMM has a fault
+ * @vm: the VM
+ * @vma: mapping of its memory that the fault is in
+ *
+ * Context: a page fault; may be any number of times a second.
+ */
+void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
+{
+	struct kvm_vcpu *(*running_vcpu)(void);
+	struct kvm_vcpu *vcpu;
+
+	if (time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 4))
+		return;
+	WRITE_ONCE(vm->vmm.looked, jiffies);
+
+	running_vcpu = symbol_get(kvm_get_running_vcpu);
+	if (!running_vcpu)
+		return;
+	/* The current task's, which cannot let go of it in the middle of a fault. */
+	vcpu = running_vcpu();
+	if (vcpu && vcpu->kvm->mm == vma->vm_mm)
+		fisc_vmm_set(vm, task_tgid(current), vma->vm_mm);
+	symbol_put(kvm_get_running_vcpu);
+}
+
+/**
+ * fisc_vmm_forget() - let go of what is known of a VM's process
+ * @vm: the VM, which ends
+ *
+ * Context: any.
+ */
+void fisc_vmm_forget(struct fisc_vm *vm)
+{
+	fisc_vmm_set(vm, NULL, NULL);
+}
+
+/**
+ * struct fisc_kvm_search - a search through a process's descriptors
+ * @is_kvm: file_is_kvm()
+ * @get: kvm_get_kvm_safe()
+ * @mm: memory of the process
+ * @skip: how many VMs of KVM are to be passed over
+ * @found: the next one, held
+ */
+struct fisc_kvm_search {
+	bool (*is_kvm)(struct file *file);
+	bool (*get)(struct kvm *kvm);
+	struct mm_struct *mm;
+	unsigned int skip;
+	struct kvm *found;
+};
+
+static int fisc_kvm_look_at(const void *arg, struct file *file, unsigned int fd)
+{
+	struct fisc_kvm_search *search = (struct fisc_kvm_search *)arg;
+	struct kvm *kvm;
+
+	if (!search->is_kvm(file))
+		return 0;
+	kvm = file->private_data;
+	if (kvm->mm != search->mm || search->skip-- || !search->get(kvm))
+		return 0;
+	search->found = kvm;
+
+	return 1;
+}
+
+/* The process's VM of KVM after @skip others, held; or NULL. */
+static struct kvm *fisc_kvm_find(struct task_struct *task, unsigned int skip)
+{
+	struct fisc_kvm_search search = { .skip = skip };
+
+	search.is_kvm = symbol_get(file_is_kvm);
+	if (!search.is_kvm)
+		return NULL;
+	search.get = symbol_get(kvm_get_kvm_safe);
+	if (search.get) {
+		task_lock(task);
+		search.mm = task->mm;
+		if (search.mm)
+			iterate_fd(task->files, 0, fisc_kvm_look_at, &search);
+		task_unlock(task);
+		symbol_put(kvm_get_kvm_safe);
+	}
+	symbol_put(file_is_kvm);
+
+	return search.found;
+}
+
+static int fisc_slots_add(struct fisc_slots *list, const struct fisc_slot *slot)
+{
+	if (list->nr == list->room) {
+		unsigned int room = max(2 * list->room, 16U);
+		struct fisc_slot *slots;
+
+		slots = kvrealloc(list->slots, room * sizeof(*slots),
+				  GFP_KERNEL);
+		if (!slots)
+			return -ENOMEM;
+		list->slots = slots;
+		list->room = room;
+	}
+	get_file(slot->file);
+	list->slots[list->nr++] = *slot;
+
+	return 0;
+}
+
+/* The parts of a memslot that files of the VM back. mmap_lock held. */
+static int fisc_slots_add_memslot(struct fisc_slots *list, struct fisc_vm *vm,
+				  struct mm_struct *mm, int as_id,
+				  const struct kvm_memory_slot *memslot)
+{
+	unsigned long start = memslot->userspace_addr;
+	unsigned long end = start + (memslot->npages << PAGE_SHIFT);
+	struct vm_area_struct *vma;
+	int err = 0;
+
+	for (vma = find_vma(mm, start); vma && vma->vm_start < end && !err;
+	     vma = find_vma(mm, vma->vm_end)) {
+		unsigned long first = max(start, vma->vm_start);
+		struct fisc_slot slot = {
+			.file = vma->vm_file,
+			.index = linear_page_index(vma, first),
+			.nr_pages = (min(end, vma->vm_end) - first) >> PAGE_SHIFT,
+			.gfn = memslot->base_gfn + ((first - start) >> PAGE_SHIFT),
+			.hva = first,
+			.as_id = as_id,
+			.id = memslot->id,
+		};
+
+		if (vma->vm_ops == &fisc_vm_operations &&
+		    fisc_region_of(file_inode(vma->vm_file))->vm == vm)
+			err = fisc_slots_add(list, &slot);
+	}
+
+	return err;
+}
+
+static int fisc_slots_fill(struct fisc_slots *list, struct fisc_vm *vm)
+{
+	struct kvm *kvm = list->kvm;
+	struct kvm_memory_slot *memslot;
+	int err = 0;
+	int idx, as_id, bkt;
+
+	if (!mmget_not_zero(kvm->mm))
+		return -ESRCH;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	mmap_read_lock(kvm->mm);
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++)
+		kvm_for_each_memslot(memslot, bkt, __kvm_memslots(kvm, as_id))
+			err = err ?: fisc_slots_add_memslot(list, vm, kvm->mm,
+							    as_id, memslot);
+	mmap_read_unlock(kvm->mm);
+	srcu_read_unlock(&kvm->srcu, idx);
+	mmput(kvm->mm);
+
+	return err;
+}
+
+static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
+					     struct task_struct *task,
+					     unsigned int nth)
+{
+	struct fisc_slots *list;
+	struct kvm *kvm;
+	int err;
+
+	kvm = fisc_kvm_find(task, nth);
+	if (!kvm)
+		return ERR_PTR(-ENODEV);
+	/* As there is a VM, KVM is there. */
+	list = kzalloc(sizeof(*list), GFP_KERNEL);
+	if (!list) {
+		symbol_get(kvm_put_kvm)(kvm);
+		symbol_put(kvm_put_kvm);
+		return ERR_PTR(-ENOMEM);
+	}
+	list->put = symbol_get(kvm_put_kvm);
+	list->kvm = kvm;
+	list->pid = task_tgid_nr(task);
+	err = fisc_slots_fill(list, vm);
+	if (err) {
+		fisc_slots_put(list);
+		return ERR_PTR(err);
+	}
+
+	return list;
+}
+
+/**
+ * fisc_slots_get() - list a VM's memslots
+ * @vm: the VM
+ *
+ * While the list is held, so are the struct kvm, the files and kvm.ko: be quick.
+ *
+ * Context: may sleep; no lock of this module held, nor mmap_lock.
+ * Return: the list, not empty, or an error pointer: -ENODEV if no VM of KVM that
+ * has the memory in its slots is to be found, -ESRCH if it is ending, -ENOMEM.
+ */
+struct fisc_slots *fisc_slots_get(struct fisc_vm *vm)
+{
+	struct fisc_slots *list = ERR_PTR(-ENODEV);
+	struct task_struct *task = NULL;
+	unsigned int nth;
+
+	spin_lock(&fisc_vmm_lock);
+	if (vm->vmm.pid)
+		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
+	spin_unlock(&fisc_vmm_lock);
+
+	for (nth = 0; task && nth < FISC_KVMS_OF_A_PROCESS; nth++) {
+		list = fisc_slots_get_nth(vm, task, nth);
+		if (IS_ERR(list) || list->nr)
+			break;
+		fisc_slots_put(list);
+		list = ERR_PTR(-ENODEV);
+	}
+	if (task)
+		put_task_struct(task);
+	/* Should another process turn out to be the VMM, believe it. */
+	if (IS_ERR(list))
+		WRITE_ONCE(vm->vmm.mm, NULL);
+
+	return list;
+}
+
+/**
+ * fisc_slots_put() - let go of a list of memslots
+ * @list: the list
+ *
+ * Context: may sleep, for as long as it takes KVM to take down a VM, if the
+ * VMM has closed it meanwhile; no lock held.
+ */
+void fisc_slots_put(struct fisc_slots *list)
+{
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++)
+		fput(list->slots[i].file);
+	kvfree(list->slots);
+	list->put(list->kvm);
+	symbol_put(kvm_put_kvm);
+	kfree(list);
+}
+
+/**
+ * fisc_slots_young() - count the pages that the guest has accessed
+ * @list: the VM's memslots
+ *
+ * Asks KVM's MMU notifier for, and clears, the access bits of its page tables.
+ * What the VMM and vhost access has no part in it. Where KVM maps 2 MiB at once,
+ * all of them count once one was accessed: each page asked for clears the bit
+ * of all, so the first one of such a range tells.
+ *
+ * Context: may sleep.
+ * Return: number of pages accessed since the last call.
+ */
+long fisc_slots_young(const struct fisc_slots *list)
+{
+	struct mmu_notifier *notifier = &list->kvm->mmu_notifier;
+	long young = 0;
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++) {
+		const struct fisc_slot *slot = &list->slots[i];
+		unsigned long page;
+
+		for (page = 0; page < slot->nr_pages; page++) {
+			unsigned long hva = slot->hva + (page << PAGE_SHIFT);
+
+			young += notifier->ops->clear_young(notifier,
+							    list->kvm->mm, hva,
+							    hva + PAGE_SIZE);
+			cond_resched();
+		}
+	}
+
+	return young;
+}
+
+static void fisc_kvm_show_slots(struct seq_file *m, struct fisc_vm *vm)
+{
+	struct fisc_slots *list = fisc_slots_get(vm);
+	unsigned int i;
+
+	if (IS_ERR(list)) {
+		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
+		return;
+	}
+	for (i = 0; i < list->nr; i++) {
+		const struct fisc_slot *slot = &list->slots[i];
+
+		seq_printf(m, "%s %d %u %u %#llx %lu %#llx ",
+			   kobject_name(&vm->kobj), list->pid, slot->as_id,
+			   slot->id, slot->gfn, slot->nr_pages,
+			   (u64)slot->index << PAGE_SHIFT);
+		seq_file_path(m, slot->file, " \t\n\\");
+		seq_putc(m, '\n');
+	}
+	fisc_slots_put(list);
+}
+
+static void fisc_kvm_show_young(struct seq_file *m, struct fisc_vm *vm)
+{
+	struct fisc_slots *list = fisc_slots_get(vm);
+
+	if (IS_ERR(list)) {
+		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
+		return;
+	}
+	seq_printf(m, "%s %ld\n", kobject_name(&vm->kobj),
+		   fisc_slots_young(list));
+	fisc_slots_put(list);
+}
+
+static void fisc_kvm_show_vms(struct seq_file *m,
+			      void (*show)(struct seq_file *m,
+					   struct fisc_vm *vm))
+{
+	unsigned long id = 0;
+	struct fisc_vm *vm;
+
+	while ((vm = fisc_vm_next(&id))) {
+		show(m, vm);
+		fisc_vm_put(vm);
+		id++;
+	}
+}
+
+static int fisc_kvm_slots_show(struct seq_file *m, void *v)
+{
+	fisc_kvm_show_vms(m, fisc_kvm_show_slots);
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(fisc_kvm_slots);
+
+static int fisc_kvm_young_show(struct seq_file *m, void *v)
+{
+	fisc_kvm_show_vms(m, fisc_kvm_show_young);
+
+	return 0;
+}
+
+/* Room for all, for what has been counted cannot be counted again. */
+static int fisc_kvm_young_open(struct inode *inode, struct file *file)
+{
+	return single_open_size(file, fisc_kvm_young_show, NULL,
+				(fisc_vm_count() + 16) * (NAME_MAX + 64));
+}
+
+static const struct file_operations fisc_kvm_young_fops = {
+	.owner = THIS_MODULE,
+	.open = fisc_kvm_young_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+/**
+ * fisc_kvm_init() - show the VMs' memslots
+ * @debugfs: /sys/kernel/debug/fisc
+ *
+ * Context: may sleep.
+ */
+void fisc_kvm_init(struct dentry *debugfs)
+{
+	debugfs_create_file("kvm", 0400, debugfs, NULL, &fisc_kvm_slots_fops);
+	debugfs_create_file("young", 0400, debugfs, NULL, &fisc_kvm_young_fops);
+}
