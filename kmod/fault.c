@@ -16,6 +16,7 @@
 #include "fs.h"
 #include "large.h"
 #include "region.h"
+#include "vm.h"
 
 /* References on a frame, above which no more mappings of it are made. */
 #define FISC_FRAME_MAX_REFS	BIT(30)
@@ -87,6 +88,7 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 		return VM_FAULT_SIGBUS;
 	}
 
+	fisc_sample_touch(region, chunk, vmf->pgoff);
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
 	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
 		/*
@@ -127,17 +129,37 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 	return VM_FAULT_LOCKED;
 }
 
+/* A page that was found is mapped alone, if it has to be. */
+static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
+				 struct fisc_region *region)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, vmf->pgoff);
+	vm_fault_t ret = fisc_sample_split(vmf, chunk);
+
+	if (!ret)
+		return VM_FAULT_LOCKED;
+	unlock_page(vmf->page);
+	put_page(vmf->page);
+	vmf->page = NULL;
+
+	return ret;
+}
+
 static vm_fault_t fisc_fault(struct vm_fault *vmf)
 {
 	struct fisc_region *region = fisc_region_of(file_inode(vmf->vma->vm_file));
+	vm_fault_t ret;
 
 	fisc_count(region, FISC_FAULTS, 1);
 	if (vmf->pgoff >= fisc_region_size_pages(region))
 		return VM_FAULT_SIGBUS;
+	fisc_vmm_faults(region->vm, vmf->vma);
 	if (vmf->flags & FAULT_FLAG_WRITE)
-		return fisc_fault_write(vmf, region);
+		ret = fisc_fault_write(vmf, region);
+	else
+		ret = fisc_fault_read(vmf, region);
 
-	return fisc_fault_read(vmf, region);
+	return ret == VM_FAULT_LOCKED ? fisc_fault_map(vmf, region) : ret;
 }
 
 /* The first write to a page that is mapped read-only. */

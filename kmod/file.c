@@ -14,6 +14,7 @@
 
 #include "fs.h"
 #include "region.h"
+#include "vm.h"
 
 /* Allocations on behalf of a system call fail rather than kill. */
 #define FISC_GFP_SYSCALL	(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
@@ -119,9 +120,12 @@ static ssize_t fisc_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	inode_lock(inode);
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0) {
+		struct fisc_region *region = fisc_region_of(inode);
 		int err = file_modified(iocb->ki_filp);
 
+		err = err ?: fisc_admit(region, iocb->ki_pos + ret);
 		ret = err ?: fisc_write_pages(inode, &iocb->ki_pos, from);
+		fisc_admit_settle(region, i_size_read(inode));
 	}
 	inode_unlock(inode);
 
@@ -199,10 +203,15 @@ static int fisc_truncate(struct inode *inode, loff_t size)
 			return err;
 	}
 
+	err = fisc_admit(region, size);
+	if (err)
+		return err;
 	i_size_write(inode, size);
 	if (size < old)
 		fisc_region_remove(region, DIV_ROUND_UP_ULL(size, PAGE_SIZE),
 				   ULONG_MAX);
+	fisc_admit_settle(region, size);
+
 	return 0;
 }
 
@@ -279,12 +288,16 @@ static long fisc_fallocate(struct file *file, int mode, loff_t offset,
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
 		err = fisc_punch_hole(inode, offset, len);
 	} else {
+		struct fisc_region *region = fisc_region_of(inode);
+
 		err = inode_newsize_ok(inode, offset + len);
+		err = err ?: fisc_admit(region, offset + len);
 		if (!err)
 			err = fisc_allocate(inode, offset, len);
 		if (!err && !(mode & FALLOC_FL_KEEP_SIZE) &&
 		    offset + len > i_size_read(inode))
 			i_size_write(inode, offset + len);
+		fisc_admit_settle(region, i_size_read(inode));
 	}
 	if (!err)
 		err = file_modified(file);
@@ -308,6 +321,7 @@ static int fisc_mmap(struct file *file, struct vm_area_struct *vma)
 			     current->comm, task_pid_nr(current));
 
 	file_accessed(file);
+	fisc_vmm_maps(fisc_region_of(file_inode(file))->vm);
 	vma->vm_ops = &fisc_vm_operations;
 
 	return 0;

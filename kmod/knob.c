@@ -2,9 +2,14 @@
 /*
  * Numbers in sysfs.
  */
+#include <linux/ctype.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/string.h>
 
 #include "knob.h"
+#include "policy.h"
+#include "vm.h"
 
 ssize_t fisc_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
 		       char *buf)
@@ -30,4 +35,64 @@ ssize_t fisc_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 		knob->changed();
 
 	return count;
+}
+
+static unsigned int *fisc_vm_knob_own(struct kobject *kobj,
+				      const struct fisc_vm_knob *knob)
+{
+	return (void *)to_fisc_vm(kobj) + knob->offset;
+}
+
+ssize_t fisc_vm_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
+			  char *buf)
+{
+	struct fisc_vm_knob *knob = container_of(attr, struct fisc_vm_knob,
+						 attr);
+
+	return sysfs_emit(buf, "%u\n",
+			  fisc_knob_value(fisc_vm_knob_own(kobj, knob),
+					  knob->module));
+}
+
+/* Set a VM's knob, an empty line: to the module's; or leave it as it was. */
+ssize_t fisc_vm_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
+			   const char *buf, size_t count)
+{
+	struct fisc_vm_knob *knob = container_of(attr, struct fisc_vm_knob,
+						 attr);
+	unsigned int value = FISC_FOLLOW;
+
+	if (!sysfs_streq(buf, "") &&
+	    (kstrtouint(buf, 0, &value) || value < knob->lowest ||
+	     value > knob->highest))
+		return -EINVAL;
+
+	WRITE_ONCE(*fisc_vm_knob_own(kobj, knob), value);
+	fisc_policy_poke();
+
+	return count;
+}
+
+/**
+ * fisc_knob_parse_bytes() - read a number of bytes, perhaps with a suffix
+ * @buf: the text
+ * @pages: the number, in pages, rounded up
+ *
+ * Context: any.
+ * Return: 0, or -EINVAL if it is none.
+ */
+int fisc_knob_parse_bytes(const char *buf, u64 *pages)
+{
+	unsigned long long bytes;
+	const char *digits = skip_spaces(buf);
+	char *end;
+
+	if (!isdigit(*digits) || strspn(digits, "0123456789") > 19)
+		return -EINVAL;
+	bytes = memparse(digits, &end);
+	if (!sysfs_streq(end, "") || bytes > S64_MAX)
+		return -EINVAL;
+	*pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
+
+	return 0;
 }

@@ -10,11 +10,16 @@
 #include "frame.h"
 #include "fs.h"
 #include "large.h"
+#include "policy.h"
 #include "region.h"
 #include "share/hint.h"
 #include "share/share.h"
 #include "stats.h"
+#include "tax/target.h"
 #include "vm.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
 static struct kobject *fisc_kobj;
 static struct dentry *fisc_debugfs;
@@ -46,10 +51,7 @@ static int fisc_core_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "large_rebuilds: %ld\n",
 		   fisc_total_sum(FISC_LARGE_REBUILDS));
 	seq_printf(m, "map_bytes: %ld\n", fisc_total_sum(FISC_MAP_BYTES));
-	seq_printf(m, "metadata_bytes: %ld\n",
-		   fisc_total_sum(FISC_MAP_BYTES) +
-		   fisc_total_sum(FISC_META_BYTES) +
-		   (long)FISC_NR_ZERO_FRAMES * PAGE_SIZE);
+	seq_printf(m, "metadata_bytes: %lu\n", fisc_metadata_bytes());
 
 	return 0;
 }
@@ -78,12 +80,23 @@ static int __init fisc_init(void)
 	err = fisc_vm_init(fisc_kobj);
 	if (err)
 		goto err_hint;
+	err = fisc_policy_init();
+	if (err)
+		goto err_vm;
+	fisc_kvm_init(fisc_debugfs);
+	fisc_target_init(fisc_debugfs);
+	err = fisc_sample_init(fisc_kobj, fisc_debugfs);
+	if (err)
+		goto err_policy;
+	err = fisc_quota_init(fisc_kobj);
+	if (err)
+		goto err_policy;
 	err = fisc_large_init(fisc_kobj);
 	if (err)
-		goto err_vm;
+		goto err_policy;
 	err = fisc_scan_init(fisc_kobj, fisc_debugfs);
 	if (err)
-		goto err_vm;
+		goto err_policy;
 	err = fisc_fs_init();
 	if (err)
 		goto err_scan;
@@ -94,6 +107,8 @@ err_scan:
 	debugfs_remove(fisc_debugfs);
 	fisc_debugfs = NULL;
 	fisc_scan_exit();
+err_policy:
+	fisc_policy_exit();
 err_vm:
 	fisc_vm_exit();
 err_hint:
@@ -114,6 +129,7 @@ static void __exit fisc_exit(void)
 	debugfs_remove(fisc_debugfs);
 	fisc_vm_exit();
 	kobject_put(fisc_kobj);
+	fisc_policy_exit();
 	fisc_scan_exit();
 	fisc_hint_exit();
 	fisc_shared_exit();

@@ -12,6 +12,7 @@
 #include "region.h"
 #include "share/hint.h"
 #include "share/share.h"
+#include "tax/quota.h"
 #include "vm.h"
 
 static atomic_t fisc_nr_regions;
@@ -570,6 +571,8 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 			up_read(&chunk->lock);
 			return -ENXIO;
 		}
+		if (vmf)
+			fisc_sample_touch(region, chunk, index);
 		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
 			*frame = fisc_entry_page(e);
 			if (PageHWPoison(*frame)) {
@@ -894,6 +897,7 @@ void fisc_region_destroy(struct fisc_region *region)
 	}
 	xa_destroy(&region->chunks);
 
+	fisc_admit_settle(region, 0);
 	spin_lock(&vm->lock);
 	list_del(&region->vm_node);
 	for (c = 0; c < FISC_NR_COUNTERS; c++)

@@ -81,10 +81,13 @@ struct fisc_vm;
 /* Marks of chunks in fisc_region.chunks. */
 #define FISC_MARK_DUE		XA_MARK_0	/* has pages to be read */
 #define FISC_MARK_LATER		XA_MARK_1	/* has pages to be read later */
+#define FISC_MARK_WATCHED	XA_MARK_2	/* is mapped page by page */
 
 /* Bits of fisc_chunk.flags: the marks, to be looked at without the xarray. */
 #define FISC_CHUNK_DUE		0
 #define FISC_CHUNK_LATER	1
+#define FISC_CHUNK_WATCHED	2
+#define FISC_CHUNK_SAMPLED	3	/* may have pages of a sample */
 
 struct fisc_chunk_hints;
 
@@ -98,7 +101,7 @@ struct fisc_chunk_hints;
  * @region: the region it is part of
  * @hints: what the scanner knows of the content (share/hint.c); set and read by
  *	the scanner
- * @flags: FISC_CHUNK_DUE, FISC_CHUNK_LATER; changed under @lock
+ * @flags: FISC_CHUNK_DUE and so on; changed under @lock
  * @frames: private and shared entries of the leaf
  * @duplicates: pages of @large that are known to be zero or to have an equal
  *	somewhere else
@@ -133,6 +136,7 @@ struct fisc_chunk {
  * @released: done when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @next_due: the earliest of its chunks' that wait for their time
+ * @admitted: size that has been admitted, in pages (tax/quota.c)
  * @counters: what this region holds and has seen
  */
 struct fisc_region {
@@ -143,6 +147,7 @@ struct fisc_region {
 	struct completion released;
 	struct xarray chunks;
 	u16 next_due;
+	u64 admitted;
 	struct fisc_counters __percpu *counters;
 };
 

@@ -8,6 +8,7 @@
 #include <linux/sched/clock.h>
 #include <linux/time64.h>
 
+#include "frame.h"
 #include "stats.h"
 
 DEFINE_PER_CPU(struct fisc_counters, fisc_total);
@@ -105,6 +106,19 @@ long fisc_counters_sum(const struct fisc_counters __percpu *set,
 long fisc_total_sum(enum fisc_counter c)
 {
 	return fisc_counters_sum(&fisc_total, c);
+}
+
+/**
+ * fisc_metadata_bytes() - memory that the module takes to describe guests'
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+unsigned long fisc_metadata_bytes(void)
+{
+	return fisc_total_sum(FISC_MAP_BYTES) +
+	       fisc_total_sum(FISC_META_BYTES) +
+	       FISC_NR_ZERO_FRAMES * PAGE_SIZE;
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -28,6 +28,10 @@
  * @FISC_PINNED: times a page was passed over as somebody used it (event)
  * @FISC_CHANGED: times a page was written while it was looked at (event)
  * @FISC_UNMAP_ROUNDS: runs of pages unmapped by the scanner (event)
+ * @FISC_SAMPLE_PERIODS: samples completed (event)
+ * @FISC_SAMPLED: pages chosen for samples (event)
+ * @FISC_SAMPLE_TOUCHED: those of them that were touched (event)
+ * @FISC_SAMPLE_FAULTS: faults that sampling has caused (event)
  * @FISC_NR_COUNTERS: number of counters
  *
  * All but those marked (event), which only grow, describe the present state.
@@ -54,6 +58,10 @@ enum fisc_counter {
 	FISC_PINNED,
 	FISC_CHANGED,
 	FISC_UNMAP_ROUNDS,
+	FISC_SAMPLE_PERIODS,
+	FISC_SAMPLED,
+	FISC_SAMPLE_TOUCHED,
+	FISC_SAMPLE_FAULTS,
 	FISC_NR_COUNTERS,
 };
 
@@ -91,5 +99,6 @@ u64 fisc_hold_max_ns(void);
 long fisc_counters_sum(const struct fisc_counters __percpu *set,
 		       enum fisc_counter c);
 long fisc_total_sum(enum fisc_counter c);
+unsigned long fisc_metadata_bytes(void);
 
 #endif /* _FISC_STATS_H */

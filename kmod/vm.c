@@ -15,18 +15,15 @@
 #include <linux/sysfs.h>
 #include <linux/xarray.h>
 
+#include "policy.h"
 #include "region.h"
+#include "tax/target.h"
 #include "vm.h"
 
 static struct kset *fisc_vms;
 static u64 fisc_vm_last_id;
 static DEFINE_XARRAY(fisc_vm_table);	/* all VMs by id */
 static atomic_t fisc_nr_vms;
-
-static struct fisc_vm *to_vm(struct kobject *kobj)
-{
-	return container_of(kobj, struct fisc_vm, kobj);
-}
 
 /**
  * fisc_vm_sum() - value of one of a VM's counters
@@ -50,25 +47,52 @@ long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
 	return sum;
 }
 
-static ssize_t size_bytes_show(struct kobject *kobj,
-			       struct kobj_attribute *attr, char *buf)
+/**
+ * fisc_vm_size() - size of a VM's memory
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+u64 fisc_vm_size(struct fisc_vm *vm)
 {
-	struct fisc_vm *vm = to_vm(kobj);
 	struct fisc_region *region;
-	loff_t size = 0;
+	u64 size = 0;
 
 	spin_lock(&vm->lock);
 	list_for_each_entry(region, &vm->regions, vm_node)
 		size += i_size_read(region->inode);
 	spin_unlock(&vm->lock);
 
-	return sysfs_emit(buf, "%lld\n", size);
+	return size;
+}
+
+/**
+ * fisc_vm_allocated() - memory that a VM has to account for
+ * @vm: the VM
+ *
+ * See DOC: Targets for who pays for a shared frame.
+ *
+ * Context: may sleep.
+ * Return: pages.
+ */
+u64 fisc_vm_allocated(struct fisc_vm *vm)
+{
+	return fisc_vm_sum(vm, FISC_PRIVATE) +
+	       fisc_fraction_of(fisc_vm_sum(vm, FISC_SHARING),
+				fisc_domain_part(vm));
+}
+
+static ssize_t size_bytes_show(struct kobject *kobj,
+			       struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", fisc_vm_size(to_fisc_vm(kobj)));
 }
 
 static ssize_t present_pages_show(struct kobject *kobj,
 				  struct kobj_attribute *attr, char *buf)
 {
-	struct fisc_vm *vm = to_vm(kobj);
+	struct fisc_vm *vm = to_fisc_vm(kobj);
 
 	return sysfs_emit(buf, "%ld\n", fisc_vm_sum(vm, FISC_PRIVATE) +
 					fisc_vm_sum(vm, FISC_SHARING) +
@@ -78,13 +102,13 @@ static ssize_t present_pages_show(struct kobject *kobj,
 static ssize_t domain_show(struct kobject *kobj, struct kobj_attribute *attr,
 			   char *buf)
 {
-	return fisc_domain_show(to_vm(kobj), buf);
+	return fisc_domain_show(to_fisc_vm(kobj), buf);
 }
 
 static ssize_t domain_store(struct kobject *kobj, struct kobj_attribute *attr,
 			    const char *buf, size_t count)
 {
-	return fisc_domain_choose(to_vm(kobj), buf, count) ?: count;
+	return fisc_domain_choose(to_fisc_vm(kobj), buf, count) ?: count;
 }
 
 #define FISC_VM_ATTR(_name, _counter)					\
@@ -92,7 +116,7 @@ static ssize_t _name##_show(struct kobject *kobj,			\
 			    struct kobj_attribute *attr, char *buf)	\
 {									\
 	return sysfs_emit(buf, "%ld\n",					\
-			  fisc_vm_sum(to_vm(kobj), _counter));		\
+			  fisc_vm_sum(to_fisc_vm(kobj), _counter));		\
 }									\
 static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
 
@@ -118,14 +142,29 @@ static struct attribute *fisc_vm_attrs[] = {
 	&cow_breaks_attr.attr,
 	NULL,
 };
-ATTRIBUTE_GROUPS(fisc_vm);
+
+static const struct attribute_group fisc_vm_group = {
+	.attrs = fisc_vm_attrs,
+};
+
+static const struct attribute_group *fisc_vm_groups[] = {
+	&fisc_vm_group,
+	&fisc_sample_vm_group,
+	&fisc_quota_vm_group,
+	&fisc_target_vm_group,
+	NULL,
+};
 
 static void fisc_vm_release(struct kobject *kobj)
 {
-	struct fisc_vm *vm = to_vm(kobj);
+	struct fisc_vm *vm = to_fisc_vm(kobj);
 
 	xa_erase(&fisc_vm_table, vm->id);
 	fisc_domain_leave(vm);
+	fisc_vmm_forget(vm);
+	fisc_quota_remove(&vm->quota);
+	fisc_sampler_exit(&vm->sampler);
+	fisc_policy_poke();
 	atomic_dec(&fisc_nr_vms);
 	kfree_rcu(vm, rcu);
 }
@@ -175,6 +214,8 @@ struct fisc_vm *fisc_vm_create(const char *name)
 	vm->id = ++fisc_vm_last_id;
 	spin_lock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->regions);
+	fisc_sampler_init(&vm->sampler);
+	fisc_quota_add(&vm->quota);
 	atomic_inc(&fisc_nr_vms);
 
 	kobject_init(&vm->kobj, &fisc_vm_type);
@@ -189,6 +230,7 @@ struct fisc_vm *fisc_vm_create(const char *name)
 	if (err)
 		goto err_put;
 	kobject_uevent(&vm->kobj, KOBJ_ADD);
+	fisc_policy_poke();
 
 	return vm;
 

@@ -7,7 +7,10 @@
 #include <linux/spinlock.h>
 
 #include "domain.h"
+#include "kvm/kvm.h"
+#include "sample/sample.h"
 #include "stats.h"
+#include "tax/quota.h"
 
 struct fisc_region;
 
@@ -21,6 +24,9 @@ struct fisc_region;
  * @key: its domain, for the scanner; all 0 while it changes
  * @domain: its domain (domain.c)
  * @domain_chosen: it does not follow the default
+ * @vmm: the process it belongs to (kvm/kvm.c)
+ * @sampler: how active it is (sample/sample.c)
+ * @quota: how much memory it should have (tax/quota.c, tax/target.c)
  * @rcu: for freeing
  * @gone: counts of regions that no longer exist, so that events are not lost
  */
@@ -33,8 +39,16 @@ struct fisc_vm {
 	struct fisc_key key;
 	struct fisc_domain *domain;
 	bool domain_chosen;
+	struct fisc_vmm vmm;
+	struct fisc_sampler sampler;
+	struct fisc_quota quota;
 	struct rcu_head rcu;
 };
+
+static inline struct fisc_vm *to_fisc_vm(struct kobject *kobj)
+{
+	return container_of(kobj, struct fisc_vm, kobj);
+}
 
 struct fisc_vm *fisc_vm_create(const char *name);
 int fisc_vm_rename(struct fisc_vm *vm, const char *name);
@@ -46,6 +60,8 @@ struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
 int fisc_vm_each_region(struct fisc_vm *vm,
 			int (*fn)(struct fisc_region *region, void *arg),
 			void *arg);
+u64 fisc_vm_size(struct fisc_vm *vm);
+u64 fisc_vm_allocated(struct fisc_vm *vm);
 long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c);
 
 /**
@@ -75,6 +91,20 @@ static inline struct fisc_vm *fisc_vm_get(struct fisc_vm *vm)
 static inline void fisc_vm_put(struct fisc_vm *vm)
 {
 	kobject_put(&vm->kobj);
+}
+
+/**
+ * fisc_vmm_faults() - a process has a fault on memory of a VM
+ * @vm: the VM
+ * @vma: mapping of its memory that the fault is in
+ *
+ * Context: a page fault.
+ */
+static inline void fisc_vmm_faults(struct fisc_vm *vm,
+				   const struct vm_area_struct *vma)
+{
+	if (unlikely(READ_ONCE(vm->vmm.mm) != vma->vm_mm))
+		__fisc_vmm_faults(vm, vma);
 }
 
 int fisc_vm_init(struct kobject *parent);

@@ -34,6 +34,26 @@
 #define FISC_LARGE_MIN_FREE_DEFAULT	10
 #define FISC_LARGE_BREAK_DEFAULT	128
 
+/* /sys/kernel/fisc/sample/, and sample_* of a VM */
+#define FISC_SAMPLE_PAGES_MIN		10
+#define FISC_SAMPLE_PAGES_MAX		1000
+#define FISC_SAMPLE_PAGES_DEFAULT	100
+#define FISC_SAMPLE_PERIOD_MS_MIN	100
+#define FISC_SAMPLE_PERIOD_MS_MAX	3600000
+#define FISC_SAMPLE_PERIOD_MS_DEFAULT	30000
+#define FISC_SAMPLE_SLOW_DEFAULT	30
+#define FISC_SAMPLE_FAST_DEFAULT	70
+
+/* /sys/kernel/fisc/tax/, and tax_rate and shares of a VM */
+#define FISC_TAX_RATE_MAX		99
+#define FISC_TAX_RATE_DEFAULT		75
+#define FISC_RESERVE_PERCENT_MAX	90
+#define FISC_RESERVE_PERCENT_DEFAULT	10
+#define FISC_SHARES_LOW			5	/* per MiB */
+#define FISC_SHARES_NORMAL		10
+#define FISC_SHARES_HIGH		20
+#define FISC_SHARES_MAX			1000000000
+
 /* /sys/kernel/fisc/share/run */
 #define FISC_SHARE_STOP			0
 #define FISC_SHARE_RUN			1

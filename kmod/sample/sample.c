@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which pages are sampled, and whether they are touched. See DOC: Active memory
+ * sampling in sample.h.
+ */
+#include <linux/bsearch.h>
+#include <linux/debugfs.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/random.h>
+#include <linux/sched/clock.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "../../uapi/fisc.h"
+#include "../knob.h"
+#include "../kvm/kvm.h"
+#include "../policy.h"
+#include "../trace.h"
+#include "../vm.h"
+#include "sample.h"
+
+static unsigned int fisc_sample_pages = FISC_SAMPLE_PAGES_DEFAULT;
+static unsigned int fisc_sample_period_ms = FISC_SAMPLE_PERIOD_MS_DEFAULT;
+static unsigned int fisc_sample_slow = FISC_SAMPLE_SLOW_DEFAULT;
+static unsigned int fisc_sample_fast = FISC_SAMPLE_FAST_DEFAULT;
+
+/* Time spent on choosing and unmapping. */
+static atomic64_t fisc_sample_ns;
+
+static int fisc_sample_cmp(const void *a, const void *b)
+{
+	const struct fisc_sample_page *x = a, *y = b;
+
+	if (x->region != y->region)
+		return x->region < y->region ? -1 : 1;
+
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+/* The touch of one page; several may be the same. Lock held. */
+static bool fisc_sample_mark(struct fisc_sampler *sampler,
+			     const struct fisc_region *region, pgoff_t index)
+{
+	struct fisc_sample_page key = { .region = region, .index = index };
+	struct fisc_sample_page *end = sampler->pages + sampler->nr;
+	struct fisc_sample_page *page;
+
+	page = bsearch(&key, sampler->pages, sampler->nr, sizeof(*page),
+		       fisc_sample_cmp);
+	if (!page || page->touched)
+		return false;
+	while (page > sampler->pages && !fisc_sample_cmp(page - 1, &key))
+		page--;
+	for (; page < end && !fisc_sample_cmp(page, &key); page++) {
+		page->touched = true;
+		sampler->touched++;
+		fisc_count_total(FISC_SAMPLE_TOUCHED, 1);
+	}
+
+	return true;
+}
+
+/* Is there a page in the chunk that waits to be touched? Lock held. */
+static bool fisc_sample_waits(const struct fisc_sampler *sampler,
+			      const struct fisc_region *region, pgoff_t start)
+{
+	unsigned int i;
+
+	for (i = 0; i < sampler->nr; i++)
+		if (sampler->pages[i].region == region &&
+		    sampler->pages[i].index >= start &&
+		    sampler->pages[i].index < start + FISC_CHUNK_PAGES &&
+		    !sampler->pages[i].touched)
+			return true;
+
+	return false;
+}
+
+/**
+ * __fisc_sample_touch() - a fault wants a page of a chunk that is sampled
+ * @region: the region
+ * @chunk: its chunk
+ * @index: the page
+ *
+ * Context: @chunk->lock held.
+ */
+void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
+			 pgoff_t index)
+{
+	struct fisc_sampler *sampler = &region->vm->sampler;
+
+	spin_lock(&sampler->lock);
+	if (fisc_sample_mark(sampler, region, index) &&
+	    !test_bit(FISC_CHUNK_WATCHED, &chunk->flags))
+		fisc_count_total(FISC_SAMPLE_FAULTS, 1);
+	if (!fisc_sample_waits(sampler, region, fisc_chunk_start(chunk)))
+		clear_bit(FISC_CHUNK_SAMPLED, &chunk->flags);
+	spin_unlock(&sampler->lock);
+}
+
+/**
+ * __fisc_sample_split() - have a page of a large frame mapped alone
+ * @vmf: a fault that has found its page
+ *
+ * Where there is a page table already, the kernel maps a page and not 2 MiB.
+ * Others who might map 2 MiB here at the same time hold the folio lock for it, and
+ * did so before the chunk was watched: that is seen here.
+ *
+ * Context: a page fault; the page's folio locked.
+ * Return: 0, or VM_FAULT_OOM.
+ */
+vm_fault_t __fisc_sample_split(struct vm_fault *vmf)
+{
+	fisc_count_total(FISC_SAMPLE_FAULTS, 1);
+	if (!pmd_none(READ_ONCE(*vmf->pmd)))
+		return 0;
+	if (apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK,
+				PAGE_SIZE, NULL, NULL))
+		return VM_FAULT_OOM;
+
+	return 0;
+}
+
+/**
+ * fisc_sample_activity() - how active a VM is
+ * @vm: the VM
+ * @activity: the answer
+ *
+ * Context: any.
+ */
+void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity)
+{
+	struct fisc_sampler *sampler = &vm->sampler;
+
+	spin_lock(&sampler->lock);
+	activity->slow = sampler->estimate.slow;
+	activity->fast = sampler->estimate.fast;
+	activity->active =
+		fisc_estimate_active(&sampler->estimate,
+				     fisc_fraction(sampler->touched,
+						   sampler->nr));
+	activity->error = fisc_estimate_error(activity->active, sampler->nr);
+	spin_unlock(&sampler->lock);
+}
+
+/**
+ * struct fisc_sample_choice - a sample that is being chosen
+ * @pages: its pages
+ * @room: how many are to be chosen
+ * @nr: how many have been
+ * @total: pages of the VM
+ * @base: pages of the regions that came before
+ * @numbers: which ones of all pages, in order
+ * @next: how many of them have been passed
+ * @watched: large chunks of the region that are watched
+ * @nr_watched: their number
+ */
+struct fisc_sample_choice {
+	struct fisc_sample_page *pages;
+	unsigned int room;
+	unsigned int nr;
+	u64 total;
+	u64 base;
+	u64 *numbers;
+	unsigned int next;
+	u32 *watched;
+	unsigned int nr_watched;
+};
+
+static int fisc_sample_number_cmp(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int fisc_sample_add_size(struct fisc_region *region, void *arg)
+{
+	struct fisc_sample_choice *choice = arg;
+
+	choice->total += fisc_region_size_pages(region);
+
+	return 0;
+}
+
+static void fisc_sample_find_watched(struct fisc_sample_choice *choice,
+				     struct fisc_region *region)
+{
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	choice->nr_watched = 0;
+	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_WATCHED) {
+		if (choice->nr_watched == choice->room)
+			return;
+		if (READ_ONCE(chunk->large))
+			choice->watched[choice->nr_watched++] = nr;
+	}
+}
+
+/*
+ * A page of a large chunk that is not watched: watch it, or have a page of one
+ * that is watched instead.
+ */
+static pgoff_t fisc_sample_watch(struct fisc_sample_choice *choice,
+				 struct fisc_region *region,
+				 struct fisc_chunk *chunk, pgoff_t index)
+{
+	u64 room = div64_u64((u64)choice->room * fisc_region_size_pages(region),
+			     choice->total) + 1;
+	pgoff_t start = fisc_chunk_start(chunk);
+	u64 since;
+	u32 nr;
+
+	if (choice->nr_watched >= min_t(u64, room, choice->room)) {
+		nr = choice->watched[get_random_u32_below(choice->nr_watched)];
+		return ((pgoff_t)nr << FISC_CHUNK_SHIFT) + (index - start);
+	}
+
+	since = fisc_chunk_lock(chunk);
+	if (chunk->large) {
+		set_bit(FISC_CHUNK_WATCHED, &chunk->flags);
+		xa_set_mark(&region->chunks, chunk->nr, FISC_MARK_WATCHED);
+		folio_wait_locked(page_folio(fisc_entry_page(chunk->large)));
+		fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
+		choice->watched[choice->nr_watched++] = chunk->nr;
+	}
+	fisc_chunk_unlock(chunk, since);
+
+	return index;
+}
+
+/* Those of the random numbers that mean pages of this region. */
+static int fisc_sample_choose(struct fisc_region *region, void *arg)
+{
+	struct fisc_sample_choice *choice = arg;
+	u64 end = choice->base + fisc_region_size_pages(region);
+
+	fisc_sample_find_watched(choice, region);
+	while (choice->next < choice->room &&
+	       choice->numbers[choice->next] < end) {
+		pgoff_t index = choice->numbers[choice->next] - choice->base;
+		struct fisc_chunk *chunk;
+
+		chunk = fisc_region_make_chunk(region, index);
+		if (!chunk)
+			return -ENOMEM;
+		if (READ_ONCE(chunk->large) &&
+		    !test_bit(FISC_CHUNK_WATCHED, &chunk->flags))
+			index = fisc_sample_watch(choice, region, chunk, index);
+		choice->pages[choice->nr++] = (struct fisc_sample_page) {
+			.region = region,
+			.index = index,
+		};
+		choice->next++;
+	}
+	choice->base = end;
+
+	return 0;
+}
+
+/* From now on a touch of the page is a fault. */
+static void fisc_sample_unmap(struct fisc_region *region, pgoff_t index)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+	unsigned long e;
+	u64 since;
+
+	since = fisc_chunk_lock(chunk);
+	set_bit(FISC_CHUNK_SAMPLED, &chunk->flags);
+	e = fisc_chunk_entry(chunk, index);
+	if (fisc_entry_state(e) != FISC_ENTRY_HOLE) {
+		folio_wait_locked(page_folio(fisc_entry_page(e)));
+		fisc_region_unmap(region, index, 1);
+	}
+	fisc_chunk_unlock(chunk, since);
+}
+
+static int fisc_sample_begin_region(struct fisc_region *region, void *arg)
+{
+	const struct fisc_sample_choice *choice = arg;
+	unsigned int i;
+
+	for (i = 0; i < choice->nr; i++) {
+		if (choice->pages[i].region == region)
+			fisc_sample_unmap(region, choice->pages[i].index);
+		cond_resched();
+	}
+
+	return 0;
+}
+
+static int fisc_sample_draw(struct fisc_vm *vm,
+			    struct fisc_sample_choice *choice)
+{
+	unsigned int i;
+
+	fisc_vm_each_region(vm, fisc_sample_add_size, choice);
+	if (!choice->total)
+		return 0;
+
+	choice->pages = kvmalloc_array(choice->room, sizeof(*choice->pages),
+				       GFP_KERNEL);
+	choice->numbers = kvmalloc_array(choice->room, sizeof(u64), GFP_KERNEL);
+	choice->watched = kvmalloc_array(choice->room, sizeof(u32), GFP_KERNEL);
+	if (!choice->pages || !choice->numbers || !choice->watched)
+		return -ENOMEM;
+
+	for (i = 0; i < choice->room; i++)
+		choice->numbers[i] = mul_u64_u64_shr(get_random_u64(),
+						     choice->total, 64);
+	sort(choice->numbers, choice->room, sizeof(u64), fisc_sample_number_cmp,
+	     NULL);
+
+	return fisc_vm_each_region(vm, fisc_sample_choose, choice);
+}
+
+/* Choose a sample and begin to look for touches. */
+static void fisc_sample_begin(struct fisc_vm *vm)
+{
+	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_sample_choice choice = {
+		.room = fisc_knob_value(&sampler->nr_pages,
+					&fisc_sample_pages),
+	};
+
+	/* Without memory there is no sample, this time. */
+	if (fisc_sample_draw(vm, &choice))
+		choice.nr = 0;
+	sort(choice.pages, choice.nr, sizeof(*choice.pages), fisc_sample_cmp,
+	     NULL);
+
+	spin_lock(&sampler->lock);
+	swap(sampler->pages, choice.pages);
+	sampler->nr = choice.nr;
+	sampler->touched = 0;
+	sampler->began = jiffies;
+	spin_unlock(&sampler->lock);
+	kvfree(choice.pages);
+	kvfree(choice.numbers);
+	kvfree(choice.watched);
+
+	/* Only this thread changes it, so it can be read without the lock. */
+	choice.pages = sampler->pages;
+	fisc_vm_each_region(vm, fisc_sample_begin_region, &choice);
+	fisc_count_total(FISC_SAMPLED, choice.nr);
+}
+
+/* Tell a trace what became of each page. */
+static void fisc_sample_trace(struct fisc_vm *vm)
+{
+	const struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_slots *slots = fisc_slots_get(vm);
+	unsigned int i, k;
+
+	for (i = 0; i < sampler->nr; i++) {
+		const struct fisc_sample_page *page = &sampler->pages[i];
+		u64 gfn = U64_MAX;
+
+		for (k = 0; !IS_ERR(slots) && k < slots->nr; k++)
+			if (fisc_slot_gfn(&slots->slots[k], page->region,
+					  page->index, &gfn))
+				break;
+		trace_fisc_sample(vm, page->index, gfn, page->touched);
+	}
+	if (!IS_ERR(slots))
+		fisc_slots_put(slots);
+}
+
+/* The period is over: what did the sample say? */
+static void fisc_sample_end(struct fisc_vm *vm)
+{
+	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_activity activity;
+
+	if (trace_fisc_sample_enabled())
+		fisc_sample_trace(vm);
+
+	spin_lock(&sampler->lock);
+	fisc_estimate_add(&sampler->estimate,
+			  fisc_fraction(sampler->touched, sampler->nr),
+			  fisc_knob_value(&sampler->slow_percent,
+					  &fisc_sample_slow),
+			  fisc_knob_value(&sampler->fast_percent,
+					  &fisc_sample_fast));
+	spin_unlock(&sampler->lock);
+	fisc_count_total(FISC_SAMPLE_PERIODS, 1);
+
+	fisc_sample_activity(vm, &activity);
+	trace_fisc_estimate(vm, sampler->touched, sampler->nr, &activity);
+}
+
+/**
+ * fisc_sample_turn() - end a VM's period and begin the next, if it is time
+ * @vm: the VM
+ * @done: set to whether a sample was completed
+ *
+ * Context: may sleep; from one thread only.
+ * Return: how long until it is time again, in jiffies.
+ */
+unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
+{
+	struct fisc_sampler *sampler = &vm->sampler;
+	unsigned long period = msecs_to_jiffies(fisc_knob_value(&sampler->period_ms,
+								  &fisc_sample_period_ms));
+	unsigned long passed = jiffies - sampler->began;
+	u64 start;
+
+	*done = false;
+	if (sampler->nr && passed < period)
+		return period - passed;
+
+	start = local_clock();
+	if (sampler->nr) {
+		fisc_sample_end(vm);
+		*done = true;
+	}
+	fisc_sample_begin(vm);
+	atomic64_add(local_clock() - start, &fisc_sample_ns);
+	if (*done)
+		sysfs_notify(&vm->kobj, NULL, "active");
+
+	return period;
+}
+
+/**
+ * fisc_sampler_init() - a VM comes
+ * @sampler: its sampler, all zero
+ *
+ * Context: any.
+ */
+void fisc_sampler_init(struct fisc_sampler *sampler)
+{
+	spin_lock_init(&sampler->lock);
+	sampler->nr_pages = FISC_FOLLOW;
+	sampler->period_ms = FISC_FOLLOW;
+	sampler->slow_percent = FISC_FOLLOW;
+	sampler->fast_percent = FISC_FOLLOW;
+}
+
+/**
+ * fisc_sampler_exit() - a VM goes
+ * @sampler: its sampler
+ *
+ * Context: may sleep.
+ */
+void fisc_sampler_exit(struct fisc_sampler *sampler)
+{
+	kvfree(sampler->pages);
+}
+
+static struct fisc_knob fisc_sample_knobs[] = {
+	FISC_KNOB_NOTIFY(pages, &fisc_sample_pages, FISC_SAMPLE_PAGES_MIN,
+			 FISC_SAMPLE_PAGES_MAX, fisc_policy_poke),
+	FISC_KNOB_NOTIFY(period_ms, &fisc_sample_period_ms,
+			 FISC_SAMPLE_PERIOD_MS_MIN, FISC_SAMPLE_PERIOD_MS_MAX,
+			 fisc_policy_poke),
+	FISC_KNOB(slow_percent, &fisc_sample_slow, 1, 100),
+	FISC_KNOB(fast_percent, &fisc_sample_fast, 1, 100),
+};
+
+static struct attribute *fisc_sample_attrs[] = {
+	&fisc_sample_knobs[0].attr.attr,
+	&fisc_sample_knobs[1].attr.attr,
+	&fisc_sample_knobs[2].attr.attr,
+	&fisc_sample_knobs[3].attr.attr,
+	NULL,
+};
+
+static const struct attribute_group fisc_sample_group = {
+	.name = "sample",
+	.attrs = fisc_sample_attrs,
+};
+
+static struct fisc_vm_knob fisc_sample_vm_knobs[] = {
+	FISC_VM_KNOB(sample_pages, sampler.nr_pages, &fisc_sample_pages,
+		     FISC_SAMPLE_PAGES_MIN, FISC_SAMPLE_PAGES_MAX),
+	FISC_VM_KNOB(sample_period_ms, sampler.period_ms,
+		     &fisc_sample_period_ms, FISC_SAMPLE_PERIOD_MS_MIN,
+		     FISC_SAMPLE_PERIOD_MS_MAX),
+	FISC_VM_KNOB(sample_slow_percent, sampler.slow_percent,
+		     &fisc_sample_slow, 1, 100),
+	FISC_VM_KNOB(sample_fast_percent, sampler.fast_percent,
+		     &fisc_sample_fast, 1, 100),
+};
+
+#define FISC_ACTIVITY_ATTR(_name, _field)				\
+static ssize_t _name##_show(struct kobject *kobj,			\
+			    struct kobj_attribute *attr, char *buf)	\
+{									\
+	struct fisc_vm *vm = to_fisc_vm(kobj);				\
+	struct fisc_activity activity;					\
+									\
+	fisc_sample_activity(vm, &activity);				\
+	return sysfs_emit(buf, "%llu\n",				\
+			  fisc_fraction_of(fisc_vm_size(vm),		\
+					   activity._field));		\
+}									\
+static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+
+FISC_ACTIVITY_ATTR(active, active);
+FISC_ACTIVITY_ATTR(active_slow, slow);
+FISC_ACTIVITY_ATTR(active_fast, fast);
+FISC_ACTIVITY_ATTR(active_error, error);
+
+static struct attribute *fisc_sample_vm_attrs[] = {
+	&fisc_sample_vm_knobs[0].attr.attr,
+	&fisc_sample_vm_knobs[1].attr.attr,
+	&fisc_sample_vm_knobs[2].attr.attr,
+	&fisc_sample_vm_knobs[3].attr.attr,
+	&active_attr.attr,
+	&active_slow_attr.attr,
+	&active_fast_attr.attr,
+	&active_error_attr.attr,
+	NULL,
+};
+
+const struct attribute_group fisc_sample_vm_group = {
+	.attrs = fisc_sample_vm_attrs,
+};
+
+static int fisc_sample_stats_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "periods: %ld\n", fisc_total_sum(FISC_SAMPLE_PERIODS));
+	seq_printf(m, "sampled: %ld\n", fisc_total_sum(FISC_SAMPLED));
+	seq_printf(m, "touched: %ld\n", fisc_total_sum(FISC_SAMPLE_TOUCHED));
+	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_SAMPLE_FAULTS));
+	seq_printf(m, "cpu_us: %llu\n",
+		   div_u64(atomic64_read(&fisc_sample_ns), NSEC_PER_USEC));
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(fisc_sample_stats);
+
+/**
+ * fisc_sample_init() - make the knobs
+ * @parent: /sys/kernel/fisc
+ * @debugfs: /sys/kernel/debug/fisc
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_sample_init(struct kobject *parent, struct dentry *debugfs)
+{
+	debugfs_create_file("sample", 0444, debugfs, NULL,
+			    &fisc_sample_stats_fops);
+
+	return sysfs_create_group(parent, &fisc_sample_group);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_QUOTA_H
+#define _FISC_QUOTA_H
+
+#include <linux/list.h>
+#include <linux/sysfs.h>
+#include <linux/types.h>
+
+struct fisc_region;
+struct fisc_vm;
+struct kobject;
+
+/**
+ * DOC: Min, max, shares and admission control
+ *
+ * A VM is guaranteed its *min*, gets no more than its *max* (the size of its files
+ * unless less is chosen), and in between as much as its *shares* say (DOC: Idle
+ * memory tax). What is guaranteed has to be there: the mins of all VMs, and what
+ * the module needs itself to describe their memory, are *reserved* of the
+ * capacity of the host. Whatever would reserve more is refused, and nothing has
+ * changed then: making a file larger, raising a min, lowering the capacity.
+ *
+ * What a file may grow to is admitted before it grows (fisc_admit()), and what it
+ * has not grown to is given back afterwards (fisc_admit_settle()), both with the
+ * inode locked. Sizes here are the admitted ones.
+ *
+ * Metadata is reserved as FISC_OVERHEAD_PERMILLE of a VM's size, which is what
+ * it comes to at most (Documentation/benchmarks.rst).
+ *
+ * Locks: fisc_quota_mutex protects what is chosen and what is reserved. It is
+ * taken within the inode's lock, and nothing within it. No VM is let go of while
+ * it is held: the last to do so waits for readers of the VM's sysfs files, who
+ * may wait for the mutex.
+ */
+
+/* In pages: as many as the module's default says, or as the VM has. */
+#define FISC_PAGES_FOLLOW	U64_MAX
+
+/**
+ * struct fisc_quota - what a VM is to have
+ * @node: in the list of all VMs'
+ * @min: chosen min in pages, or FISC_PAGES_FOLLOW
+ * @max: chosen max in pages, or FISC_PAGES_FOLLOW
+ * @shares: shares for each MiB if @per_mib, or in all
+ * @per_mib: see there
+ * @tax_rate: in percent, or FISC_FOLLOW
+ * @size: pages of all files, as admitted
+ * @reserved: pages reserved: min and overhead
+ * @target: pages it should have (tax/target.c)
+ *
+ * All but @tax_rate and @target under fisc_quota_mutex.
+ */
+struct fisc_quota {
+	struct list_head node;
+	u64 min;
+	u64 max;
+	unsigned int shares;
+	bool per_mib;
+	unsigned int tax_rate;
+	u64 size;
+	u64 reserved;
+	u64 target;
+};
+
+struct fisc_claim;
+
+extern const struct attribute_group fisc_quota_vm_group;
+
+void fisc_quota_add(struct fisc_quota *quota);
+void fisc_quota_remove(struct fisc_quota *quota);
+void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim);
+u64 fisc_quota_capacity(void);
+
+int fisc_admit(struct fisc_region *region, loff_t size);
+void fisc_admit_settle(struct fisc_region *region, loff_t size);
+
+int fisc_quota_init(struct kobject *parent);
+
+#endif /* _FISC_QUOTA_H */
