@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-long bench-fault bench-share bench-tax figure-4 help
+.PHONY: all install clean lab demo check check-long bench-fault bench-share bench-tax figure-4 figure-6 figure-7 help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -42,6 +42,12 @@ bench-tax:
 figure-4:
 	bench/run figure-4 Documentation/figures
 
+figure-6:
+	bench/run figure-6 Documentation/figures
+
+figure-7:
+	bench/run figure-7 Documentation/figures
+
 check-long:
 	lab/check --long
 
@@ -55,5 +61,7 @@ help:
 	@echo 'make bench-share sharing against KSM, guest memory against a memfd; RUNS=3'
 	@echo 'make bench-tax   time to share out memory among 10,000 VMs'
 	@echo 'make figure-4    1 to 10 guests, and what they share'
+	@echo 'make figure-6    sampling: memory a guest touches, and the estimate; PERIOD_MS=5000'
+	@echo 'make figure-7    targets of an idle and a busy guest, without and with the tax'
 	@echo 'make lab         set up what demo and check need, in the cache'
 	@echo 'make clean       remove what was built in this directory'
