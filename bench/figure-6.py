@@ -33,7 +33,7 @@ IDLE_PERIODS = 8
 
 DEFAULTS = {"pages": 100, "period_ms": 30000}
 RATES = {
-    "off": DEFAULTS | {"period_ms": 3600000},
+    "off": {"pages": 10, "period_ms": 3600000},
     "default": DEFAULTS,
     # So many faults that what they cost is more than the noise.
     "many": {"pages": 1000, "period_ms": 500},
@@ -195,7 +195,10 @@ class CostGuest(fault.GuestProgram):
                          f"memory {COST_MIB} {COST_S}", COST_MEM)
 
     def measure(self, rate):
-        """Read while that is how memory is sampled."""
+        """Read while that is how memory is sampled, from a new sample on: the
+        pages of the last one are still to fault."""
+        set_sampling(RATES[rate] | {"period_ms": 100})
+        time.sleep(0.5)
         set_sampling(RATES[rate])
         before, begin = inside.read_stats("sample"), time.monotonic()
         read, access, _ = (float(number) for number in self.ask("read")[0])
