@@ -308,14 +308,34 @@ void fisc_slots_put(struct fisc_slots *list)
 	kfree(list);
 }
 
+/* Is an address in one of the first slots, too? */
+static bool fisc_slots_cover(const struct fisc_slots *list, unsigned int nr,
+			     unsigned long hva)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		const struct fisc_slot *slot = &list->slots[i];
+
+		if (hva >= slot->hva &&
+		    hva - slot->hva < slot->nr_pages << PAGE_SHIFT)
+			return true;
+	}
+
+	return false;
+}
+
 /**
  * fisc_slots_young() - count the pages that the guest has accessed
  * @list: the VM's memslots
  *
  * Asks KVM's MMU notifier for, and clears, the access bits of its page tables.
  * What the VMM and vhost access has no part in it. Where KVM maps 2 MiB at once,
- * all of them count once one was accessed: each page asked for clears the bit
- * of all, so the first one of such a range tells.
+ * these count as one page: it has one bit, which the first page asked for clears.
+ *
+ * KVM answers for all address spaces at once. What several of them have (that
+ * of SMM has nearly all) is asked for once, or what the guest accesses in
+ * between would count twice.
  *
  * Context: may sleep.
  * Return: number of pages accessed since the last call.
@@ -333,6 +353,8 @@ long fisc_slots_young(const struct fisc_slots *list)
 		for (page = 0; page < slot->nr_pages; page++) {
 			unsigned long hva = slot->hva + (page << PAGE_SHIFT);
 
+			if (fisc_slots_cover(list, i, hva))
+				continue;
 			young += notifier->ops->clear_young(notifier,
 							    list->kvm->mm, hva,
 							    hva + PAGE_SIZE);
