@@ -72,9 +72,9 @@ class Watch:
 
     def read_young_pct(self):
         """Accessed by the guest since the last time, by KVM's access bits."""
-        pages = int(inside.read_file(
-            f"{inside.DEBUGFS}/vms/{self.name}/young"))
-        return inside.percent(4096 * pages, self.size)
+        pages = dict(line.split() for line in inside.read_file(
+            f"{inside.DEBUGFS}/young").splitlines())
+        return inside.percent(4096 * int(pages[self.name]), self.size)
 
     def step(self, touched, periods, steady_from):
         """Touch so much for so many periods; rows of what is seen."""
