@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,16 @@ long fisc_core(const char *name)
 long fisc_share(const char *name)
 {
 	return fisc_debugfs("share", name);
+}
+
+long fisc_sample(const char *name)
+{
+	return fisc_debugfs("sample", name);
+}
+
+long fisc_tax(const char *name)
+{
+	return fisc_debugfs("tax", name);
 }
 
 long fisc_read_long(const char *path)
@@ -110,6 +121,14 @@ int fisc_read_str(const char *path, char *buf, size_t size)
 		len--;
 	buf[len] = 0;
 	return 0;
+}
+
+int fisc_vm_set(const char *vm, const char *name, const char *value)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/%s", vm, name);
+	return fisc_write_str(path, value);
 }
 
 int fisc_scan_on(void)
@@ -205,18 +224,76 @@ bool fisc_wait_idle(void)
 	return false;
 }
 
-bool fisc_wait_vm(const char *vm, const char *name, long value)
+bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
 {
 	double end = fisc_now() + WAIT_S;
 	long now;
 
 	do {
 		now = fisc_vm(vm, name);
-		if (now == value)
+		if (now >= low && now <= high)
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld\n", vm, name, now, WAIT_S, value);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, WAIT_S,
+		low, high);
+	return false;
+}
+
+bool fisc_wait_vm(const char *vm, const char *name, long value)
+{
+	return fisc_wait_vm_between(vm, name, value, value);
+}
+
+/*
+ * Is @part of @size within three standard errors of a sample from @percent? At
+ * both ends, where a sample has no error, averages still have a remainder.
+ */
+static bool within_errors(long part, long size, int percent, long sample)
+{
+	double truth = percent / 100.0, off = (double)part / size - truth;
+	double allowed = 9 * truth * (1 - truth) / sample;
+
+	return off * off <= (allowed > 1e-4 ? allowed : 1e-4);
+}
+
+static int compare_long(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Until the estimate @name of @vm is @percent of its size, as far as a sample
+ * can tell, and then says so for some periods: in the median, for one reading
+ * in several hundred may be further off.
+ */
+bool fisc_wait_active(const char *vm, const char *name, int percent)
+{
+	long size = fisc_vm(vm, "size_bytes"), sample = fisc_vm(vm, "sample_pages");
+	long period_ms = fisc_vm(vm, "sample_period_ms"), readings[5];
+	double end = fisc_now() + WAIT_S;
+	size_t i;
+
+	if (size <= 0 || sample <= 0 || period_ms <= 0)
+		return false;
+	do {
+		readings[0] = fisc_vm(vm, name);
+		if (!within_errors(readings[0], size, percent, sample)) {
+			fisc_sleep_ms(10);
+			continue;
+		}
+		for (i = 0; i < 5; i++) {
+			fisc_sleep_ms(period_ms);
+			readings[i] = fisc_vm(vm, name);
+		}
+		qsort(readings, 5, sizeof(*readings), compare_long);
+		if (within_errors(readings[2], size, percent, sample))
+			return true;
+	} while (fisc_now() < end);
+	fprintf(stderr, "# %s/%s is %.1f %% after %d s, not %d %%\n", vm, name,
+		100.0 * fisc_vm(vm, name) / size, WAIT_S, percent);
 	return false;
 }
 
@@ -230,6 +307,36 @@ bool fisc_wait_gone(const char *path)
 		fisc_sleep_ms(10);
 	}
 	return true;
+}
+
+/* Modules */
+
+int fisc_load(void)
+{
+	const char *path = getenv("FISC_KO");
+	int fd = open(path ? path : "fisc.ko", O_RDONLY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+int fisc_unload(const char *module)
+{
+	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
+}
+
+/* The last users of a module let go of it in a moment. */
+int fisc_unload_soon(const char *module)
+{
+	double end = fisc_now() + WAIT_S;
+	int ret;
+
+	while ((ret = fisc_unload(module)) && fisc_now() < end)
+		fisc_sleep_ms(20);
+	return ret;
 }
 
 /* The file system */

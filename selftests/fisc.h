@@ -40,6 +40,17 @@
 #define LARGE_BREAK	FISC_SYSFS "/large/break_pages"
 #define LARGE_MIN_FREE	FISC_SYSFS "/large/min_free_percent"
 #define RATE_MAX	"10000000"
+#define TAX_RATE	FISC_SYSFS "/tax/tax_rate"
+#define TAX_CAPACITY	FISC_SYSFS "/tax/capacity"
+#define TAX_RESERVE	FISC_SYSFS "/tax/reserve_percent"
+#define TAX_MIN_PERCENT	FISC_SYSFS "/tax/min_percent"
+#define TAX_RESERVED	FISC_SYSFS "/tax/reserved"
+#define TAX_MISSING	FISC_SYSFS "/tax/missing"
+#define TAX_REFUSED	FISC_SYSFS "/tax/refused"
+#define SAMPLE_PAGES	FISC_SYSFS "/sample/pages"
+#define SAMPLE_PERIOD	FISC_SYSFS "/sample/period_ms"
+#define SAMPLE_SLOW	FISC_SYSFS "/sample/slow_percent"
+#define SAMPLE_FAST	FISC_SYSFS "/sample/fast_percent"
 
 /* Every file that a case makes is named with this prefix, and swept by it. */
 #define ST		FISC_MNT "/st-"
@@ -47,12 +58,15 @@
 /* Counters. All return -1 when there is no such counter. */
 long fisc_core(const char *name);
 long fisc_share(const char *name);
+long fisc_sample(const char *name);
+long fisc_tax(const char *name);
 long fisc_vm(const char *vm, const char *name);
 long fisc_read_long(const char *path);
 
 /* Tunables: 0 or -errno. */
 int fisc_write_str(const char *path, const char *value);
 int fisc_read_str(const char *path, char *buf, size_t size);
+int fisc_vm_set(const char *vm, const char *name, const char *value);
 int fisc_scan_on(void);
 int fisc_scan_off(void);
 
@@ -64,12 +78,19 @@ bool fisc_wait_share_above(const char *name, long value);
 bool fisc_wait_passes(long passes);
 bool fisc_wait_idle(void);
 bool fisc_wait_vm(const char *vm, const char *name, long value);
+bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high);
+bool fisc_wait_active(const char *vm, const char *name, int percent);
 bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);
 double fisc_now(void);
 
 /* For how long a stress case goes on: SECONDS_STRESS, if it is set. */
 int fisc_stress_s(int usual);
+
+/* The module that FISC_KO names: 0 or -errno. */
+int fisc_load(void);
+int fisc_unload(const char *module);
+int fisc_unload_soon(const char *module);
 
 /* The file system. */
 int fisc_mount(const char *where, const char *options);

@@ -2,7 +2,7 @@
 /*
  * The fixture that every case runs in: scanner stopped, as fast as can be once
  * started, all VMs in one domain, no large pages unless the program defines
- * FISC_LARGE, nothing left of earlier cases. After each case, in the parent
+ * FISC_LARGE, no sampling to speak of, nothing left of earlier cases. After each case, in the parent
  * (the case's own descriptors and mappings are gone by then), every counter of
  * memory must be back where it was.
  */
@@ -20,21 +20,31 @@
 #define FISC_LARGE	"0"
 #endif
 
+/* @after: what to write in the end, if reading does not tell what was written */
 static const struct {
 	const char *path;
 	const char *value;
+	const char *after;
 } fisc_knobs[] = {
-	{ SHARE_RUN, "0" },
+	{ SHARE_RUN, "0", NULL },
 	{ SHARE_RATE, RATE_MAX },
-	{ SHARE_CPU, "100" },
-	{ SHARE_RECHECK, "10" },
-	{ SHARE_PRESSURE, "0" },
-	{ SHARE_USERS, "65536" },
-	{ SHARE_ACROSS, "0" },
-	{ SHARE_DOMAIN, "selftests" },
-	{ LARGE_ENABLED, FISC_LARGE },
-	{ LARGE_BREAK, "1" },
-	{ LARGE_MIN_FREE, "0" },
+	{ SHARE_CPU, "100", NULL },
+	{ SHARE_RECHECK, "10", NULL },
+	{ SHARE_PRESSURE, "0", NULL },
+	{ SHARE_USERS, "65536", NULL },
+	{ SHARE_ACROSS, "0", NULL },
+	{ SHARE_DOMAIN, "selftests", NULL },
+	{ LARGE_ENABLED, FISC_LARGE, NULL },
+	{ LARGE_BREAK, "1", NULL },
+	{ LARGE_MIN_FREE, "0", NULL },
+	{ TAX_MIN_PERCENT, "0", NULL },
+	{ TAX_RESERVE, "10", NULL },
+	{ TAX_CAPACITY, "0", "0" },
+	{ TAX_RATE, "75", NULL },
+	{ SAMPLE_PAGES, "100", NULL },
+	{ SAMPLE_PERIOD, "3600000", NULL },
+	{ SAMPLE_SLOW, "20", NULL },
+	{ SAMPLE_FAST, "60", NULL },
 };
 
 #define FISC_NR_KNOBS	ARRAY_SIZE(fisc_knobs)
@@ -81,9 +91,12 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	size_t i;
 
 	fisc_sweep();
-	for (i = 0; i < FISC_NR_KNOBS; i++)
-		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path,
-					    before->knobs[i][0] ? before->knobs[i] : "\n"));
+	for (i = 0; i < FISC_NR_KNOBS; i++) {
+		const char *after = fisc_knobs[i].after ?: before->knobs[i];
+
+		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path, *after ? after : "\n"))
+			TH_LOG("%s", fisc_knobs[i].path);
+	}
 	/*
 	 * A case that fails by ASSERT_ may end up here itself (the harness jumps
 	 * over a fork), with its mappings. It has failed already.
@@ -93,6 +106,32 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	EXPECT_TRUE(fisc_wait_core("frames", before->frames));
 	EXPECT_TRUE(fisc_wait_core("present", before->present));
 	EXPECT_TRUE(fisc_wait_core("map_bytes", before->map_bytes));
+}
+
+/* @path takes @value, and then says @now. */
+static inline void fisc_take(struct __test_metadata *_metadata, const char *path,
+			     const char *value, const char *now)
+{
+	char buf[80];
+
+	EXPECT_EQ(0, fisc_write_str(path, value))
+		TH_LOG("%s did not take '%s'", path, value);
+	ASSERT_EQ(0, fisc_read_str(path, buf, sizeof(buf)));
+	EXPECT_STREQ(now, buf)
+		TH_LOG("%s was given '%s'", path, value);
+}
+
+/* @path refuses @value with @error, and is as it was. */
+static inline void fisc_refuse(struct __test_metadata *_metadata, const char *path,
+			       const char *value, int error)
+{
+	char before[80], after[80];
+
+	ASSERT_EQ(0, fisc_read_str(path, before, sizeof(before)));
+	EXPECT_EQ(error, fisc_write_str(path, value))
+		TH_LOG("%s and '%s'", path, value);
+	ASSERT_EQ(0, fisc_read_str(path, after, sizeof(after)));
+	EXPECT_STREQ(before, after);
 }
 
 #ifndef FISC_OWN_FIXTURE

@@ -15,34 +15,6 @@
 
 #define RELOADS		20
 
-static int load(void)
-{
-	const char *path = getenv("FISC_KO");
-	int fd = open(path ? path : "fisc.ko", O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "fisc", O_NONBLOCK) ? -errno : 0;
-}
-
-/* The last users of a module let go of it in a moment. */
-static int unload_soon(void)
-{
-	double end = fisc_now() + WAIT_S;
-	int ret;
-
-	while ((ret = unload()) && fisc_now() < end)
-		fisc_sleep_ms(20);
-	return ret;
-}
-
 static bool loaded(void)
 {
 	return !access("/sys/module/fisc", F_OK);
@@ -61,7 +33,7 @@ static int umount_lazily(void)
 /* Back to what the cases expect, whatever the last one left. */
 static int restore(void)
 {
-	int ret = loaded() ? 0 : load();
+	int ret = loaded() ? 0 : fisc_load();
 
 	if (!ret && access(FISC_MNT, F_OK) && mkdir(FISC_MNT, 0755))
 		ret = -errno;
@@ -96,12 +68,12 @@ FIXTURE_TEARDOWN_PARENT(module)
 
 TEST_F(module, mounted_module_stays)
 {
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	EXPECT_TRUE(loaded());
 	ASSERT_EQ(0, umount(FISC_MNT));
-	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 	EXPECT_FALSE(loaded());
-	EXPECT_EQ(-ENOENT, unload());
+	EXPECT_EQ(-ENOENT, fisc_unload("fisc"));
 }
 
 TEST_F(module, all_its_interfaces_go_and_come_with_it)
@@ -116,7 +88,7 @@ TEST_F(module, all_its_interfaces_go_and_come_with_it)
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		EXPECT_EQ(0, access(paths[i], F_OK));
 	ASSERT_EQ(0, umount(FISC_MNT));
-	ASSERT_EQ(0, unload_soon());
+	ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		EXPECT_EQ(-1, access(paths[i], F_OK));
 	f = fopen("/proc/filesystems", "r");
@@ -125,14 +97,14 @@ TEST_F(module, all_its_interfaces_go_and_come_with_it)
 		EXPECT_EQ(NULL, strstr(line, "fisc"));
 	fclose(f);
 	EXPECT_EQ(-ENODEV, fisc_mount(FISC_MNT, NULL));
-	ASSERT_EQ(0, load());
+	ASSERT_EQ(0, fisc_load());
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		EXPECT_EQ(0, access(paths[i], F_OK));
 	/* With the knobs as documented. */
 	EXPECT_EQ(FISC_SHARE_STOP, fisc_read_long(SHARE_RUN));
 	EXPECT_EQ(FISC_PAGES_PER_SEC_DEFAULT, fisc_read_long(SHARE_RATE));
 	EXPECT_EQ(0, fisc_core("frames"));
-	EXPECT_EQ(-EEXIST, load());
+	EXPECT_EQ(-EEXIST, fisc_load());
 }
 
 TEST_F(module, mapped_module_stays_after_lazy_unmount)
@@ -145,7 +117,7 @@ TEST_F(module, mapped_module_stays_after_lazy_unmount)
 	fisc_fill(map + PAGE_SIZE, 1);
 	close(fd);
 	ASSERT_EQ(0, umount_lazily());
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	EXPECT_EQ(-1, fisc_check(map, 1));
 	fisc_fill(map + 2 * PAGE_SIZE, 2);
 	EXPECT_EQ(3, fisc_core("frames"));
@@ -154,7 +126,7 @@ TEST_F(module, mapped_module_stays_after_lazy_unmount)
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_core("frames", 2));
 	munmap(map, 8 * PAGE_SIZE);
-	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
 TEST_F(module, open_file_keeps_the_module)
@@ -164,14 +136,14 @@ TEST_F(module, open_file_keeps_the_module)
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, umount_lazily());
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	fisc_fill(page, 1);
 	EXPECT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, page, PAGE_SIZE, 0));
 	EXPECT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 0));
 	EXPECT_EQ(-1, fisc_check(page, 1));
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	close(fd);
-	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
 TEST_F(module, directory_of_a_process_keeps_the_module)
@@ -179,9 +151,9 @@ TEST_F(module, directory_of_a_process_keeps_the_module)
 	ASSERT_EQ(0, mkdir(ST "d", 0755));
 	ASSERT_EQ(0, chdir(ST "d"));
 	ASSERT_EQ(0, umount_lazily());
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	ASSERT_EQ(0, chdir("/"));
-	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
 TEST_F(module, calls_under_way_keep_the_module)
@@ -209,13 +181,13 @@ TEST_F(module, calls_under_way_keep_the_module)
 	ASSERT_EQ(1, read(fds[0], &c, 1));
 	ASSERT_EQ(0, umount_lazily());
 	for (i = 0; i < 50; i++) {
-		EXPECT_EQ(-EAGAIN, unload());
+		EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 		fisc_sleep_ms(10);
 	}
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
-	EXPECT_EQ(0, unload_soon());
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
 TEST_F(module, page_in_a_pipe_outlives_the_module)
@@ -232,7 +204,7 @@ TEST_F(module, page_in_a_pipe_outlives_the_module)
 	munmap(map, 2 * PAGE_SIZE);
 	close(fd);
 	ASSERT_EQ(0, umount(FISC_MNT));
-	ASSERT_EQ(0, unload_soon());
+	ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 1));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
@@ -253,10 +225,10 @@ TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 	EXPECT_TRUE(fisc_wait_core("vms", 0));
 	EXPECT_GE(0, pread(vm, buf, sizeof(buf), 0));
 	ASSERT_EQ(0, umount(FISC_MNT));
-	if (unload()) {
+	if (fisc_unload("fisc")) {
 		/* Either they keep it, or they work no more once it is gone. */
 		close(core);
-		EXPECT_EQ(0, unload_soon());
+		EXPECT_EQ(0, fisc_unload_soon("fisc"));
 	}
 	EXPECT_FALSE(loaded());
 	EXPECT_GE(0, pread(run, buf, sizeof(buf), 0));
@@ -277,7 +249,7 @@ TEST_F(module, reference_count_follows_mounts)
 	ASSERT_EQ(0, fisc_mount(dir, NULL));
 	EXPECT_LE(self->refcount, refcount());
 	ASSERT_EQ(0, umount(FISC_MNT));
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	ASSERT_EQ(0, umount(dir));
 	EXPECT_EQ(0, refcount());
 	rmdir(dir);
@@ -290,7 +262,7 @@ TEST_F(module, failed_calls_leave_the_reference_count)
 	for (i = 0; i < 10; i++) {
 		EXPECT_GT(0, fisc_mount(FISC_MNT, "nonsense"));
 		EXPECT_GT(0, open(ST "none", O_RDONLY));
-		EXPECT_EQ(-EAGAIN, unload());
+		EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
 	}
 	EXPECT_EQ(self->refcount, refcount());
 }
@@ -301,9 +273,9 @@ TEST_F(module, loads_and_unloads_again_and_again)
 	char *map;
 
 	ASSERT_EQ(0, umount(FISC_MNT));
-	ASSERT_EQ(0, unload_soon());
+	ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	for (i = 0; i < RELOADS; i++) {
-		ASSERT_EQ(0, load());
+		ASSERT_EQ(0, fisc_load());
 		ASSERT_EQ(0, fisc_mount(FISC_MNT, NULL));
 		ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 		ASSERT_EQ(0, fisc_scan_on());
@@ -318,7 +290,7 @@ TEST_F(module, loads_and_unloads_again_and_again)
 		close(fd);
 		/* With the scanner running, and the file still there. */
 		ASSERT_EQ(0, umount(FISC_MNT));
-		ASSERT_EQ(0, unload_soon());
+		ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	}
 }
 

@@ -11,18 +11,6 @@ static const char * const vm_files[] = {
 	"cow_breaks",
 };
 
-/* Refused, with the value as it was. */
-static void refuse(struct __test_metadata *_metadata, const char *path, const char *value)
-{
-	char before[64], after[64];
-
-	ASSERT_EQ(0, fisc_read_str(path, before, sizeof(before)));
-	EXPECT_EQ(-EINVAL, fisc_write_str(path, value))
-		TH_LOG("%s took '%s'", path, value);
-	ASSERT_EQ(0, fisc_read_str(path, after, sizeof(after)));
-	EXPECT_STREQ(before, after);
-}
-
 static void take(struct __test_metadata *_metadata, const char *path, const char *value)
 {
 	char now[64];
@@ -44,7 +32,7 @@ TEST_F(fisc, run_takes_0_and_1)
 	for (old = 0; old < 2; old++) {
 		take(_metadata, SHARE_RUN, old ? "1" : "0");
 		for (i = 0; i < ARRAY_SIZE(bad); i++)
-			refuse(_metadata, SHARE_RUN, bad[i]);
+			fisc_refuse(_metadata, SHARE_RUN, bad[i], -EINVAL);
 	}
 	take(_metadata, SHARE_RUN, "0\n");
 	take(_metadata, SHARE_RUN, "1\n");
@@ -62,7 +50,7 @@ TEST_F(fisc, pages_per_sec_takes_its_range)
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		take(_metadata, SHARE_RATE, good[i]);
 		for (j = 0; j < ARRAY_SIZE(bad); j++)
-			refuse(_metadata, SHARE_RATE, bad[j]);
+			fisc_refuse(_metadata, SHARE_RATE, bad[j], -EINVAL);
 	}
 }
 
@@ -464,7 +452,7 @@ TEST_F(fisc, numbers_have_bounds)
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		for (j = 0; j < 2; j++) {
 			take(_metadata, knobs[i].path, knobs[i].good[j]);
-			refuse(_metadata, knobs[i].path, knobs[i].bad[j]);
+			fisc_refuse(_metadata, knobs[i].path, knobs[i].bad[j], -EINVAL);
 		}
 	}
 }
