@@ -27,7 +27,7 @@ static const struct {
 	const char *after;
 } fisc_knobs[] = {
 	{ SHARE_RUN, "0", NULL },
-	{ SHARE_RATE, RATE_MAX },
+	{ SHARE_RATE, RATE_MAX, NULL },
 	{ SHARE_CPU, "100", NULL },
 	{ SHARE_RECHECK, "10", NULL },
 	{ SHARE_PRESSURE, "0", NULL },
@@ -54,6 +54,7 @@ static const struct {
  * @frames: frames held for guests
  * @present: pages of guest memory
  * @map_bytes: memory of the frame maps
+ * @vms: VMs, those without a name included
  * @knobs: what is in sysfs
  * @pid: process of the case
  */
@@ -61,6 +62,7 @@ struct fisc_before {
 	long frames;
 	long present;
 	long map_bytes;
+	long vms;
 	char knobs[FISC_NR_KNOBS][80];
 	pid_t pid;
 };
@@ -83,6 +85,8 @@ static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_be
 	ASSERT_LE(0, before->present);
 	before->map_bytes = fisc_core("map_bytes");
 	ASSERT_LE(0, before->map_bytes);
+	before->vms = fisc_core("vms");
+	ASSERT_LE(0, before->vms);
 }
 
 static inline void fisc_tear_down(struct __test_metadata *_metadata,
@@ -106,6 +110,7 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	EXPECT_TRUE(fisc_wait_core("frames", before->frames));
 	EXPECT_TRUE(fisc_wait_core("present", before->present));
 	EXPECT_TRUE(fisc_wait_core("map_bytes", before->map_bytes));
+	EXPECT_TRUE(fisc_wait_core("vms", before->vms));
 }
 
 /* @path takes @value, and then says @now. */
