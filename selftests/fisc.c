@@ -254,7 +254,7 @@ static bool within_errors(long part, long size, int percent, long sample)
 	double truth = percent / 100.0, off = (double)part / size - truth;
 	double allowed = 9 * truth * (1 - truth) / sample;
 
-	return off * off <= (allowed > 1e-4 ? allowed : 1e-4);
+	return off * off <= (allowed > 0.0001 ? allowed : 0.0001);
 }
 
 static int compare_long(const void *a, const void *b)

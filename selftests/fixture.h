@@ -2,9 +2,9 @@
 /*
  * The fixture that every case runs in: scanner stopped, as fast as can be once
  * started, all VMs in one domain, no large pages unless the program defines
- * FISC_LARGE, no sampling to speak of, nothing left of earlier cases. After each case, in the parent
- * (the case's own descriptors and mappings are gone by then), every counter of
- * memory must be back where it was.
+ * FISC_LARGE, no sampling to speak of, nothing left of earlier cases. After each
+ * case, in the parent (the case's own descriptors and mappings are gone by then),
+ * every counter of memory must be back where it was.
  */
 #ifndef FISC_SELFTESTS_FIXTURE_H
 #define FISC_SELFTESTS_FIXTURE_H

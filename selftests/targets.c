@@ -1145,7 +1145,7 @@ TEST_F(fisc, tax_moves_memory_from_the_idle_to_the_active)
 }
 
 /* Millionths; -1 if it is not a number of that form. */
-static long rho(const char *vm)
+static long read_rho(const char *vm)
 {
 	char path[128], buf[80], end;
 	long whole, millionths;
@@ -1166,7 +1166,7 @@ static bool soon_rho(const char *vm, long low, long high)
 	long now;
 
 	do {
-		now = rho(vm);
+		now = read_rho(vm);
 		if (now >= low && now <= high)
 			return true;
 		fisc_sleep_ms(10);
