@@ -26,6 +26,7 @@
 #define MIB_PAGES	256
 #define CHUNK_PAGES	512
 #define KVM_LIST	FISC_DEBUGFS "/kvm"
+#define KVM_YOUNG	FISC_DEBUGFS "/young"
 
 /* Guest-physical addresses of the program, and of the memory it touches. */
 #define GUEST_CODE	0x1000UL
@@ -334,15 +335,32 @@ static bool soon_lists_none(const char *name)
 	return soon_lists(name, NULL, 0);
 }
 
-/* Pages that @vm's guest has accessed since it was last asked, or -errno. */
-static long young_pages(const char *vm)
+/*
+ * Pages that the guest of VM @name has accessed since anybody asked, -ENODEV if
+ * it has none; NOT_LISTED, BAD_LINE if any line is bad.
+ */
+static long young_pages(const char *name)
 {
-	char path[600], buf[64];
-	int ret;
+	FILE *f = fopen(KVM_YOUNG, "re");
+	char line[512], found[64], pages[24], *end;
+	long young = NOT_LISTED, nr;
 
-	snprintf(path, sizeof(path), FISC_DEBUGFS "/vms/%s/young", vm);
-	ret = fisc_read_str(path, buf, sizeof(buf));
-	return ret ?: strtol(buf, NULL, 10);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %23s", found, pages) != 2) {
+			young = BAD_LINE;
+			break;
+		}
+		nr = strcmp(pages, "-") ? strtol(pages, &end, 10) : -ENODEV;
+		if (nr != -ENODEV && (*end || nr < 0)) {
+			young = BAD_LINE;
+			break;
+		}
+		if (!strcmp(found, name))
+			young = nr;
+	}
+	if (f)
+		fclose(f);
+	return young;
 }
 
 /* The fixture: besides what it always is, sampling, as it is in use. */
@@ -893,7 +911,7 @@ TEST_F(kvm, vm_in_other_hands_does_no_harm)
 	/* Its memory still is that of the other process. */
 	nr = list("st-a", parts);
 	EXPECT_TRUE(nr == 0 || nr == 1);
-	EXPECT_LE(-ENODEV, young_pages("st-a"));
+	EXPECT_NE(BAD_LINE, young_pages("st-a"));
 	fisc_sleep_ms(1000);
 	nr = list("st-a", parts);
 	EXPECT_TRUE(nr == 0 || nr == 1);
@@ -1235,6 +1253,7 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 #define STRESS_PAGES	128
 #define STRESS_FILES	3
 #define STRESS_VMMS	3
+#define STRESS_SLOTS	3
 
 static const char * const stress_files[STRESS_FILES] = { ST "0", ST "1", ST "2/x" };
 
@@ -1262,7 +1281,7 @@ static void *stress_vcpu(void *arg)
 
 static void change_slot(struct vmm *vmm, char *map, __u64 r)
 {
-	int slot = r % 3;
+	int slot = r % STRESS_SLOTS;
 	size_t at = (r >> 8) % STRESS_PAGES, nr = (r >> 16) % (STRESS_PAGES - at) + 1;
 	__u64 gpa = GUEST_MEM + (r >> 24) % STRESS_PAGES * PAGE_SIZE;
 
@@ -1353,6 +1372,7 @@ static int stress_reader(__u64 rnd)
 {
 	static const char * const names[] = { "st-0", "st-1", "st-2" };
 	struct part parts[MAX_PARTS];
+	long young;
 
 	for (;;) {
 		__u64 r = fisc_rand(&rnd);
@@ -1360,7 +1380,8 @@ static int stress_reader(__u64 rnd)
 
 		if (list(name, parts) == BAD_LINE)
 			return 1;
-		if (young_pages(name) > STRESS_PAGES)
+		young = young_pages(name);
+		if (young == BAD_LINE || young > STRESS_SLOTS * STRESS_PAGES)
 			return 2;
 		fisc_vm_set(name, "sample_period_ms", (r >> 8) & 1 ? "100" : "\n");
 		fisc_vm_set(name, "sample_pages", (r >> 9) & 1 ? "1000" : "10");
