@@ -409,7 +409,7 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 	u64 start;
 
 	*done = false;
-	if (sampler->nr && passed < period)
+	if (passed < period)
 		return period - passed;
 
 	start = local_clock();
@@ -429,11 +429,14 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
  * fisc_sampler_init() - a VM comes
  * @sampler: its sampler, all zero
  *
+ * For a period, nothing is sampled: it is being set up.
+ *
  * Context: any.
  */
 void fisc_sampler_init(struct fisc_sampler *sampler)
 {
 	spin_lock_init(&sampler->lock);
+	sampler->began = jiffies;
 	sampler->nr_pages = FISC_FOLLOW;
 	sampler->period_ms = FISC_FOLLOW;
 	sampler->slow_percent = FISC_FOLLOW;
