@@ -153,7 +153,7 @@ static vm_fault_t fisc_fault(struct vm_fault *vmf)
 	fisc_count(region, FISC_FAULTS, 1);
 	if (vmf->pgoff >= fisc_region_size_pages(region))
 		return VM_FAULT_SIGBUS;
-	fisc_vmm_faults(region->vm, vmf->vma);
+	fisc_vmm_faults(region->vm, vmf);
 	if (vmf->flags & FAULT_FLAG_WRITE)
 		ret = fisc_fault_write(vmf, region);
 	else

@@ -2,9 +2,9 @@
 /*
  * Numbers in sysfs.
  */
-#include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 
 #include "knob.h"
@@ -83,14 +83,28 @@ ssize_t fisc_vm_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
  */
 int fisc_knob_parse_bytes(const char *buf, u64 *pages)
 {
-	unsigned long long bytes;
-	const char *digits = skip_spaces(buf);
-	char *end;
+	size_t length = strspn(buf, "0123456789");
+	unsigned long long number, unit = 1;
+	const char *end = buf + length;
+	char digits[24];
+	u64 bytes;
 
-	if (!isdigit(*digits) || strspn(digits, "0123456789") > 19)
+	if (length >= sizeof(digits))
 		return -EINVAL;
-	bytes = memparse(digits, &end);
-	if (!sysfs_streq(end, "") || bytes > S64_MAX)
+	strscpy(digits, buf, length + 1);
+	if (kstrtoull(digits, 10, &number))
+		return -EINVAL;
+
+	/* memparse() knows the suffixes, but not when it is too much. */
+	if (*end && *end != '\n') {
+		char one[] = { '1', *end++, '\0' };
+
+		unit = memparse(one, NULL);
+		if (unit == 1)
+			return -EINVAL;
+	}
+	if (!sysfs_streq(end, "") || check_mul_overflow(number, unit, &bytes) ||
+	    bytes > S64_MAX)
 		return -EINVAL;
 	*pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 

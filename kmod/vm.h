@@ -96,15 +96,16 @@ static inline void fisc_vm_put(struct fisc_vm *vm)
 /**
  * fisc_vmm_faults() - a process has a fault on memory of a VM
  * @vm: the VM
- * @vma: mapping of its memory that the fault is in
+ * @vmf: the fault; KVM's are the kernel's, not the user's
  *
  * Context: a page fault.
  */
 static inline void fisc_vmm_faults(struct fisc_vm *vm,
-				   const struct vm_area_struct *vma)
+				   const struct vm_fault *vmf)
 {
-	if (unlikely(READ_ONCE(vm->vmm.mm) != vma->vm_mm))
-		__fisc_vmm_faults(vm, vma);
+	if (unlikely(READ_ONCE(vm->vmm.mm) != vmf->vma->vm_mm) &&
+	    !(vmf->flags & FAULT_FLAG_USER))
+		__fisc_vmm_faults(vm, vmf->vma);
 }
 
 int fisc_vm_init(struct kobject *parent);

@@ -71,7 +71,9 @@ void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
 	struct kvm_vcpu *(*running_vcpu)(void);
 	struct kvm_vcpu *vcpu;
 
-	if (time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 4))
+	/* 0: it was not yet. */
+	if (READ_ONCE(vm->vmm.looked) &&
+	    time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 20))
 		return;
 	WRITE_ONCE(vm->vmm.looked, jiffies);
 

@@ -5,6 +5,7 @@
  */
 #include <linux/bsearch.h>
 #include <linux/debugfs.h>
+#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/random.h>
@@ -185,6 +186,19 @@ static int fisc_sample_add_size(struct fisc_region *region, void *arg)
 	return 0;
 }
 
+/*
+ * Is a chunk one of those that may be watched? That is a matter of its number, not
+ * of the time it became large: those that are touched early are not like others.
+ */
+static bool fisc_sample_may_watch(const struct fisc_sample_choice *choice,
+				  const struct fisc_region *region, u32 nr)
+{
+	u64 chunks = DIV_ROUND_UP_ULL(choice->total, FISC_CHUNK_PAGES);
+
+	return mul_u64_u32_shr(chunks, hash_64((unsigned long)region + nr, 32),
+			       32) < choice->room;
+}
+
 static void fisc_sample_find_watched(struct fisc_sample_choice *choice,
 				     struct fisc_region *region)
 {
@@ -195,7 +209,8 @@ static void fisc_sample_find_watched(struct fisc_sample_choice *choice,
 	xa_for_each_marked(&region->chunks, nr, chunk, FISC_MARK_WATCHED) {
 		if (choice->nr_watched == choice->room)
 			return;
-		if (READ_ONCE(chunk->large))
+		if (READ_ONCE(chunk->large) &&
+		    fisc_sample_may_watch(choice, region, nr))
 			choice->watched[choice->nr_watched++] = nr;
 	}
 }
@@ -208,13 +223,13 @@ static pgoff_t fisc_sample_watch(struct fisc_sample_choice *choice,
 				 struct fisc_region *region,
 				 struct fisc_chunk *chunk, pgoff_t index)
 {
-	u64 room = div64_u64((u64)choice->room * fisc_region_size_pages(region),
-			     choice->total) + 1;
 	pgoff_t start = fisc_chunk_start(chunk);
 	u64 since;
 	u32 nr;
 
-	if (choice->nr_watched >= min_t(u64, room, choice->room)) {
+	if (choice->nr_watched == choice->room ||
+	    (choice->nr_watched &&
+	     !fisc_sample_may_watch(choice, region, chunk->nr))) {
 		nr = choice->watched[get_random_u32_below(choice->nr_watched)];
 		return ((pgoff_t)nr << FISC_CHUNK_SHIFT) + (index - start);
 	}

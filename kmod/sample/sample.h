@@ -33,11 +33,12 @@ struct kobject;
  * *watched* from then on: the kernel is given a page table for it
  * (fisc_sample_split()), and it is mapped page by page, by the VMM and by KVM,
  * while its frame stays large. A page table cannot be taken away again from
- * outside of the kernel's core. So no more chunks of a VM are watched than a
- * sample has pages (100: 200 MiB, whatever the VM's size); a page chosen in
- * another large chunk is exchanged for the same page of a watched one, chosen at
- * random. As the watched ones were chosen at random themselves, the expectation
- * stays what it was.
+ * outside of the kernel's core. So about as many chunks of a VM may be watched
+ * as a sample has pages (100: 200 MiB, whatever the VM's size), which ones is a
+ * matter of a hash of their number; a page chosen in another large chunk is
+ * exchanged for the same page of a watched one, chosen at random. As the watched
+ * ones are a random choice themselves, the expectation stays what it was. A VM of
+ * no more chunks than that has none exchanged.
  *
  * Pages that are holes, shared, or zero need no exception. A page the scanner
  * unmaps meanwhile is touched by one more fault, which changes nothing.

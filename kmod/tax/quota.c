@@ -233,6 +233,19 @@ u64 fisc_quota_capacity(void)
 	return fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
 }
 
+/**
+ * fisc_quota_reserved() - memory reserved for mins and metadata
+ *
+ * Context: may sleep.
+ * Return: pages.
+ */
+u64 fisc_quota_reserved(void)
+{
+	guard(mutex)(&fisc_quota_mutex);
+
+	return fisc_reserved;
+}
+
 static u64 fisc_to_bytes(u64 pages)
 {
 	return pages << PAGE_SHIFT;

@@ -70,6 +70,7 @@ void fisc_quota_add(struct fisc_quota *quota);
 void fisc_quota_remove(struct fisc_quota *quota);
 void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim);
 u64 fisc_quota_capacity(void);
+u64 fisc_quota_reserved(void);
 
 int fisc_admit(struct fisc_region *region, loff_t size);
 void fisc_admit_settle(struct fisc_region *region, loff_t size);

@@ -170,8 +170,9 @@ static int fisc_target_stats_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "runs: %llu\n", fisc_target_runs);
 	seq_printf(m, "cpu_us: %llu\n", div_u64(fisc_target_ns, NSEC_PER_USEC));
-	seq_printf(m, "capacity_pages: %llu\n", fisc_quota_capacity());
-	seq_printf(m, "pool_pages: %llu\n", fisc_target_pool);
+	seq_printf(m, "capacity: %llu\n", fisc_quota_capacity() << PAGE_SHIFT);
+	seq_printf(m, "reserved: %llu\n", fisc_quota_reserved() << PAGE_SHIFT);
+	seq_printf(m, "pool: %llu\n", fisc_target_pool << PAGE_SHIFT);
 
 	return 0;
 }
