@@ -25,15 +25,19 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 						unsigned int large)
 {
 	struct fisc_unit *unit = kunit_kzalloc(test, sizeof(*unit), GFP_KERNEL);
+	static unsigned int nr;
+	char unique[32];
 
 	KUNIT_ASSERT_NOT_NULL(test, unit);
+	/* The last one's may be in use by the policy for a moment more. */
+	snprintf(unique, sizeof(unique), "%s%u", name, nr++);
 	unit->large = fisc_large_enabled;
 	fisc_large_enabled = large;
 	address_space_init_once(&unit->inode.i_data);
 	unit->inode.i_mapping = &unit->inode.i_data;
 	unit->inode.i_data.host = &unit->inode;
 	i_size_write(&unit->inode, nr_pages << PAGE_SHIFT);
-	unit->vm = fisc_vm_create(name);
+	unit->vm = fisc_vm_create(unique);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->vm);
 	unit->region = fisc_region_create(&unit->inode, unit->vm);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->region);
