@@ -244,15 +244,13 @@ void fisc_domain_count_frame(u64 id, int n)
 void fisc_domain_account(void)
 {
 	struct fisc_domain *domain;
-	unsigned long id = 0;
-	struct fisc_vm *vm;
+	struct fisc_vm *vm = NULL;
+	unsigned long id;
 
-	while ((vm = fisc_vm_next(&id))) {
+	while ((vm = fisc_vm_after(vm))) {
 		mutex_lock(&fisc_domain_mutex);
 		vm->domain->sharing += fisc_vm_sum(vm, FISC_SHARING);
 		mutex_unlock(&fisc_domain_mutex);
-		fisc_vm_put(vm);
-		id++;
 		cond_resched();
 	}
 
@@ -309,8 +307,7 @@ void fisc_domain_default(char *buf)
 int fisc_domain_set_default(const char *buf, size_t len)
 {
 	char name[FISC_DOMAIN_NAME_MAX + 1];
-	unsigned long id = 0;
-	struct fisc_vm *vm;
+	struct fisc_vm *vm = NULL;
 	int err, ret;
 
 	ret = fisc_domain_parse(name, buf, len);
@@ -321,15 +318,13 @@ int fisc_domain_set_default(const char *buf, size_t len)
 	strscpy(fisc_domain_default_name, name);
 	mutex_unlock(&fisc_domain_mutex);
 
-	while ((vm = fisc_vm_next(&id))) {
+	while ((vm = fisc_vm_after(vm))) {
 		mutex_lock(&fisc_domain_mutex);
 		/* Whoever was faster has moved it by the newest default. */
 		err = vm->domain_chosen ? 0 :
 		      fisc_domain_move(vm, fisc_domain_default_name);
 		mutex_unlock(&fisc_domain_mutex);
-		fisc_vm_put(vm);
 		ret = ret ?: err;
-		id++;
 	}
 
 	return ret;

@@ -12,7 +12,7 @@
  * An entry of the frame map is one word: what the page is, which frame holds
  * it, and what the scanner knows about it::
  *
- *	63           24 23        8 7     4    3       2      1    0
+ *	63           25 24        9 8     5    4       3      2    0
  *	frame number    stamp       level   hashed   clean   state
  *
  * *State* is one of enum fisc_state. *Clean* says that the page cannot have
@@ -29,6 +29,9 @@
  * at which many others are, so that they cost one visit (fisc_entry_due()).
  * Shared and zero entries keep their history, so that a page that is shared and
  * written in turn is left alone, too.
+ *
+ * A swapped entry names no frame: its content is where its place in the file says,
+ * in the region's backing (DOC: Host paging).
  */
 
 /**
@@ -37,6 +40,7 @@
  * @FISC_ENTRY_PRIVATE: it owns a frame, or a page of a large one
  * @FISC_ENTRY_SHARED: it is a user of a frame of the sharing table
  * @FISC_ENTRY_ZERO: a zero frame serves it
+ * @FISC_ENTRY_SWAPPED: it was paged out
  *
  * A hole is 0.
  */
@@ -45,19 +49,20 @@ enum fisc_state {
 	FISC_ENTRY_PRIVATE = 1,
 	FISC_ENTRY_SHARED = 2,
 	FISC_ENTRY_ZERO = 3,
+	FISC_ENTRY_SWAPPED = 4,
 };
 
-#define FISC_ENTRY_STATE_MASK	3UL
-#define FISC_ENTRY_CLEAN	BIT(2)
-#define FISC_ENTRY_HASHED	BIT(3)
+#define FISC_ENTRY_STATE_MASK	7UL
+#define FISC_ENTRY_CLEAN	BIT(3)
+#define FISC_ENTRY_HASHED	BIT(4)
 #define FISC_ENTRY_KNOWN	(FISC_ENTRY_CLEAN | FISC_ENTRY_HASHED)
 
-#define FISC_ENTRY_LEVEL_SHIFT	4
-#define FISC_ENTRY_LEVEL_MASK	GENMASK(7, 4)
+#define FISC_ENTRY_LEVEL_SHIFT	5
+#define FISC_ENTRY_LEVEL_MASK	GENMASK(8, 5)
 #define FISC_ENTRY_LEVEL_MAX	12
-#define FISC_ENTRY_STAMP_SHIFT	8
-#define FISC_ENTRY_STAMP_MASK	GENMASK(23, 8)
-#define FISC_ENTRY_PFN_SHIFT	24	/* 40 bits: 52 bits of address */
+#define FISC_ENTRY_STAMP_SHIFT	9
+#define FISC_ENTRY_STAMP_MASK	GENMASK(24, 9)
+#define FISC_ENTRY_PFN_SHIFT	25	/* 39 bits: 51 bits of address */
 #define FISC_ENTRY_HISTORY	(FISC_ENTRY_LEVEL_MASK | FISC_ENTRY_STAMP_MASK)
 
 static_assert(BITS_PER_LONG == 64);
@@ -69,7 +74,20 @@ static inline enum fisc_state fisc_entry_state(unsigned long e)
 	return e & FISC_ENTRY_STATE_MASK;
 }
 
-/* The page that serves the entry; not for a hole. */
+/* Has anything been written to such a page, as far as is known? */
+static inline bool fisc_state_has_content(enum fisc_state state)
+{
+	return state != FISC_ENTRY_HOLE && state != FISC_ENTRY_ZERO;
+}
+
+/* Does a page serve the entry? */
+static inline bool fisc_entry_has_page(unsigned long e)
+{
+	return fisc_entry_state(e) != FISC_ENTRY_HOLE &&
+	       fisc_entry_state(e) != FISC_ENTRY_SWAPPED;
+}
+
+/* The page that serves the entry, if one does. */
 static inline struct page *fisc_entry_page(unsigned long e)
 {
 	return pfn_to_page(e >> FISC_ENTRY_PFN_SHIFT);
@@ -91,6 +109,12 @@ static inline unsigned long fisc_entry_succeed(unsigned long old,
 {
 	return page_to_pfn(page) << FISC_ENTRY_PFN_SHIFT |
 	       (old & (FISC_ENTRY_HISTORY | FISC_ENTRY_CLEAN)) | state;
+}
+
+/* What @old is has been paged out; it keeps its history. */
+static inline unsigned long fisc_entry_swapped(unsigned long old)
+{
+	return (old & FISC_ENTRY_HISTORY) | FISC_ENTRY_SWAPPED;
 }
 
 static inline unsigned int fisc_entry_level(unsigned long e)

@@ -13,8 +13,10 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 
+#include "adopt/incoming.h"
 #include "fs.h"
 #include "large.h"
+#include "reclaim/swap.h"
 #include "region.h"
 #include "vm.h"
 
@@ -25,6 +27,7 @@ static vm_fault_t fisc_fault_error(int err)
 {
 	switch (err) {
 	case -EAGAIN:	/* the page has changed under us: fault again */
+	case -EINTR:	/* and be killed */
 		return VM_FAULT_NOPAGE;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
@@ -82,6 +85,7 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 	if (!chunk)
 		return VM_FAULT_OOM;
 
+again:
 	down_read(&chunk->lock);
 	if (vmf->pgoff >= fisc_region_size_pages(region)) {
 		up_read(&chunk->lock);
@@ -107,6 +111,13 @@ static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 			return fisc_fault_error(err);
 		}
 		e = fisc_chunk_entry(chunk, vmf->pgoff);
+	}
+	if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED) {
+		up_read(&chunk->lock);
+		err = fisc_swap_in(region, chunk, vmf->pgoff, vmf, 0);
+		if (err)
+			return fisc_fault_error(err);
+		goto again;
 	}
 	page = fisc_entry_page(e);
 	if (PageHWPoison(page)) {
@@ -145,6 +156,16 @@ static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 	return ret;
 }
 
+/* Does the fault take memory, as things are? */
+static bool fisc_fault_takes(struct fisc_region *region,
+			     const struct vm_fault *vmf)
+{
+	enum fisc_state state = fisc_region_look(region, vmf->pgoff);
+
+	return state == FISC_ENTRY_SWAPPED ||
+	       (vmf->flags & FAULT_FLAG_WRITE && state != FISC_ENTRY_PRIVATE);
+}
+
 static vm_fault_t fisc_fault(struct vm_fault *vmf)
 {
 	struct fisc_region *region = fisc_region_of(file_inode(vmf->vma->vm_file));
@@ -154,6 +175,19 @@ static vm_fault_t fisc_fault(struct vm_fault *vmf)
 	if (vmf->pgoff >= fisc_region_size_pages(region))
 		return VM_FAULT_SIGBUS;
 	fisc_vmm_faults(region->vm, vmf);
+	if (unlikely(region->adopted)) {
+		struct fisc_chunk *chunk = fisc_region_find_chunk(region,
+								  vmf->pgoff);
+		int err = fisc_incoming_settle(region, chunk);
+
+		if (err)
+			return fisc_fault_error(err);
+	}
+	if (fisc_reclaim_blocks(region->vm) && fisc_fault_takes(region, vmf)) {
+		ret = fisc_reclaim_block_fault(region->vm, vmf);
+		if (ret)
+			return ret;
+	}
 	if (vmf->flags & FAULT_FLAG_WRITE)
 		ret = fisc_fault_write(vmf, region);
 	else
@@ -170,6 +204,13 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	int err;
 
 	fisc_count(region, FISC_WRITE_FAULTS, 1);
+	/* There is no way to give the lock back for long, but for a retry. */
+	if (fisc_reclaim_blocks(region->vm) &&
+	    fisc_region_look(region, vmf->pgoff) != FISC_ENTRY_PRIVATE) {
+		fisc_reclaim_pause(region->vm);
+		if (fisc_reclaim_blocks(region->vm))
+			return VM_FAULT_NOPAGE;
+	}
 
 	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
 	if (err)

@@ -12,6 +12,8 @@
 #include <linux/splice.h>
 #include <linux/uio.h>
 
+#include "adopt/adopt.h"
+#include "balloon/pages.h"
 #include "fs.h"
 #include "region.h"
 #include "vm.h"
@@ -19,7 +21,13 @@
 /* Allocations on behalf of a system call fail rather than kill. */
 #define FISC_GFP_SYSCALL	(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
-static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/* What a system call says when content was lost. */
+static int fisc_io_error(int err)
+{
+	return err == -EHWPOISON ? -EIO : err;
+}
+
+static ssize_t fisc_read_pages(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fisc_region *region = fisc_region_of(inode);
@@ -29,26 +37,23 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		loff_t size = i_size_read(inode);
 		size_t offset = offset_in_page(iocb->ki_pos);
 		size_t part, copied;
-		unsigned long e;
+		struct page *page;
+		int err;
 
 		if (iocb->ki_pos >= size)
 			break;
 		part = min_t(loff_t, size - iocb->ki_pos, PAGE_SIZE - offset);
 		part = min(part, iov_iter_count(to));
 
-		e = fisc_region_read(region, iocb->ki_pos >> PAGE_SHIFT);
-		if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
-			copied = iov_iter_zero(part, to);
-		} else {
-			struct page *page = fisc_entry_page(e);
-
-			if (PageHWPoison(page) &&
-			    fisc_entry_state(e) != FISC_ENTRY_ZERO) {
-				put_page(page);
-				return done ?: -EIO;
-			}
+		err = fisc_region_read(region, iocb->ki_pos >> PAGE_SHIFT,
+				       &page);
+		if (err)
+			return done ?: fisc_io_error(err);
+		if (page) {
 			copied = copy_page_to_iter(page, offset, part, to);
 			put_page(page);
+		} else {
+			copied = iov_iter_zero(part, to);
 		}
 
 		iocb->ki_pos += copied;
@@ -60,6 +65,22 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		cond_resched();
 	}
 	file_accessed(iocb->ki_filp);
+
+	return done;
+}
+
+static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done;
+
+	if (likely(!fisc_region_of(inode)->adopted))
+		return fisc_read_pages(iocb, to);
+
+	/* What is on its way is neither here nor there. */
+	inode_lock_shared(inode);
+	done = fisc_read_pages(iocb, to);
+	inode_unlock_shared(inode);
 
 	return done;
 }
@@ -76,7 +97,7 @@ static int fisc_own(struct fisc_region *region, pgoff_t index,
 	if (!err)
 		folio_unlock(page_folio(*page));
 
-	return err == -EHWPOISON ? -EIO : err;
+	return fisc_io_error(err);
 }
 
 static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
@@ -116,6 +137,11 @@ static ssize_t fisc_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
+
+	/* Not with the inode locked: a balloon has to be able to make holes. */
+	ret = fisc_reclaim_block(fisc_region_of(inode)->vm);
+	if (ret)
+		return ret;
 
 	inode_lock(inode);
 	ret = generic_write_checks(iocb, from);
@@ -169,14 +195,9 @@ static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len
 {
 	pgoff_t index = from >> PAGE_SHIFT;
 	struct page *page;
-	unsigned long e;
 	int err;
 
-	e = fisc_region_read(region, index);
-	if (fisc_entry_state(e) == FISC_ENTRY_HOLE)
-		return 0;
-	put_page(fisc_entry_page(e));
-	if (fisc_entry_state(e) == FISC_ENTRY_ZERO)
+	if (!fisc_state_has_content(fisc_region_look(region, index)))
 		return 0;
 
 	err = fisc_own(region, index, &page);
@@ -207,9 +228,12 @@ static int fisc_truncate(struct inode *inode, loff_t size)
 	if (err)
 		return err;
 	i_size_write(inode, size);
-	if (size < old)
-		fisc_region_remove(region, DIV_ROUND_UP_ULL(size, PAGE_SIZE),
-				   ULONG_MAX);
+	if (size < old) {
+		pgoff_t first = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+
+		fisc_region_remove(region, first, ULONG_MAX);
+		fisc_region_deflate(region, first, ULONG_MAX);
+	}
 	fisc_admit_settle(region, size);
 
 	return 0;
@@ -252,19 +276,15 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 
 	for (index = offset >> PAGE_SHIFT; index < end; index++) {
 		struct page *page;
-		unsigned long e;
 		int err;
 
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 
-		e = fisc_region_read(region, index);
-		if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-			put_page(fisc_entry_page(e));
-		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE ||
-		    fisc_entry_state(e) == FISC_ENTRY_SHARED)
-			continue;	/* has its frame */
+		/* Has its frame, or had it. */
+		if (fisc_state_has_content(fisc_region_look(region, index)))
+			continue;
 
 		err = fisc_own(region, index, &page);
 		if (err)
@@ -283,6 +303,11 @@ static long fisc_fallocate(struct file *file, int mode, loff_t offset,
 
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
 		return -EOPNOTSUPP;
+	if (!(mode & FALLOC_FL_PUNCH_HOLE)) {
+		err = fisc_reclaim_block(fisc_region_of(inode)->vm);
+		if (err)
+			return err;
+	}
 
 	inode_lock(inode);
 	if (mode & FALLOC_FL_PUNCH_HOLE) {
@@ -306,8 +331,31 @@ static long fisc_fallocate(struct file *file, int mode, loff_t offset,
 	return err;
 }
 
+/* The memory of an adopted VM is being moved, or a mapping as any other. */
+static unsigned long fisc_get_unmapped_area(struct file *file,
+					    unsigned long addr,
+					    unsigned long len,
+					    unsigned long pgoff,
+					    unsigned long flags)
+{
+	struct fisc_adoption *adoption = fisc_adopt_current();
+
+	if (!adoption)
+		return thp_get_unmapped_area(file, addr, len, pgoff, flags);
+
+	return fisc_adopt_prepare(adoption, addr, len) ?: addr;
+}
+
 static int fisc_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct fisc_adoption *adoption = fisc_adopt_current();
+
+	if (adoption) {
+		fisc_adopt_map(adoption, vma);
+		return 0;
+	}
+	if (fisc_region_of(file_inode(file))->adopted)
+		return -EBUSY;
 	if (!(vma->vm_flags & VM_MAYSHARE)) {
 		pr_warn_ratelimited("%s[%d] maps guest memory privately, which would lose its writes: use share=on (MAP_SHARED)\n",
 				    current->comm, task_pid_nr(current));
@@ -334,7 +382,7 @@ const struct file_operations fisc_file_operations = {
 	.splice_read = copy_splice_read,
 	.splice_write = iter_file_splice_write,
 	.mmap = fisc_mmap,
-	.get_unmapped_area = thp_get_unmapped_area,
+	.get_unmapped_area = fisc_get_unmapped_area,
 	.fsync = noop_fsync,
 	.fallocate = fisc_fallocate,
 };
@@ -362,7 +410,8 @@ static int fisc_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 
 /*
  * st_blocks counts pages that have a frame, their own or a shared one, as file
- * systems with shared extents do. Holes and zero pages have none.
+ * systems with shared extents do, or are swapped, as in tmpfs. Holes and zero pages
+ * have nothing.
  */
 static int fisc_getattr(struct mnt_idmap *idmap, const struct path *path,
 			struct kstat *stat, u32 request_mask,
@@ -371,7 +420,8 @@ static int fisc_getattr(struct mnt_idmap *idmap, const struct path *path,
 	struct inode *inode = d_inode(path->dentry);
 	struct fisc_region *region = fisc_region_of(inode);
 	long nr_pages = fisc_region_sum(region, FISC_PRIVATE) +
-			fisc_region_sum(region, FISC_SHARING);
+			fisc_region_sum(region, FISC_SHARING) +
+			fisc_region_sum(region, FISC_SWAPPED);
 
 	generic_fillattr(idmap, request_mask, inode, stat);
 	stat->blksize = PAGE_SIZE;

@@ -4,6 +4,8 @@
  */
 #include <linux/gfp.h>
 #include <linux/hash.h>
+#include <linux/highmem.h>
+#include <linux/string.h>
 
 #include "frame.h"
 
@@ -147,6 +149,23 @@ int fisc_frame_take_apart(struct folio *folio)
 	page_ref_unfreeze(head, 1);
 
 	return 0;
+}
+
+/**
+ * fisc_page_is_zero() - is there nothing but zeroes in a page?
+ * @page: the page
+ *
+ * Context: any.
+ * Return: true if that is so.
+ */
+bool fisc_page_is_zero(struct page *page)
+{
+	void *content = kmap_local_page(page);
+	bool zero = !memchr_inv(content, 0, PAGE_SIZE);
+
+	kunmap_local(content);
+
+	return zero;
 }
 
 int fisc_frame_init(void)

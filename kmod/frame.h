@@ -67,6 +67,7 @@ static inline bool fisc_frame_in_use(struct folio *folio, int own)
 	return folio_ref_count(folio) != folio_mapcount(folio) + own;
 }
 
+bool fisc_page_is_zero(struct page *page);
 int fisc_frame_init(void);
 void fisc_frame_exit(void);
 

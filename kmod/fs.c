@@ -406,6 +406,21 @@ static struct file_system_type fisc_fs_type = {
 };
 MODULE_ALIAS_FS("fisc");
 
+/**
+ * fisc_fs_pin() - have the file system mounted for the module itself
+ * @mount: where; as simple_pin_fs()
+ * @count: how often
+ *
+ * The module cannot be unloaded then. simple_release_fs() undoes it.
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_fs_pin(struct vfsmount **mount, int *count)
+{
+	return simple_pin_fs(&fisc_fs_type, mount, count);
+}
+
 int fisc_fs_init(void)
 {
 	return register_filesystem(&fisc_fs_type);

@@ -8,8 +8,10 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
+#include "balloon/pages.h"
 #include "knob.h"
 #include "large.h"
+#include "reclaim/reclaim.h"
 #include "../uapi/fisc.h"
 
 /* Epochs that a chunk that was broken once stays as it is. */
@@ -31,6 +33,7 @@ static bool fisc_large_has_memory(void)
 			     READ_ONCE(fisc_large_min_free);
 
 	return READ_ONCE(fisc_large_enabled) &&
+	       fisc_reclaim_state() == FISC_RECLAIM_HIGH &&
 	       si_mem_available() > (long)(keep + FISC_LARGE_PAGES);
 }
 
@@ -54,12 +57,14 @@ static bool fisc_large_allowed(const struct fisc_region *region,
  * @chunk: a chunk, a page of which is going to be written
  *
  * Context: any; @chunk->lock held.
- * Return: true if the chunk is empty, knobs allow it and memory is plentiful.
+ * Return: true if the chunk is empty, nothing of it is in the balloon, knobs allow
+ * it and memory is plentiful.
  */
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk)
 {
-	return !chunk->large && !atomic_read(&chunk->frames) &&
+	return !chunk->large && !atomic_read(&chunk->filled) &&
+	       !fisc_balloon_has_part_of(chunk) &&
 	       fisc_large_allowed(region, chunk);
 }
 
@@ -72,6 +77,31 @@ static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 	chunk->leaf = NULL;
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	fisc_count(region, FISC_LARGE, 1);
+}
+
+/**
+ * fisc_large_give() - a large frame becomes a chunk's
+ * @region: the region
+ * @chunk: a chunk that is empty but for its leaf, which the caller frees
+ * @folio: the frame, which nobody knows
+ *
+ * Context: any; @chunk->lock held for writing.
+ */
+void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
+		     struct folio *folio)
+{
+	lockdep_assert_held_write(&chunk->lock);
+
+	/* fisc_large_set() takes the leaf's memory off. */
+	if (!chunk->leaf)
+		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+	fisc_frame_attach(folio, region, fisc_chunk_start(chunk));
+	fisc_large_set(region, chunk,
+		       fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE));
+	fisc_count(region, FISC_PRIVATE, FISC_LARGE_PAGES);
+	fisc_count(region, FISC_LARGE_ALLOCS, 1);
+	fisc_chunk_mark_due(chunk);
+	fisc_reclaim_charge(FISC_LARGE_PAGES);
 }
 
 /**
@@ -112,16 +142,8 @@ int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 			if (leaf[i])
 				fisc_region_replace(region, chunk, start + i, 0);
 		fisc_region_unmap(region, start, FISC_CHUNK_PAGES);
-	} else {
-		/* fisc_large_set() takes the leaf's memory off. */
-		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 	}
-	fisc_frame_attach(folio, region, start);
-	fisc_large_set(region, chunk,
-		       fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE));
-	fisc_count(region, FISC_PRIVATE, FISC_LARGE_PAGES);
-	fisc_count(region, FISC_LARGE_ALLOCS, 1);
-	fisc_chunk_mark_due(chunk);
+	fisc_large_give(region, chunk, folio);
 	up_write(&chunk->lock);
 	fisc_leaf_free(leaf);
 
@@ -280,7 +302,7 @@ static u16 fisc_large_rest(const struct fisc_chunk *chunk)
  */
 void fisc_large_page_owned(struct fisc_chunk *chunk)
 {
-	if (atomic_read(&chunk->frames) == FISC_CHUNK_PAGES)
+	if (atomic_read(&chunk->filled) == FISC_CHUNK_PAGES)
 		fisc_chunk_mark_later(chunk, round_up(READ_ONCE(fisc_epoch) + 1,
 						      FISC_REBUILD_EPOCHS));
 }
@@ -291,7 +313,7 @@ static bool fisc_large_can_rebuild(const struct fisc_region *region,
 {
 	unsigned int i;
 
-	if (!chunk->leaf || atomic_read(&chunk->frames) != FISC_CHUNK_PAGES)
+	if (!chunk->leaf || atomic_read(&chunk->filled) != FISC_CHUNK_PAGES)
 		return false;
 
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
@@ -324,7 +346,7 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 	u16 rest;
 	bool can;
 
-	if (atomic_read(&chunk->frames) != FISC_CHUNK_PAGES)
+	if (atomic_read(&chunk->filled) != FISC_CHUNK_PAGES)
 		return -EAGAIN;
 	rest = fisc_large_rest(chunk);
 	down_read(&chunk->lock);
@@ -370,7 +392,7 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 	else
 		e = fisc_entry_set_history(e, 1, READ_ONCE(fisc_epoch));
 	fisc_large_set(region, chunk, e);
-	atomic_set(&chunk->frames, 0);
+	atomic_set(&chunk->filled, 0);
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
 		fisc_frame_detach(page_folio(fisc_entry_page(leaf[i])));
 	fisc_count(region, FISC_LARGE_REBUILDS, 1);

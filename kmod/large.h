@@ -47,6 +47,8 @@ extern unsigned int fisc_large_break_pages;
 
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk);
+void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
+		     struct folio *folio);
 int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    struct vm_fault *vmf);
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,

@@ -7,10 +7,13 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
+#include "adopt/adopt.h"
+#include "balloon/balloon.h"
 #include "frame.h"
 #include "fs.h"
 #include "large.h"
 #include "policy.h"
+#include "reclaim/reclaim.h"
 #include "region.h"
 #include "share/hint.h"
 #include "share/share.h"
@@ -38,7 +41,8 @@ static int fisc_core_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "sharing: %ld\n", sharing);
 	seq_printf(m, "shared: %ld\n", shared);
 	seq_printf(m, "zero: %ld\n", zero);
-	seq_printf(m, "frames: %ld\n", private + shared);
+	seq_printf(m, "swapped: %ld\n", fisc_total_sum(FISC_SWAPPED));
+	seq_printf(m, "frames: %ld\n", fisc_frames_in_use());
 	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_FAULTS));
 	seq_printf(m, "write_faults: %ld\n", fisc_total_sum(FISC_WRITE_FAULTS));
 	seq_printf(m, "large: %ld\n", fisc_total_sum(FISC_LARGE));
@@ -83,6 +87,9 @@ static int __init fisc_init(void)
 	err = fisc_policy_init();
 	if (err)
 		goto err_vm;
+	err = fisc_balloon_init(fisc_kobj);
+	if (err)
+		goto err_policy;
 	fisc_kvm_init(fisc_debugfs);
 	fisc_target_init(fisc_debugfs);
 	err = fisc_sample_init(fisc_kobj, fisc_debugfs);
@@ -97,12 +104,20 @@ static int __init fisc_init(void)
 	err = fisc_scan_init(fisc_kobj, fisc_debugfs);
 	if (err)
 		goto err_policy;
-	err = fisc_fs_init();
+	err = fisc_reclaim_init(fisc_kobj, fisc_debugfs);
 	if (err)
 		goto err_scan;
+	err = fisc_adopt_init(fisc_kobj);
+	if (err)
+		goto err_reclaim;
+	err = fisc_fs_init();
+	if (err)
+		goto err_reclaim;
 
 	return 0;
 
+err_reclaim:
+	fisc_reclaim_exit();
 err_scan:
 	debugfs_remove(fisc_debugfs);
 	fisc_debugfs = NULL;
@@ -127,6 +142,7 @@ static void __exit fisc_exit(void)
 {
 	fisc_fs_exit();
 	debugfs_remove(fisc_debugfs);
+	fisc_reclaim_exit();
 	fisc_vm_exit();
 	kobject_put(fisc_kobj);
 	fisc_policy_exit();

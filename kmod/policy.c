@@ -2,7 +2,6 @@
 /*
  * When samples end and targets change. See DOC: Policy in policy.h.
  */
-#include <linux/mm.h>
 #include <linux/workqueue.h>
 
 #include "policy.h"
@@ -17,48 +16,34 @@ static bool fisc_policy_poked;
 static void fisc_policy_run(struct work_struct *work);
 static DECLARE_DELAYED_WORK(fisc_policy_work, fisc_policy_run);
 
-/* In percent of the host's memory: ESX's states (OSDI 2002, section 6.3). */
-static const unsigned int fisc_policy_thresholds[] = { 1, 2, 4, 6, 10 };
-
-/* Has free memory crossed a threshold since the last time? */
-static bool fisc_policy_memory_changed(void)
+static void fisc_policy_balloons(void)
 {
-	static unsigned int before;
-	long available = si_mem_available();
-	unsigned int state = 0;
+	struct fisc_vm *vm = NULL;
 
-	while (state < ARRAY_SIZE(fisc_policy_thresholds) &&
-	       available > (long)(totalram_pages() / 100 *
-				  fisc_policy_thresholds[state]))
-		state++;
-	if (state == before)
-		return false;
-	before = state;
-
-	return true;
+	while ((vm = fisc_vm_after(vm))) {
+		fisc_balloon_follow(vm);
+		cond_resched();
+	}
 }
 
 static void fisc_policy_run(struct work_struct *work)
 {
 	bool update = xchg(&fisc_policy_poked, false);
 	unsigned long next = HZ;
-	unsigned long id = 0;
-	struct fisc_vm *vm;
+	struct fisc_vm *vm = NULL;
 	bool none = true;
 	bool done;
 
-	while ((vm = fisc_vm_next(&id))) {
+	while ((vm = fisc_vm_after(vm))) {
 		next = min(next, fisc_sample_turn(vm, &done));
 		update |= done;
 		none = false;
-		fisc_vm_put(vm);
-		id++;
 		cond_resched();
 	}
-	update |= fisc_policy_memory_changed();
 	fisc_domain_account();
 	if (update)
 		fisc_targets_update();
+	fisc_policy_balloons();
 	if (!none)
 		queue_delayed_work(fisc_policy_queue, &fisc_policy_work,
 				   max(next, 1UL));

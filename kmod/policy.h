@@ -9,8 +9,9 @@
  * and says how much memory each VM should have. It runs once a second while there are
  * VMs (or earlier, if a period is shorter), and at once when it is poked: because
  * a VM has come or gone, a file has another size, or somebody has turned a knob.
- * Targets are computed when a sample is complete, when the work was poked, and
- * when free memory has crossed one of the thresholds at which ESX changes state.
+ * Targets are computed when a sample is complete, and when the work was poked,
+ * which the end of a state of memory does, too (DOC: Reclaim). Balloons follow each
+ * time.
  */
 
 void fisc_policy_poke(void);

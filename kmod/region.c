@@ -2,13 +2,18 @@
 /*
  * The frame map of a file of guest memory. See DOC: The frame map in region.h.
  */
+#include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
 
+#include "adopt/incoming.h"
+#include "balloon/pages.h"
 #include "large.h"
+#include "reclaim/backing.h"
+#include "reclaim/swap.h"
 #include "region.h"
 #include "share/hint.h"
 #include "share/share.h"
@@ -32,14 +37,18 @@ void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 	switch (fisc_entry_state(e)) {
 	case FISC_ENTRY_PRIVATE:
 		fisc_count(region, FISC_PRIVATE, n);
-		atomic_add(n, &chunk->frames);
+		atomic_add(n, &chunk->filled);
 		break;
 	case FISC_ENTRY_SHARED:
 		fisc_count(region, FISC_SHARING, n);
-		atomic_add(n, &chunk->frames);
+		atomic_add(n, &chunk->filled);
 		break;
 	case FISC_ENTRY_ZERO:
 		fisc_count(region, FISC_ZERO, n);
+		break;
+	case FISC_ENTRY_SWAPPED:
+		fisc_count(region, FISC_SWAPPED, n);
+		atomic_add(n, &chunk->filled);
 		break;
 	case FISC_ENTRY_HOLE:
 		break;
@@ -100,6 +109,7 @@ static void fisc_entry_release(unsigned long e)
 	case FISC_ENTRY_ZERO:
 		folio_wait_locked(page_folio(fisc_entry_page(e)));
 		break;
+	case FISC_ENTRY_SWAPPED:
 	case FISC_ENTRY_HOLE:
 		break;
 	}
@@ -129,7 +139,7 @@ u64 fisc_chunk_lock(struct fisc_chunk *chunk)
 void fisc_chunk_unlock(struct fisc_chunk *chunk, u64 since)
 {
 	up_write(&chunk->lock);
-	fisc_hold_account(since);
+	fisc_wait_account(FISC_WAIT_HOLD, since);
 }
 
 /**
@@ -344,6 +354,7 @@ static int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 	if (cmpxchg(slot, 0, e))
 		return -EAGAIN;
 	fisc_count_entry(region, chunk, e, 1);
+	fisc_balloon_pop(region, chunk, index);
 	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE)
 		fisc_chunk_mark_due(chunk);
 
@@ -376,7 +387,8 @@ int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
  * @e: what it becomes
  *
  * Takes over what @e holds (a private frame's reference, a shared frame's
- * user), and gives back what the old entry held.
+ * user), and gives back what the old entry held, but for a swapped one: the caller
+ * drops what the backing has.
  *
  * Context: may sleep; @chunk->lock held for writing. The caller unmaps the page
  * before it drops the lock, unless it is not mapped.
@@ -399,6 +411,47 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 			fisc_chunk_mark_due(chunk);
 	}
 	fisc_entry_release(old);
+}
+
+/**
+ * fisc_region_give() - holes of a chunk get what they hold
+ * @region: the region
+ * @chunk: a chunk without a large frame
+ * @leaf: entries of private frames that nobody knows, where @chunk has holes; holes
+ *	elsewhere; becomes @chunk's, if it has no leaf
+ *
+ * Context: any; @chunk->lock held for writing.
+ * Return: what is left of @leaf, to be freed, or NULL.
+ */
+unsigned long *fisc_region_give(struct fisc_region *region,
+				struct fisc_chunk *chunk, unsigned long *leaf)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned int i, nr = 0;
+
+	lockdep_assert_held_write(&chunk->lock);
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (!leaf[i])
+			continue;
+		fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])), region,
+				  start + i);
+		fisc_count_entry(region, chunk, leaf[i], 1);
+		if (chunk->leaf)
+			WRITE_ONCE(chunk->leaf[i], leaf[i]);
+		nr++;
+	}
+	if (!chunk->leaf) {
+		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+		/* Pairs with fisc_chunk_peek(): the entries are there before. */
+		smp_store_release(&chunk->leaf, leaf);
+		leaf = NULL;
+	}
+	if (nr)
+		fisc_chunk_mark_due(chunk);
+	fisc_reclaim_charge(nr);
+
+	return leaf;
 }
 
 /**
@@ -529,6 +582,7 @@ static int fisc_region_own_new(struct fisc_region *region,
 		return err;
 	}
 	*frame = &folio->page;
+	fisc_reclaim_charge(1);
 
 	return 0;
 }
@@ -549,7 +603,7 @@ static int fisc_region_own_new(struct fisc_region *region,
  *
  * Context: may sleep; no lock of this module held.
  * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
- * -EHWPOISON if the content was lost to a memory error.
+ * -EHWPOISON if the content was lost to a memory error, -EIO to one of swap.
  */
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)
@@ -573,6 +627,14 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		}
 		if (vmf)
 			fisc_sample_touch(region, chunk, index);
+		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED) {
+			up_read(&chunk->lock);
+			err = fisc_swap_in(region, chunk, index, vmf, gfp);
+			if (err)
+				return err;
+			err = -EAGAIN;
+			continue;
+		}
 		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE) {
 			*frame = fisc_entry_page(e);
 			if (PageHWPoison(*frame)) {
@@ -614,56 +676,109 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 
 	return err;
 }
+EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
+
+static enum fisc_state fisc_chunk_look(struct fisc_chunk *chunk, pgoff_t index)
+{
+	enum fisc_state state;
+
+	down_read(&chunk->lock);
+	state = fisc_entry_state(fisc_chunk_entry(chunk, index));
+	up_read(&chunk->lock);
+
+	return state;
+}
 
 /**
- * fisc_region_read() - look at a page
+ * fisc_region_look() - what is a page?
  * @region: the region
  * @index: the page
  *
- * An entry that is not a hole comes with a reference on its page. A private
- * frame may be written to, or leave the file, while the caller reads it.
+ * Context: may sleep; no lock of this module held.
+ * Return: its state, at the moment.
+ */
+enum fisc_state fisc_region_look(struct fisc_region *region, pgoff_t index)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+
+	return chunk ? fisc_chunk_look(chunk, index) : FISC_ENTRY_HOLE;
+}
+
+/**
+ * fisc_region_read() - have a page to read from
+ * @region: the region
+ * @index: the page
+ * @page: the page with a reference for the caller; NULL for a hole
+ *
+ * A private frame may be written to, or leave the file, while the caller reads it.
  *
  * Context: may sleep; no lock of this module held.
- * Return: the entry.
+ * Return: 0, -EHWPOISON, -ENOMEM, -EIO.
  */
-unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index)
+int fisc_region_read(struct fisc_region *region, pgoff_t index,
+		     struct page **page)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
 	unsigned long e;
+	int err;
 
-	if (!chunk)
-		return 0;
+	*page = NULL;
+	while (chunk) {
+		down_read(&chunk->lock);
+		e = fisc_chunk_entry(chunk, index);
+		if (fisc_entry_has_page(e)) {
+			*page = fisc_entry_page(e);
+			get_page(*page);
+		}
+		up_read(&chunk->lock);
+		if (fisc_entry_state(e) != FISC_ENTRY_SWAPPED)
+			break;
+		err = fisc_swap_in(region, chunk, index, NULL,
+				   __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+		if (err)
+			return err;
+	}
+	/* All zero frames are alike. */
+	if (*page && PageHWPoison(*page)) {
+		put_page(*page);
+		*page = NULL;
+		if (fisc_entry_state(e) != FISC_ENTRY_ZERO)
+			return -EHWPOISON;
+	}
 
-	down_read(&chunk->lock);
-	e = fisc_chunk_entry(chunk, index);
-	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-		get_page(fisc_entry_page(e));
-	up_read(&chunk->lock);
-
-	return e;
+	return 0;
 }
+EXPORT_SYMBOL_NS_GPL(fisc_region_read, FISC);
 
 /* Empty part of a chunk that has a leaf. Lock held for writing. */
 static void fisc_leaf_remove(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t first,
 			     pgoff_t last)
 {
-	bool found = false;
+	bool found = false, swapped = false;
 	pgoff_t index;
 
 	for (index = first; index <= last; index++) {
-		if (!fisc_chunk_entry(chunk, index))
+		unsigned long e = fisc_chunk_entry(chunk, index);
+
+		if (!e)
 			continue;
+		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED)
+			swapped = true;
+		else
+			found = true;
 		fisc_region_replace(region, chunk, index, 0);
-		found = true;
 	}
 	if (found)
 		fisc_region_unmap(region, first, last - first + 1);
+	if (swapped)
+		fisc_backing_drop(region, first, last);
 }
 
+/* @inflate: what has become a hole goes into the balloon. */
 static void fisc_chunk_remove(struct fisc_region *region,
 			      struct fisc_chunk *chunk, pgoff_t first,
-			      pgoff_t last)
+			      pgoff_t last, bool inflate)
 {
 	bool all = last - first == FISC_CHUNK_PAGES - 1;
 	unsigned long *leaf = NULL;
@@ -676,6 +791,8 @@ static void fisc_chunk_remove(struct fisc_region *region,
 		fisc_large_remove(region, chunk);
 	if (chunk->leaf)
 		fisc_leaf_remove(region, chunk, first, last);
+	if (inflate)
+		fisc_balloon_add(region, chunk, first, last);
 	if (all) {
 		swap(leaf, chunk->leaf);
 		if (leaf)
@@ -704,10 +821,43 @@ void fisc_region_remove(struct fisc_region *region, pgoff_t first, pgoff_t last)
 		pgoff_t end = start + FISC_CHUNK_PAGES - 1;
 
 		fisc_chunk_remove(region, chunk, max(first, start),
-				  min(last, end));
+				  min(last, end), false);
 		cond_resched();
 	}
 }
+EXPORT_SYMBOL_NS_GPL(fisc_region_remove, FISC);
+
+/**
+ * fisc_region_inflate() - free pages and put them into the balloon
+ * @region: the region
+ * @first: the first page
+ * @last: the last page, included; before FISC_REGION_MAX_BYTES
+ *
+ * Pages beyond the end of the file are left alone. So are those of a large
+ * frame in use elsewhere that cannot be taken apart: they are zeroed only.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, -ENOMEM if some are not in the balloon therefore.
+ */
+int fisc_region_inflate(struct fisc_region *region, pgoff_t first, pgoff_t last)
+{
+	while (first <= last) {
+		pgoff_t end = min(last, first | (FISC_CHUNK_PAGES - 1));
+		struct fisc_chunk *chunk;
+
+		if (first >= fisc_region_size_pages(region))
+			break;
+		chunk = fisc_region_make_chunk(region, first);
+		if (!chunk || !fisc_balloon_of_chunk(region, chunk))
+			return -ENOMEM;
+		fisc_chunk_remove(region, chunk, first, end, true);
+		first = end + 1;
+		cond_resched();
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(fisc_region_inflate, FISC);
 
 /* Forget what is known of a chunk's content; its pages are due. */
 static void fisc_chunk_forget(struct fisc_chunk *chunk)
@@ -744,13 +894,9 @@ int fisc_region_unshare(struct fisc_region *region)
 
 		for (; index < end; index++) {
 			struct page *page;
-			unsigned long e;
 			int err;
 
-			down_read(&chunk->lock);
-			e = fisc_chunk_entry(chunk, index);
-			up_read(&chunk->lock);
-			if (fisc_entry_state(e) != FISC_ENTRY_SHARED)
+			if (fisc_chunk_look(chunk, index) != FISC_ENTRY_SHARED)
 				continue;
 			err = fisc_region_own(region, index, NULL,
 					      __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
@@ -809,8 +955,7 @@ pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,
 			enum fisc_state state;
 
 			state = fisc_entry_state(fisc_chunk_entry(chunk, index));
-			if ((state == FISC_ENTRY_PRIVATE ||
-			     state == FISC_ENTRY_SHARED) == data)
+			if (fisc_state_has_content(state) == data)
 				break;
 		}
 		up_read(&chunk->lock);
@@ -889,13 +1034,17 @@ void fisc_region_destroy(struct fisc_region *region)
 	fisc_region_put(region);
 	wait_for_completion(&region->released);
 
+	fisc_region_deflate(region, 0, ULONG_MAX);
 	fisc_region_remove(region, 0, ULONG_MAX);
 	xa_for_each(&region->chunks, nr, chunk) {
 		fisc_hints_free(chunk);
+		fisc_balloon_free(region, chunk);
+		fisc_incoming_free(chunk);
 		fisc_count(region, FISC_MAP_BYTES, -(long)FISC_CHUNK_BYTES);
 		kfree(chunk);
 	}
 	xa_destroy(&region->chunks);
+	fisc_backing_free(region);
 
 	fisc_admit_settle(region, 0);
 	spin_lock(&vm->lock);

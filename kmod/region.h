@@ -26,10 +26,11 @@ struct fisc_vm;
  * needs no protection while the region is held; a leaf comes with the first
  * entry and goes when the whole chunk is emptied or gets a large frame.
  *
- * An entry is in one of four states: *hole* (nothing was ever written),
+ * An entry is in one of five states: *hole* (nothing was ever written),
  * *private* (a frame of its own), *shared* (a frame of the sharing table),
- * *zero* (a zero frame). Pages of shared and zero entries, and clean ones, are
- * mapped read-only everywhere; that is why .page_mkwrite exists.
+ * *zero* (a zero frame), *swapped* (paged out, no frame: DOC: Host paging). Pages
+ * of shared and zero entries, and clean ones, are mapped read-only everywhere;
+ * that is why .page_mkwrite exists.
  *
  * The invariant that everything rests on: **a page table maps, for a page of
  * the file, the frame that its entry names, or nothing.** The chunk's lock and
@@ -55,7 +56,7 @@ struct fisc_vm;
  * The lock of a chunk is what guests wait for. It is held for writing for no
  * longer than it takes to unmap one chunk, to look at its 512 entries or, when
  * a large frame is made of small ones, to copy 2 MiB; debugfs has a histogram
- * (fisc_hold_account()).
+ * (fisc_wait_account()).
  *
  * Mappings are not VM_MIXEDMAP, as vm_insert_page() would want: the kernel does
  * not keep count of large pages in such mappings (vma_is_special_huge()).
@@ -88,8 +89,11 @@ struct fisc_vm;
 #define FISC_CHUNK_LATER	1
 #define FISC_CHUNK_WATCHED	2
 #define FISC_CHUNK_SAMPLED	3	/* may have pages of a sample */
+#define FISC_CHUNK_SETTLING	4	/* somebody copies what comes in */
 
+struct fisc_chunk_balloon;
 struct fisc_chunk_hints;
+struct fisc_incoming;
 
 /**
  * struct fisc_chunk - the frame map of 2 MiB of guest memory
@@ -101,13 +105,19 @@ struct fisc_chunk_hints;
  * @region: the region it is part of
  * @hints: what the scanner knows of the content (share/hint.c); set and read by
  *	the scanner
+ * @balloon: which of its pages are in the balloon, NULL if none ever was
+ *	(balloon/pages.c)
+ * @incoming: memory of a process that is going to be this chunk's
+ *	(adopt/incoming.c), or NULL
  * @flags: FISC_CHUNK_DUE and so on; changed under @lock
- * @frames: private and shared entries of the leaf
+ * @filled: entries of the leaf that have content: private, shared and swapped
  * @duplicates: pages of @large that are known to be zero or to have an equal
  *	somewhere else
  * @nr: its index in fisc_region.chunks
  * @next_due: epoch in which the first page that is to be read later is due
  * @nid: node whose thread scans it: where it was first touched
+ * @armed: when it was unmapped to see which pages are used (reclaim/swap.c), in
+ *	jiffies; 0 if it was not, or pages were paged out since
  * @broken: when its large frame was broken, in epochs
  * @breaks: how often that happened
  */
@@ -117,10 +127,13 @@ struct fisc_chunk {
 	unsigned long large;
 	struct fisc_region *region;
 	struct fisc_chunk_hints *hints;
+	struct fisc_chunk_balloon *balloon;
+	struct fisc_incoming *incoming;
 	unsigned long flags;
-	atomic_t frames;
+	atomic_t filled;
 	atomic_t duplicates;
 	u32 nr;
+	u32 armed;
 	u16 next_due;
 	u16 nid;
 	u16 broken;
@@ -136,7 +149,10 @@ struct fisc_chunk {
  * @released: done when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @next_due: the earliest of its chunks' that wait for their time
+ * @adopted: it has a process's memory (DOC: Adoption), which alone may map it
  * @admitted: size that has been admitted, in pages (tax/quota.c)
+ * @backing: where pages are that were paged out (reclaim/backing.c), or NULL; it is
+ *	there if there is a swapped entry
  * @counters: what this region holds and has seen
  */
 struct fisc_region {
@@ -147,7 +163,9 @@ struct fisc_region {
 	struct completion released;
 	struct xarray chunks;
 	u16 next_due;
+	bool adopted;
 	u64 admitted;
+	struct file *backing;
 	struct fisc_counters __percpu *counters;
 };
 
@@ -220,17 +238,23 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 					  pgoff_t index);
 struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 					  pgoff_t index);
-unsigned long fisc_region_read(struct fisc_region *region, pgoff_t index);
+enum fisc_state fisc_region_look(struct fisc_region *region, pgoff_t index);
+int fisc_region_read(struct fisc_region *region, pgoff_t index,
+		     struct page **page);
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame);
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index);
 void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 			 pgoff_t index, unsigned long e);
+unsigned long *fisc_region_give(struct fisc_region *region,
+				struct fisc_chunk *chunk, unsigned long *leaf);
 void fisc_region_make_shared(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t index);
 void fisc_region_unmap(struct fisc_region *region, pgoff_t first, pgoff_t nr);
 void fisc_region_remove(struct fisc_region *region, pgoff_t first,
+			pgoff_t last);
+int fisc_region_inflate(struct fisc_region *region, pgoff_t first,
 			pgoff_t last);
 int fisc_region_unshare(struct fisc_region *region);
 pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,

@@ -2,10 +2,13 @@
 /*
  * Per-CPU counters of the module as a whole.
  */
+#include <linux/export.h>
 #include <linux/log2.h>
+#include <linux/math.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sched/clock.h>
+#include <linux/seq_file.h>
 #include <linux/time64.h>
 
 #include "frame.h"
@@ -13,16 +16,22 @@
 
 DEFINE_PER_CPU(struct fisc_counters, fisc_total);
 
-static DEFINE_PER_CPU(unsigned long [FISC_HOLD_BUCKETS], fisc_hold);
-static DEFINE_PER_CPU(u64, fisc_hold_longest);
+/* One CPU's part of what is known of waits. */
+struct fisc_waits {
+	unsigned long count[FISC_NR_WAITS][FISC_WAIT_BUCKETS];
+	u64 longest[FISC_NR_WAITS];
+};
+
+static DEFINE_PER_CPU(struct fisc_waits, fisc_waits);
 
 /**
- * fisc_hold_account() - a chunk's lock was held for writing
+ * fisc_wait_account() - somebody has waited, or may have
+ * @wait: for what
  * @start_ns: since when, by local_clock()
  *
  * Context: any.
  */
-void fisc_hold_account(u64 start_ns)
+void fisc_wait_account(enum fisc_wait wait, u64 start_ns)
 {
 	u64 now = local_clock();
 	/* The clock of another CPU may be a little behind. */
@@ -30,46 +39,42 @@ void fisc_hold_account(u64 start_ns)
 	u64 us = div_u64(ns, NSEC_PER_USEC);
 	unsigned int bucket = us ? ilog2(us) + 1 : 0;
 
-	this_cpu_inc(fisc_hold[min(bucket, FISC_HOLD_BUCKETS - 1)]);
+	this_cpu_inc(fisc_waits.count[wait][min(bucket, FISC_WAIT_BUCKETS - 1)]);
 	preempt_disable();
-	if (ns > __this_cpu_read(fisc_hold_longest))
-		__this_cpu_write(fisc_hold_longest, ns);
+	if (ns > __this_cpu_read(fisc_waits.longest[wait]))
+		__this_cpu_write(fisc_waits.longest[wait], ns);
 	preempt_enable();
 }
 
 /**
- * fisc_hold_count() - how often a chunk's lock was held for so long
- * @bucket: 0 for less than 1 us, n for less than 2^n us, the last for all else
+ * fisc_wait_show() - say how long waits were
+ * @m: where
+ * @wait: for what
+ * @name: what it is called there
+ * @buckets: how many there are; the last one has all that are longer
  *
- * Context: any.
- * Return: the number.
+ * Context: may sleep.
  */
-unsigned long fisc_hold_count(unsigned int bucket)
+void fisc_wait_show(struct seq_file *m, enum fisc_wait wait, const char *name,
+		    unsigned int buckets)
 {
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(fisc_hold, cpu)[bucket]);
-
-	return sum;
-}
-
-/**
- * fisc_hold_max_ns() - the longest time a chunk's lock was held for writing
- *
- * Context: any.
- * Return: the time in ns, since the module was loaded.
- */
-u64 fisc_hold_max_ns(void)
-{
+	unsigned long count[FISC_WAIT_BUCKETS] = {};
 	u64 longest = 0;
+	unsigned int i;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		longest = max(longest, READ_ONCE(per_cpu(fisc_hold_longest, cpu)));
+	for_each_possible_cpu(cpu) {
+		const struct fisc_waits *waits = per_cpu_ptr(&fisc_waits, cpu);
 
-	return longest;
+		longest = max(longest, READ_ONCE(waits->longest[wait]));
+		for (i = 0; i < FISC_WAIT_BUCKETS; i++)
+			count[min(i, buckets - 1)] +=
+				READ_ONCE(waits->count[wait][i]);
+	}
+	seq_printf(m, "%s_max_us: %llu\n", name,
+		   div_u64(longest, NSEC_PER_USEC));
+	for (i = 0; i < buckets; i++)
+		seq_printf(m, "%s_us_%lu: %lu\n", name, 1UL << i, count[i]);
 }
 
 /**
@@ -107,6 +112,18 @@ long fisc_total_sum(enum fisc_counter c)
 {
 	return fisc_counters_sum(&fisc_total, c);
 }
+EXPORT_SYMBOL_NS_GPL(fisc_total_sum, FISC);
+
+/**
+ * fisc_frames_in_use() - frames that hold guests' memory
+ *
+ * Context: any.
+ * Return: their number.
+ */
+long fisc_frames_in_use(void)
+{
+	return fisc_total_sum(FISC_PRIVATE) + fisc_total_sum(FISC_SHARED);
+}
 
 /**
  * fisc_metadata_bytes() - memory that the module takes to describe guests'
@@ -119,6 +136,17 @@ unsigned long fisc_metadata_bytes(void)
 	return fisc_total_sum(FISC_MAP_BYTES) +
 	       fisc_total_sum(FISC_META_BYTES) +
 	       FISC_NR_ZERO_FRAMES * PAGE_SIZE;
+}
+
+/**
+ * fisc_metadata_pages() - fisc_metadata_bytes(), in pages
+ *
+ * Context: any.
+ * Return: pages, rounded up.
+ */
+u64 fisc_metadata_pages(void)
+{
+	return DIV_ROUND_UP(fisc_metadata_bytes(), PAGE_SIZE);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -32,6 +32,19 @@
  * @FISC_SAMPLED: pages chosen for samples (event)
  * @FISC_SAMPLE_TOUCHED: those of them that were touched (event)
  * @FISC_SAMPLE_FAULTS: faults that sampling has caused (event)
+ * @FISC_BALLOON: pages in balloons
+ * @FISC_BALLOON_INFLATED: pages that went into one (event)
+ * @FISC_BALLOON_DEFLATED: pages that left one, as the guest said or at a reset
+ *	(event)
+ * @FISC_BALLOON_POPPED: pages that left one as somebody touched them (event)
+ * @FISC_BALLOON_DUPLICATE: pages that were to go into one and were there already
+ *	(event)
+ * @FISC_SWAPPED: pages that were paged out
+ * @FISC_SWAP_OUT: pages that went out (event)
+ * @FISC_SWAP_IN: pages that came back in (event)
+ * @FISC_SWAP_LOST: times that a page could not be brought back (event)
+ * @FISC_SWAP_ARMED: chunks that were unmapped to see what is used (event)
+ * @FISC_SWAP_NO_MEMORY: times there was no memory to page out (event)
  * @FISC_NR_COUNTERS: number of counters
  *
  * All but those marked (event), which only grow, describe the present state.
@@ -62,6 +75,17 @@ enum fisc_counter {
 	FISC_SAMPLED,
 	FISC_SAMPLE_TOUCHED,
 	FISC_SAMPLE_FAULTS,
+	FISC_BALLOON,
+	FISC_BALLOON_INFLATED,
+	FISC_BALLOON_DEFLATED,
+	FISC_BALLOON_POPPED,
+	FISC_BALLOON_DUPLICATE,
+	FISC_SWAPPED,
+	FISC_SWAP_OUT,
+	FISC_SWAP_IN,
+	FISC_SWAP_LOST,
+	FISC_SWAP_ARMED,
+	FISC_SWAP_NO_MEMORY,
 	FISC_NR_COUNTERS,
 };
 
@@ -89,16 +113,34 @@ static inline void fisc_count_total(enum fisc_counter c, long n)
 	this_cpu_add(fisc_total.v[c], n);
 }
 
-/* How long guests were held off: below 1, 2, 4 ... microseconds. */
-#define FISC_HOLD_BUCKETS	20
+/**
+ * enum fisc_wait - what guests may have to wait for
+ * @FISC_WAIT_HOLD: a chunk's lock, held for writing
+ * @FISC_WAIT_SWAP_IN: a page that was paged out
+ * @FISC_WAIT_BLOCKED: memory, as the VM has more than its target
+ * @FISC_NR_WAITS: number of these
+ */
+enum fisc_wait {
+	FISC_WAIT_HOLD,
+	FISC_WAIT_SWAP_IN,
+	FISC_WAIT_BLOCKED,
+	FISC_NR_WAITS,
+};
 
-void fisc_hold_account(u64 start_ns);
-unsigned long fisc_hold_count(unsigned int bucket);
-u64 fisc_hold_max_ns(void);
+/* How long they waited: below 1, 2, 4 ... microseconds. */
+#define FISC_WAIT_BUCKETS	28
+
+struct seq_file;
+
+void fisc_wait_account(enum fisc_wait wait, u64 start_ns);
+void fisc_wait_show(struct seq_file *m, enum fisc_wait wait, const char *name,
+		    unsigned int buckets);
 
 long fisc_counters_sum(const struct fisc_counters __percpu *set,
 		       enum fisc_counter c);
 long fisc_total_sum(enum fisc_counter c);
+long fisc_frames_in_use(void);
 unsigned long fisc_metadata_bytes(void);
+u64 fisc_metadata_pages(void);
 
 #endif /* _FISC_STATS_H */

@@ -65,6 +65,32 @@ TRACE_EVENT(fisc_target,
 		      __entry->target)
 );
 
+TRACE_EVENT(fisc_state,
+	    TP_PROTO(const char *state, u64 free, u64 host),
+	    TP_ARGS(state, free, host),
+	    TP_STRUCT__entry(__string(state, state)
+			     __field(u64, free)
+			     __field(u64, host)),
+	    TP_fast_assign(__assign_str(state);
+			   __entry->free = free;
+			   __entry->host = host;),
+	    TP_printk("state=%s free=%llu host=%llu (pages)",
+		      __get_str(state), __entry->free, __entry->host)
+);
+
+TRACE_EVENT(fisc_balloon,
+	    TP_PROTO(struct fisc_vm *vm, u64 target, u64 actual),
+	    TP_ARGS(vm, target, actual),
+	    TP_STRUCT__entry(__string(vm, kobject_name(&vm->kobj))
+			     __field(u64, target)
+			     __field(u64, actual)),
+	    TP_fast_assign(__assign_str(vm);
+			   __entry->target = target;
+			   __entry->actual = actual;),
+	    TP_printk("vm=%s target=%llu actual=%llu (pages)",
+		      __get_str(vm), __entry->target, __entry->actual)
+);
+
 #endif /* _FISC_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

@@ -15,6 +15,7 @@
 #include <linux/sysfs.h>
 #include <linux/xarray.h>
 
+#include "adopt/adopt.h"
 #include "policy.h"
 #include "region.h"
 #include "tax/target.h"
@@ -152,6 +153,9 @@ static const struct attribute_group *fisc_vm_groups[] = {
 	&fisc_sample_vm_group,
 	&fisc_quota_vm_group,
 	&fisc_target_vm_group,
+	&fisc_balloon_vm_group,
+	&fisc_reclaim_vm_group,
+	&fisc_adopt_vm_group,
 	NULL,
 };
 
@@ -216,6 +220,7 @@ struct fisc_vm *fisc_vm_create(const char *name)
 	INIT_LIST_HEAD(&vm->regions);
 	fisc_sampler_init(&vm->sampler);
 	fisc_quota_add(&vm->quota);
+	fisc_balloon_init_vm(&vm->balloon);
 	atomic_inc(&fisc_nr_vms);
 
 	kobject_init(&vm->kobj, &fisc_vm_type);
@@ -260,6 +265,25 @@ struct fisc_vm *fisc_vm_next(unsigned long *id)
 }
 
 /**
+ * fisc_vm_after() - go on to the next VM
+ * @vm: the one before, which is let go of; NULL to begin
+ *
+ * Context: may sleep.
+ * Return: the VM with a reference, NULL if there is no other.
+ */
+struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
+{
+	unsigned long id = 0;
+
+	if (vm) {
+		id = vm->id + 1;
+		fisc_vm_put(vm);
+	}
+
+	return fisc_vm_next(&id);
+}
+
+/**
  * fisc_vm_due_region() - find and hold a file that the scanner has to look at
  * @vm: the VM
  *
@@ -279,6 +303,41 @@ struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
 		if (xa_marked(&region->chunks, FISC_MARK_DUE) &&
 		    !get_random_u32_below(++nr))
 			found = region;
+	if (found && !fisc_region_get_live(found))
+		found = NULL;
+	spin_unlock(&vm->lock);
+
+	return found;
+}
+
+/**
+ * fisc_vm_random_page() - choose a page of a VM
+ * @vm: the VM
+ * @index: which one of the file it is
+ *
+ * Context: any.
+ * Return: the file, held; NULL if there is none.
+ */
+struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
+{
+	struct fisc_region *found = NULL;
+	struct fisc_region *region;
+	u64 pages = 0, nr;
+
+	spin_lock(&vm->lock);
+	list_for_each_entry(region, &vm->regions, vm_node)
+		pages += fisc_region_size_pages(region);
+	nr = mul_u64_u64_shr(get_random_u64(), pages, 64);
+	list_for_each_entry(region, &vm->regions, vm_node) {
+		u64 size = fisc_region_size_pages(region);
+
+		if (nr < size) {
+			*index = nr;
+			found = region;
+			break;
+		}
+		nr -= size;
+	}
 	if (found && !fisc_region_get_live(found))
 		found = NULL;
 	spin_unlock(&vm->lock);

@@ -6,12 +6,15 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 
+#include "balloon/balloon.h"
 #include "domain.h"
 #include "kvm/kvm.h"
+#include "reclaim/reclaim.h"
 #include "sample/sample.h"
 #include "stats.h"
 #include "tax/quota.h"
 
+struct fisc_adoption;
 struct fisc_region;
 
 /**
@@ -27,6 +30,9 @@ struct fisc_region;
  * @vmm: the process it belongs to (kvm/kvm.c)
  * @sampler: how active it is (sample/sample.c)
  * @quota: how much memory it should have (tax/quota.c, tax/target.c)
+ * @balloon: what it has in the balloon (balloon/balloon.c)
+ * @reclaim: what is taken from it (reclaim/reclaim.c)
+ * @adoption: where its memory comes from, NULL if it was not adopted (adopt/adopt.c)
  * @rcu: for freeing
  * @gone: counts of regions that no longer exist, so that events are not lost
  */
@@ -42,6 +48,9 @@ struct fisc_vm {
 	struct fisc_vmm vmm;
 	struct fisc_sampler sampler;
 	struct fisc_quota quota;
+	struct fisc_balloon balloon;
+	struct fisc_reclaim_vm reclaim;
+	struct fisc_adoption *adoption;
 	struct rcu_head rcu;
 };
 
@@ -56,7 +65,9 @@ int fisc_vm_unname(struct fisc_vm *vm, const char *name);
 bool fisc_vm_exists(const char *name);
 unsigned int fisc_vm_count(void);
 struct fisc_vm *fisc_vm_next(unsigned long *id);
+struct fisc_vm *fisc_vm_after(struct fisc_vm *vm);
 struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
+struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index);
 int fisc_vm_each_region(struct fisc_vm *vm,
 			int (*fn)(struct fisc_region *region, void *arg),
 			void *arg);

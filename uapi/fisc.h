@@ -34,6 +34,11 @@
 #define FISC_LARGE_MIN_FREE_DEFAULT	10
 #define FISC_LARGE_BREAK_DEFAULT	128
 
+/* /sys/kernel/fisc/balloon/stats_ms: how often guests say how they are. */
+#define FISC_BALLOON_STATS_MS_MIN	100
+#define FISC_BALLOON_STATS_MS_MAX	3600000
+#define FISC_BALLOON_STATS_MS_DEFAULT	1000
+
 /* /sys/kernel/fisc/sample/, and sample_* of a VM */
 #define FISC_SAMPLE_PAGES_MIN		10
 #define FISC_SAMPLE_PAGES_MAX		1000
@@ -53,6 +58,18 @@
 #define FISC_SHARES_NORMAL		10
 #define FISC_SHARES_HIGH		20
 #define FISC_SHARES_MAX			1000000000
+
+/* /sys/kernel/fisc/reclaim/: percent free, below which the next state begins */
+#define FISC_STATE_PERCENT_MAX		50
+#define FISC_HIGH_PERCENT_DEFAULT	6
+#define FISC_SOFT_PERCENT_DEFAULT	4
+#define FISC_HARD_PERCENT_DEFAULT	2
+#define FISC_LOW_PERCENT_DEFAULT	1
+
+/* /sys/kernel/fisc/reclaim/cold_ms: a page that was not used for so long is cold. */
+#define FISC_COLD_MS_MIN		10
+#define FISC_COLD_MS_MAX		600000
+#define FISC_COLD_MS_DEFAULT		1000
 
 /* /sys/kernel/fisc/share/run */
 #define FISC_SHARE_STOP			0

@@ -15,6 +15,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include "../array.h"
 #include "../fs.h"
 #include "../vm.h"
 #include "kvm.h"
@@ -25,7 +26,15 @@
 /* Protects fisc_vmm.pid of all VMs; innermost. */
 static DEFINE_SPINLOCK(fisc_vmm_lock);
 
-static void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
+/**
+ * fisc_vmm_set() - say which process a VM belongs to
+ * @vm: the VM
+ * @pid: the process, or NULL
+ * @mm: its memory, if that is certain
+ *
+ * Context: any.
+ */
+void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
 {
 	struct pid *old;
 
@@ -153,28 +162,48 @@ static struct kvm *fisc_kvm_find(struct task_struct *task, unsigned int skip)
 
 static int fisc_slots_add(struct fisc_slots *list, const struct fisc_slot *slot)
 {
-	if (list->nr == list->room) {
-		unsigned int room = max(2 * list->room, 16U);
-		struct fisc_slot *slots;
+	struct fisc_slot *slots = fisc_array_grow(list->slots, list->nr,
+						  &list->room, sizeof(*slots));
 
-		slots = kvrealloc(list->slots, room * sizeof(*slots),
-				  GFP_KERNEL);
-		if (!slots)
-			return -ENOMEM;
-		list->slots = slots;
-		list->room = room;
-	}
+	if (!slots)
+		return -ENOMEM;
+	list->slots = slots;
 	get_file(slot->file);
 	list->slots[list->nr++] = *slot;
 
 	return 0;
 }
 
+/* Look at one VM of KVM's memslots; kvm->srcu held. See fisc_kvm_each_memslot(). */
+static int fisc_kvm_memslots(struct kvm *kvm, fisc_memslot_fn fn, void *arg)
+{
+	struct kvm_memory_slot *memslot;
+	struct kvm_memslots *slots;
+	int err = 0;
+	int as_id, bkt;
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		/* Once: they may be replaced by others at any time. */
+		slots = __kvm_memslots(kvm, as_id);
+		kvm_for_each_memslot(memslot, bkt, slots)
+			err = err ?: fn(arg, as_id, memslot);
+	}
+
+	return err;
+}
+
+/* A list that is being filled. */
+struct fisc_slots_search {
+	struct fisc_slots *list;
+	const struct fisc_vm *vm;
+};
+
 /* The parts of a memslot that files of the VM back. mmap_lock held. */
-static int fisc_slots_add_memslot(struct fisc_slots *list, struct fisc_vm *vm,
-				  struct mm_struct *mm, int as_id,
+static int fisc_slots_add_memslot(void *arg, int as_id,
 				  const struct kvm_memory_slot *memslot)
 {
+	const struct fisc_slots_search *search = arg;
+	struct mm_struct *mm = search->list->kvm->mm;
 	unsigned long start = memslot->userspace_addr;
 	unsigned long end = start + (memslot->npages << PAGE_SHIFT);
 	struct vm_area_struct *vma;
@@ -194,8 +223,8 @@ static int fisc_slots_add_memslot(struct fisc_slots *list, struct fisc_vm *vm,
 		};
 
 		if (vma->vm_ops == &fisc_vm_operations &&
-		    fisc_region_of(file_inode(vma->vm_file))->vm == vm)
-			err = fisc_slots_add(list, &slot);
+		    fisc_region_of(file_inode(vma->vm_file))->vm == search->vm)
+			err = fisc_slots_add(search->list, &slot);
 	}
 
 	return err;
@@ -203,20 +232,16 @@ static int fisc_slots_add_memslot(struct fisc_slots *list, struct fisc_vm *vm,
 
 static int fisc_slots_fill(struct fisc_slots *list, struct fisc_vm *vm)
 {
+	struct fisc_slots_search search = { .list = list, .vm = vm };
 	struct kvm *kvm = list->kvm;
-	struct kvm_memory_slot *memslot;
-	int err = 0;
-	int idx, as_id, bkt;
+	int idx, err;
 
 	if (!mmget_not_zero(kvm->mm))
 		return -ESRCH;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	mmap_read_lock(kvm->mm);
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++)
-		kvm_for_each_memslot(memslot, bkt, __kvm_memslots(kvm, as_id))
-			err = err ?: fisc_slots_add_memslot(list, vm, kvm->mm,
-							    as_id, memslot);
+	err = fisc_kvm_memslots(kvm, fisc_slots_add_memslot, &search);
 	mmap_read_unlock(kvm->mm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	mmput(kvm->mm);
@@ -252,6 +277,39 @@ static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
 	}
 
 	return list;
+}
+
+/**
+ * fisc_kvm_each_memslot() - look at all memslots of a process
+ * @task: the process
+ * @fn: is told the address space and the memslot; may not wait for the process
+ * @arg: for @fn
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, the first error of @fn, which ends it, or -ENODEV if the process has no
+ * VM of KVM.
+ */
+int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *arg)
+{
+	struct kvm *kvm;
+	unsigned int nth;
+	int err = -ENODEV, idx;
+
+	for (nth = 0; nth < FISC_KVMS_OF_A_PROCESS; nth++) {
+		kvm = fisc_kvm_find(task, nth);
+		if (!kvm)
+			break;
+		idx = srcu_read_lock(&kvm->srcu);
+		err = fisc_kvm_memslots(kvm, fn, arg);
+		srcu_read_unlock(&kvm->srcu, idx);
+		/* As there is a VM, KVM is there. */
+		symbol_get(kvm_put_kvm)(kvm);
+		symbol_put(kvm_put_kvm);
+		if (err)
+			break;
+	}
+
+	return err;
 }
 
 /**
@@ -406,14 +464,10 @@ static void fisc_kvm_show_vms(struct seq_file *m,
 			      void (*show)(struct seq_file *m,
 					   struct fisc_vm *vm))
 {
-	unsigned long id = 0;
-	struct fisc_vm *vm;
+	struct fisc_vm *vm = NULL;
 
-	while ((vm = fisc_vm_next(&id))) {
+	while ((vm = fisc_vm_after(vm)))
 		show(m, vm);
-		fisc_vm_put(vm);
-		id++;
-	}
 }
 
 static int fisc_kvm_slots_show(struct seq_file *m, void *v)
@@ -457,3 +511,7 @@ void fisc_kvm_init(struct dentry *debugfs)
 	debugfs_create_file("kvm", 0400, debugfs, NULL, &fisc_kvm_slots_fops);
 	debugfs_create_file("young", 0400, debugfs, NULL, &fisc_kvm_young_fops);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "../tests/kvm-kunit.h"
+#endif

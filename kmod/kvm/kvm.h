@@ -10,7 +10,9 @@ struct dentry;
 struct file;
 struct fisc_vm;
 struct kvm;
+struct kvm_memory_slot;
 struct pid;
+struct task_struct;
 
 /**
  * DOC: KVM
@@ -141,6 +143,12 @@ struct fisc_slots *fisc_slots_get(struct fisc_vm *vm);
 void fisc_slots_put(struct fisc_slots *slots);
 long fisc_slots_young(const struct fisc_slots *slots);
 
+typedef int (*fisc_memslot_fn)(void *arg, int as_id,
+			       const struct kvm_memory_slot *memslot);
+int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn,
+			  void *arg);
+
+void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm);
 void fisc_vmm_maps(struct fisc_vm *vm);
 void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma);
 void fisc_vmm_forget(struct fisc_vm *vm);

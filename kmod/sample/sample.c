@@ -124,14 +124,8 @@ vm_fault_t __fisc_sample_split(struct vm_fault *vmf)
 	return 0;
 }
 
-/**
- * fisc_sample_activity() - how active a VM is
- * @vm: the VM
- * @activity: the answer
- *
- * Context: any.
- */
-void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity)
+static void fisc_sample_activity(struct fisc_vm *vm,
+				 struct fisc_activity *activity)
 {
 	struct fisc_sampler *sampler = &vm->sampler;
 
@@ -144,6 +138,22 @@ void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity)
 						   sampler->nr));
 	activity->error = fisc_estimate_error(activity->active, sampler->nr);
 	spin_unlock(&sampler->lock);
+}
+
+/**
+ * fisc_sample_active() - memory that a VM is active in
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: pages.
+ */
+u64 fisc_sample_active(struct fisc_vm *vm)
+{
+	struct fisc_activity activity;
+
+	fisc_sample_activity(vm, &activity);
+
+	return fisc_fraction_of(fisc_vm_size(vm) >> PAGE_SHIFT, activity.active);
 }
 
 /**
@@ -286,7 +296,7 @@ static void fisc_sample_unmap(struct fisc_region *region, pgoff_t index)
 	since = fisc_chunk_lock(chunk);
 	set_bit(FISC_CHUNK_SAMPLED, &chunk->flags);
 	e = fisc_chunk_entry(chunk, index);
-	if (fisc_entry_state(e) != FISC_ENTRY_HOLE) {
+	if (fisc_entry_has_page(e)) {
 		folio_wait_locked(page_folio(fisc_entry_page(e)));
 		fisc_region_unmap(region, index, 1);
 	}

@@ -111,7 +111,7 @@ extern const struct attribute_group fisc_sample_vm_group;
 
 void fisc_sampler_init(struct fisc_sampler *sampler);
 void fisc_sampler_exit(struct fisc_sampler *sampler);
-void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity);
+u64 fisc_sample_active(struct fisc_vm *vm);
 unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done);
 
 void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,

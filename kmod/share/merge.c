@@ -33,12 +33,12 @@
  * stays whole until enough of them have equals (DOC: Large pages).
  *
  * The scanner's threads are the only ones who make frames shared, each in
- * chunks of its own. Writers undo it, at any time, on any CPU.
+ * chunks of its own, and whoever brings forward a chunk's turn (fisc_scan_chunk()),
+ * which excludes the thread. Writers undo it, at any time, on any CPU.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
-#include <linux/string.h>
 #include <linux/xxhash.h>
 
 #include "../large.h"
@@ -49,16 +49,6 @@
 
 /* Pages that may lie between two of a run. */
 #define FISC_RUN_GAP	16
-
-static bool fisc_is_zero(struct page *page)
-{
-	void *content = kmap_local_page(page);
-	bool zero = !memchr_inv(content, 0, PAGE_SIZE);
-
-	kunmap_local(content);
-
-	return zero;
-}
 
 /*
  * Eight words at a time, as most pages that get here are equal: half of what
@@ -283,7 +273,7 @@ static void fisc_visit_hash(struct fisc_visit *visit)
 	for (k = 0; k < visit->nr; k++) {
 		struct fisc_candidate *page = &visit->pages[k];
 
-		page->zero = fisc_is_zero(page->page);
+		page->zero = fisc_page_is_zero(page->page);
 		if (!page->zero)
 			page->hash = fisc_hash(page->page, visit->key.seed);
 		if (!(k % 32)) {

@@ -20,9 +20,11 @@
  * the doze with the epoch (fisc_scan_poke()).
  */
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/random.h>
 #include <linux/sched/clock.h>
@@ -56,6 +58,12 @@
 /* Epochs that pass at once, at most: less than a page may have to wait for. */
 #define FISC_EPOCHS_AT_ONCE	4096ULL
 
+/* How long locks are held: up to half a second. */
+#define FISC_HOLD_BUCKETS	20
+
+/* How long fisc_scan_chunk() waits for the scanner. */
+#define FISC_SCAN_CHUNK_MS	10
+
 /* How much faster the scanner may be when memory is short. */
 #define FISC_PRESSURE_BOOST	4
 
@@ -74,6 +82,7 @@
  * @poked: a chunk has become due since it last looked
  * @full_scans: how often nothing was due any more, once an epoch at most
  * @break_pages: number by which large frames were last looked through
+ * @lock: who looks at a chunk: the thread, or fisc_scan_chunk()
  * @visit: the chunk under way
  */
 struct fisc_scanner {
@@ -90,6 +99,7 @@ struct fisc_scanner {
 	bool poked;
 	u64 full_scans;
 	unsigned int break_pages;
+	struct mutex lock;	/* protects visit */
 	struct fisc_visit visit;
 };
 
@@ -183,7 +193,8 @@ static void fisc_check_pressure(u64 now)
 	if (now - READ_ONCE(fisc_pressure_at) < FISC_PRESSURE_NS)
 		return;
 	WRITE_ONCE(fisc_pressure_at, now);
-	WRITE_ONCE(fisc_pressure, si_mem_available() < (long)least);
+	WRITE_ONCE(fisc_pressure, si_mem_available() < (long)least ||
+		   fisc_reclaim_state() > FISC_RECLAIM_HIGH);
 }
 
 static bool fisc_scan_must_pause(void)
@@ -288,14 +299,42 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 		chunk = fisc_scan_pick(scanner, region);
 		if (chunk) {
 			scanner->vm_id = id;
+			mutex_lock(&scanner->lock);
 			fisc_scan_pay(scanner,
 				      fisc_merge_chunk(&scanner->visit, region,
 						       chunk, max));
+			mutex_unlock(&scanner->lock);
 		}
 		fisc_region_put(region);
 		if (chunk)
 			return true;
 	}
+}
+
+/**
+ * fisc_scan_chunk() - look at a chunk now, if the scanner is to run at all
+ * @region: the region; held by the caller
+ * @chunk: the chunk
+ *
+ * What this reads is not paid for: memory is short. A scanner that waits for just
+ * that memory does not have the caller wait for it.
+ *
+ * Context: may sleep; no lock of this module held.
+ */
+void fisc_scan_chunk(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	struct fisc_scanner *scanner = fisc_scanners[chunk->nid];
+	unsigned int ms = FISC_SCAN_CHUNK_MS;
+
+	if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN)
+		return;
+	while (!mutex_trylock(&scanner->lock)) {
+		if (!ms--)
+			return;
+		fsleep(USEC_PER_MSEC);
+	}
+	fisc_merge_chunk(&scanner->visit, region, chunk, FISC_CHUNK_PAGES);
+	mutex_unlock(&scanner->lock);
 }
 
 /* What a new epoch makes due, in one region. */
@@ -319,7 +358,7 @@ static int fisc_scan_sweep_region(struct fisc_region *region, void *arg)
 		if (chunk->nid == scanner->nid &&
 		    (READ_ONCE(chunk->large) ?
 		     atomic_read(&chunk->duplicates) >= scanner->break_pages :
-		     atomic_read(&chunk->frames) == FISC_CHUNK_PAGES))
+		     atomic_read(&chunk->filled) == FISC_CHUNK_PAGES))
 			fisc_chunk_mark_due(chunk);
 		cond_resched();
 	}
@@ -331,14 +370,10 @@ static void fisc_scan_each_region(int (*fn)(struct fisc_region *region,
 					    void *arg),
 				  void *arg)
 {
-	unsigned long id = 0;
-	struct fisc_vm *vm;
+	struct fisc_vm *vm = NULL;
 
-	while ((vm = fisc_vm_next(&id))) {
+	while ((vm = fisc_vm_after(vm)))
 		fisc_vm_each_region(vm, fn, arg);
-		fisc_vm_put(vm);
-		id++;
-	}
 }
 
 /* Epochs until something is due in a region, at most *@arg. */
@@ -581,7 +616,6 @@ static int fisc_share_stats_show(struct seq_file *m, void *v)
 	long shared = fisc_total_sum(FISC_SHARED);
 	long sharing = fisc_total_sum(FISC_SHARING);
 	long zero = fisc_total_sum(FISC_ZERO);
-	unsigned int i;
 
 	seq_printf(m, "shared: %ld\n", shared);
 	seq_printf(m, "sharing: %ld\n", sharing);
@@ -600,11 +634,7 @@ static int fisc_share_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "pressure: %u\n", fisc_share_under_pressure());
 	seq_printf(m, "cpu_us: %llu\n",
 		   div_u64(fisc_scan_cpu_ns(), NSEC_PER_USEC));
-	seq_printf(m, "hold_max_us: %llu\n",
-		   div_u64(fisc_hold_max_ns(), NSEC_PER_USEC));
-	for (i = 0; i < FISC_HOLD_BUCKETS; i++)
-		seq_printf(m, "hold_us_%lu: %lu\n", 1UL << i,
-			   fisc_hold_count(i));
+	fisc_wait_show(m, FISC_WAIT_HOLD, "hold", FISC_HOLD_BUCKETS);
 
 	return 0;
 }
@@ -634,6 +664,7 @@ static int fisc_scan_start(int nid)
 	if (!scanner)
 		return -ENOMEM;
 
+	mutex_init(&scanner->lock);
 	scanner->nid = nid;
 	scanner->break_pages = FISC_LARGE_PAGES;
 	task = kthread_create_on_node(fisc_scan_thread, scanner, nid,

@@ -5,6 +5,8 @@
 #include <linux/types.h>
 
 struct dentry;
+struct fisc_chunk;
+struct fisc_region;
 struct folio;
 struct kobject;
 
@@ -27,6 +29,7 @@ extern unsigned int fisc_share_across_nodes;
 bool fisc_share_under_pressure(void);
 int fisc_scan_node(void);
 void fisc_scan_poke(int nid);
+void fisc_scan_chunk(struct fisc_region *region, struct fisc_chunk *chunk);
 int fisc_scan_init(struct kobject *parent, struct dentry *debugfs);
 void fisc_scan_exit(void);
 

@@ -11,6 +11,7 @@
 #include "../../uapi/fisc.h"
 #include "../knob.h"
 #include "../policy.h"
+#include "../reclaim/backing.h"
 #include "../vm.h"
 #include "quota.h"
 #include "tax.h"
@@ -26,9 +27,13 @@ static u64 fisc_capacity = FISC_PAGES_FOLLOW;
 static unsigned int fisc_reserve_percent = FISC_RESERVE_PERCENT_DEFAULT;
 static unsigned int fisc_min_percent;
 static unsigned int fisc_tax_rate = FISC_TAX_RATE_DEFAULT;
+static unsigned int fisc_overcommit;
 
-/* Pages reserved for all VMs, refusals, and what the last one lacked. */
+/* Pages reserved for all VMs, and those that they may have at once. */
 static u64 fisc_reserved;
+static u64 fisc_promised;
+
+/* Refusals, and what the last one lacked. */
 static u64 fisc_refused;
 static u64 fisc_missing;
 
@@ -68,50 +73,92 @@ static u64 fisc_quota_reserve(const struct fisc_quota *quota,
 	return fisc_quota_min(quota, min_percent) + fisc_overhead(quota->size);
 }
 
-/*
- * Can @reserved pages be reserved of @capacity? Counts it and says why, if not;
- * @what it is for.
- */
-static int fisc_admission(u64 reserved, u64 capacity, const char *what)
+static u64 fisc_quota_promise(const struct fisc_quota *quota)
+{
+	return fisc_quota_max(quota) + fisc_overhead(quota->size);
+}
+
+/* @needed pages do not fit into @there. Return: what is missing, in MiB. */
+static u64 fisc_refuse(u64 needed, u64 there)
 {
 	lockdep_assert_held(&fisc_quota_mutex);
+
+	fisc_refused++;
+	fisc_missing = needed - there;
+
+	return DIV_ROUND_UP_ULL(fisc_missing, FISC_PAGES_PER_MIB);
+}
+
+/* Can @reserved pages be reserved of @capacity? @what for? */
+static int fisc_admit_reserved(u64 reserved, u64 capacity, const char *what)
+{
+	u64 missing;
 
 	if (reserved <= capacity)
 		return 0;
 
-	fisc_refused++;
-	fisc_missing = reserved - capacity;
-	pr_warn_ratelimited("%s is refused, as %llu MiB are missing to keep what all VMs are promised: lower a min, or raise /sys/kernel/fisc/tax/capacity\n",
-			    what,
-			    DIV_ROUND_UP_ULL(fisc_missing, FISC_PAGES_PER_MIB));
+	missing = fisc_refuse(reserved, capacity);
+	pr_warn_ratelimited("%s is refused, as %llu MiB are missing to keep what all VMs are guaranteed: lower a min, or raise /sys/kernel/fisc/tax/capacity\n",
+			    what, missing);
 
 	return -ENOSPC;
+}
+
+/* Is there a place for @promised pages, be it in swap? @what for? */
+static int fisc_admit_promised(u64 promised, u64 capacity, const char *what)
+{
+	u64 there = capacity + max(fisc_backing_room(), 0L) +
+		    fisc_total_sum(FISC_SWAPPED);
+	u64 missing;
+
+	if (READ_ONCE(fisc_overcommit) || promised <= there)
+		return 0;
+
+	missing = fisc_refuse(promised, there);
+	pr_warn_ratelimited("%s is refused, as %llu MiB of swap are missing to hold what all VMs may have at once: add swap, lower a max, or write 1 to /sys/kernel/fisc/tax/overcommit\n",
+			    what, missing);
+
+	return -ENOSPC;
+}
+
+/* Is so much less capacity than before enough for what there is? */
+static int fisc_admit_capacity(u64 capacity, const char *what)
+{
+	int err = fisc_admit_reserved(fisc_reserved, capacity, what);
+
+	if (err || capacity >= fisc_capacity_of(fisc_capacity, fisc_reserve_percent))
+		return err;
+
+	return fisc_admit_promised(fisc_promised, capacity, what);
 }
 
 /* A VM's part of what is reserved becomes what @new says, if that is possible. */
 static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 			     const char *what)
 {
+	u64 capacity = fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
 	u64 needed = fisc_quota_reserve(new, fisc_min_percent);
-	u64 others = fisc_reserved - vm->quota.reserved;
-	int err;
+	u64 promise = fisc_quota_promise(new);
+	u64 reserved = fisc_reserved - vm->quota.reserved + needed;
+	u64 promised = fisc_promised - vm->quota.promise + promise;
+	int err = 0;
 
 	lockdep_assert_held(&fisc_quota_mutex);
 
 	/* Less than before is always possible. */
-	if (needed > vm->quota.reserved) {
-		err = fisc_admission(others + needed,
-				     fisc_capacity_of(fisc_capacity,
-						      fisc_reserve_percent),
-				     what);
-		if (err)
-			return err;
-	}
-	fisc_reserved = others + needed;
+	if (needed > vm->quota.reserved)
+		err = fisc_admit_reserved(reserved, capacity, what);
+	if (!err && promise > vm->quota.promise)
+		err = fisc_admit_promised(promised, capacity, what);
+	if (err)
+		return err;
+	fisc_reserved = reserved;
+	fisc_promised = promised;
 	vm->quota.min = new->min;
 	vm->quota.max = new->max;
 	vm->quota.size = new->size;
 	vm->quota.reserved = needed;
+	vm->quota.promise = promise;
 	fisc_policy_poke();
 
 	return 0;
@@ -144,7 +191,7 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
  *
  * Context: may sleep; the inode locked.
  * Return: 0; -ENOSPC if the VM's min and overhead do not fit into the capacity
- * then. The log and sysfs say what is missing.
+ * then, or its max not into capacity and swap. The log and sysfs say what is missing.
  */
 int fisc_admit(struct fisc_region *region, loff_t size)
 {
@@ -270,9 +317,8 @@ static ssize_t capacity_store(struct kobject *kobj, struct kobj_attribute *attr,
 		pages = FISC_PAGES_FOLLOW;
 
 	guard(mutex)(&fisc_quota_mutex);
-	err = fisc_admission(fisc_reserved,
-			     fisc_capacity_of(pages, fisc_reserve_percent),
-			     "a lower capacity");
+	err = fisc_admit_capacity(fisc_capacity_of(pages, fisc_reserve_percent),
+				  "a lower capacity");
 	if (err)
 		return err;
 	fisc_capacity = pages;
@@ -316,10 +362,10 @@ static ssize_t min_percent_store(struct kobject *kobj,
 	guard(mutex)(&fisc_quota_mutex);
 	reserved = fisc_reserved_at(percent);
 	if (percent > fisc_min_percent) {
-		err = fisc_admission(reserved,
-				     fisc_capacity_of(fisc_capacity,
-						      fisc_reserve_percent),
-				     "a higher min_percent");
+		err = fisc_admit_reserved(reserved,
+					  fisc_capacity_of(fisc_capacity,
+							   fisc_reserve_percent),
+					  "a higher min_percent");
 		if (err)
 			return err;
 	}
@@ -351,9 +397,8 @@ static ssize_t reserve_percent_store(struct kobject *kobj,
 		return -EINVAL;
 
 	guard(mutex)(&fisc_quota_mutex);
-	err = fisc_admission(fisc_reserved,
-			     fisc_capacity_of(fisc_capacity, percent),
-			     "a larger reserve");
+	err = fisc_admit_capacity(fisc_capacity_of(fisc_capacity, percent),
+				  "a larger reserve");
 	if (err)
 		return err;
 	WRITE_ONCE(fisc_reserve_percent, percent);
@@ -368,6 +413,9 @@ static struct fisc_knob fisc_tax_rate_knob =
 	FISC_KNOB_NOTIFY(tax_rate, &fisc_tax_rate, 0, FISC_TAX_RATE_MAX,
 			 fisc_policy_poke);
 
+static struct fisc_knob fisc_overcommit_knob =
+	FISC_KNOB(overcommit, &fisc_overcommit, 0, 1);
+
 #define FISC_ADMISSION_ATTR(_name, _value)				\
 static ssize_t _name##_show(struct kobject *kobj,			\
 			    struct kobj_attribute *attr, char *buf)	\
@@ -379,6 +427,7 @@ static ssize_t _name##_show(struct kobject *kobj,			\
 static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
 
 FISC_ADMISSION_ATTR(reserved, fisc_to_bytes(fisc_reserved));
+FISC_ADMISSION_ATTR(promised, fisc_to_bytes(fisc_promised));
 FISC_ADMISSION_ATTR(missing, fisc_to_bytes(fisc_missing));
 FISC_ADMISSION_ATTR(refused, fisc_refused);
 
@@ -388,6 +437,8 @@ static struct attribute *fisc_quota_attrs[] = {
 	&min_percent_attr.attr,
 	&reserve_percent_attr.attr,
 	&reserved_attr.attr,
+	&fisc_overcommit_knob.attr.attr,
+	&promised_attr.attr,
 	&missing_attr.attr,
 	&refused_attr.attr,
 	NULL,

@@ -20,6 +20,13 @@ struct kobject;
  * capacity of the host. Whatever would reserve more is refused, and nothing has
  * changed then: making a file larger, raising a min, lowering the capacity.
  *
+ * What VMs may have at once, their maxes and the overhead, is *promised*. A VM may use
+ * all of that any time, and what is not in memory then has to be in swap: what would
+ * promise more than the capacity and the room in swap is refused, too, unless
+ * overcommit is set. ESX reserves max - min in swap for each VM (section 6.2 of the
+ * paper); here, memory that no min takes serves as well. Swap is the host's: what
+ * others take of it afterwards, or swapoff, is not prevented.
+ *
  * What a file may grow to is admitted before it grows (fisc_admit()), and what it
  * has not grown to is given back afterwards (fisc_admit_settle()), both with the
  * inode locked. Sizes here are the admitted ones.
@@ -46,6 +53,7 @@ struct kobject;
  * @tax_rate: in percent, or FISC_FOLLOW
  * @size: pages of all files, as admitted
  * @reserved: pages reserved: min and overhead
+ * @promise: pages promised: max and overhead
  * @target: pages it should have (tax/target.c)
  *
  * All but @tax_rate and @target under fisc_quota_mutex.
@@ -59,6 +67,7 @@ struct fisc_quota {
 	unsigned int tax_rate;
 	u64 size;
 	u64 reserved;
+	u64 promise;
 	u64 target;
 };
 

@@ -6,7 +6,8 @@
  * tax (tax/tax.c), which says how much memory each should have: its target. What
  * is divided is the capacity less the module's own memory; or what VMs have and
  * the host could still give them, if that is less, since a host whose memory
- * others use has no more to divide. The reserve is left alone.
+ * others use has no more to divide. The reserve is left alone, and so is what has to
+ * be free for nothing to be taken back (DOC: Reclaim).
  *
  * What a VM has (allocated) is the frames it has alone and a part of those it
  * shares. Each user of a shared frame pays the same part of it. That is not
@@ -40,23 +41,20 @@ static u64 fisc_target_pool;
 
 static void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
-	struct fisc_activity activity;
-
 	fisc_quota_claim(vm, claim);
-	fisc_sample_activity(vm, &activity);
-	claim->active = fisc_fraction_of(fisc_vm_size(vm) >> PAGE_SHIFT,
-					 activity.active);
+	claim->active = fisc_sample_active(vm);
 }
 
 /* Pages that there are to be divided. */
 static u64 fisc_pool(void)
 {
-	u64 metadata = DIV_ROUND_UP(fisc_metadata_bytes(), PAGE_SIZE);
-	u64 frames = fisc_total_sum(FISC_PRIVATE) + fisc_total_sum(FISC_SHARED);
 	u64 capacity = fisc_quota_capacity();
-	u64 host = frames + max(si_mem_available(), 0L);
+	u64 apart = fisc_metadata_pages() + fisc_reclaim_keep(capacity);
+	u64 host = fisc_frames_in_use() + max(si_mem_available(), 0L);
 
-	return min(capacity - min(metadata, capacity), host);
+	host -= min(host, fisc_reclaim_keep(totalram_pages()));
+
+	return min(capacity - min(apart, capacity), host);
 }
 
 static void fisc_target_set(struct fisc_vm *vm, const struct fisc_claim *claim)

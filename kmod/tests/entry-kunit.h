@@ -48,6 +48,22 @@ static void successor_keeps_history(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, fisc_entry_page(e), page);
 }
 
+static void swapped_entry_has_history_and_no_page(struct kunit *test)
+{
+	unsigned long e = fisc_entry_swapped(fisc_test_entry(5, 77,
+							     FISC_ENTRY_KNOWN));
+
+	KUNIT_EXPECT_EQ(test, fisc_entry_state(e), FISC_ENTRY_SWAPPED);
+	KUNIT_EXPECT_FALSE(test, fisc_entry_has_page(e));
+	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
+	KUNIT_EXPECT_EQ(test, fisc_entry_stamp(e), 77);
+	KUNIT_EXPECT_EQ(test, e & FISC_ENTRY_KNOWN, 0);
+	/* And in again, with another frame. */
+	e = fisc_entry_succeed(e, ZERO_PAGE(0), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_entry_page(e), ZERO_PAGE(0));
+}
+
 static void write_to_a_page_not_clean_changes_nothing(struct kunit *test)
 {
 	unsigned long e = fisc_test_entry(3, 10, 0);
@@ -130,6 +146,7 @@ static void known_is_not_due_and_clean_alone_is(struct kunit *test)
 static struct kunit_case fisc_entry_cases[] = {
 	KUNIT_CASE(fields_do_not_touch_each_other),
 	KUNIT_CASE(successor_keeps_history),
+	KUNIT_CASE(swapped_entry_has_history_and_no_page),
 	KUNIT_CASE(write_to_a_page_not_clean_changes_nothing),
 	KUNIT_CASE(soon_written_is_left_alone_for_longer),
 	KUNIT_CASE(due_when_its_time_has_come),

@@ -38,13 +38,15 @@ static struct fisc_chunk *fisc_test_chunk(struct kunit *test)
 
 static u8 fisc_test_read(struct kunit *test, pgoff_t index)
 {
-	unsigned long e = fisc_region_read(fisc_test_region(test), index);
+	struct page *page;
 	u8 byte;
 
-	if (fisc_entry_state(e) == FISC_ENTRY_HOLE)
+	KUNIT_ASSERT_EQ(test, fisc_region_read(fisc_test_region(test), index,
+					       &page), 0);
+	if (!page)
 		return 0;
-	byte = *(u8 *)page_address(fisc_entry_page(e));
-	put_page(fisc_entry_page(e));
+	byte = *(u8 *)page_address(page);
+	put_page(page);
 
 	return byte;
 }
@@ -133,7 +135,7 @@ static void equals_are_not_copied(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
 			FISC_LARGE_PAGES - 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->frames), FISC_LARGE_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->filled), FISC_LARGE_PAGES - 1);
 	KUNIT_EXPECT_EQ(test, chunk->leaf[1] & FISC_ENTRY_KNOWN,
 			FISC_ENTRY_CLEAN);
 	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
@@ -163,7 +165,7 @@ static void all_private_is_rebuilt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE_REBUILDS), 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
 			FISC_LARGE_PAGES);
-	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->frames), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->filled), 0);
 	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
 	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 2), 2);
 }

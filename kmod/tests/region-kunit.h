@@ -24,16 +24,6 @@ static struct fisc_region *fisc_test_region(struct kunit *test)
 	return ((struct fisc_unit *)test->priv)->region;
 }
 
-static enum fisc_state fisc_test_state(struct fisc_region *region, pgoff_t index)
-{
-	unsigned long e = fisc_region_read(region, index);
-
-	if (fisc_entry_state(e) != FISC_ENTRY_HOLE)
-		put_page(fisc_entry_page(e));
-
-	return fisc_entry_state(e);
-}
-
 /* A private frame whose first byte is @byte; the caller holds a reference. */
 static struct folio *fisc_test_write(struct kunit *test, pgoff_t index, u8 byte)
 {
@@ -62,8 +52,8 @@ static void new_region_is_all_holes(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 0), FISC_ENTRY_HOLE);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, FISC_TEST_PAGES - 1),
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 0), FISC_ENTRY_HOLE);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, FISC_TEST_PAGES - 1),
 			FISC_ENTRY_HOLE);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_MAP_BYTES), 0);
 }
@@ -91,7 +81,7 @@ static void owned_hole_is_a_zeroed_private_frame(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
 		folio_unlock(folio);
 		folio_put(folio);
-		KUNIT_EXPECT_EQ(test, fisc_test_state(region, indices[i]),
+		KUNIT_EXPECT_EQ(test, fisc_region_look(region, indices[i]),
 				FISC_ENTRY_PRIVATE);
 	}
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
@@ -119,7 +109,7 @@ static void fault_beyond_the_end_is_refused(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES, &vmf, 0,
 					      &page), -ENXIO);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, FISC_TEST_PAGES),
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, FISC_TEST_PAGES),
 			FISC_ENTRY_HOLE);
 	KUNIT_ASSERT_EQ(test, fisc_region_own(region, FISC_TEST_PAGES - 1, &vmf,
 					      0, &page), 0);
@@ -135,7 +125,7 @@ static void owned_shared_page_is_a_copy(struct kunit *test)
 	struct folio *copy;
 
 	fisc_test_make_shared(test, 3, 1);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 3), FISC_ENTRY_SHARED);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 3), FISC_ENTRY_SHARED);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_SHARING), 1);
 	KUNIT_EXPECT_NULL(test, shared->mapping);
@@ -210,7 +200,7 @@ static void unshared_region_has_frames_of_its_own(struct kunit *test)
 
 	fisc_test_make_shared(test, 3, 2);
 	KUNIT_EXPECT_EQ(test, fisc_region_unshare(region), 0);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 3), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 3), FISC_ENTRY_PRIVATE);
 	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(1, NUMA_NO_NODE, 2));
 	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
 	folio_put(shared);
@@ -224,9 +214,9 @@ static void removed_page_loses_its_frame(struct kunit *test)
 	folio_put(fisc_test_write(test, 4, 1));
 	folio_put(fisc_test_write(test, 6, 1));
 	fisc_region_remove(region, 5, 5);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 4), FISC_ENTRY_PRIVATE);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 5), FISC_ENTRY_HOLE);
-	KUNIT_EXPECT_EQ(test, fisc_test_state(region, 6), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 4), FISC_ENTRY_PRIVATE);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 5), FISC_ENTRY_HOLE);
+	KUNIT_EXPECT_EQ(test, fisc_region_look(region, 6), FISC_ENTRY_PRIVATE);
 	KUNIT_EXPECT_NULL(test, folio->mapping);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	folio_put(folio);

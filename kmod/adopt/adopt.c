@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs that run are adopted and released. See DOC: Adoption in adopt.h.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/wait.h>
+
+#include "../vm.h"
+#include "adoption.h"
+
+/* How often memslots are looked at for new memory. */
+#define FISC_ADOPT_LOOK		HZ
+
+static DEFINE_MUTEX(fisc_adopt_mutex);
+static LIST_HEAD(fisc_adoptions);
+static DECLARE_WAIT_QUEUE_HEAD(fisc_adopt_wait);
+
+static int fisc_adopt_thread(void *data);
+
+/**
+ * fisc_adopt_current() - is this a thread that adopts?
+ *
+ * Context: any.
+ * Return: its adoption, or NULL.
+ */
+struct fisc_adoption *fisc_adopt_current(void)
+{
+	if (!(current->flags & PF_KTHREAD) ||
+	    kthread_func(current) != fisc_adopt_thread)
+		return NULL;
+
+	return kthread_data(current);
+}
+
+static void fisc_adoption_free(struct fisc_adoption *adoption)
+{
+	mutex_lock(&fisc_adopt_mutex);
+	list_del(&adoption->node);
+	adoption->vm->adoption = NULL;
+	mutex_unlock(&fisc_adopt_mutex);
+
+	fisc_rams_free(adoption);
+	fisc_adopt_unlink(adoption->dir);
+	dput(adoption->dir);
+	put_pid(adoption->pid);
+	mmdrop(adoption->mm);
+	fisc_vm_put(adoption->vm);
+	kfree(adoption);
+	fisc_adopt_release_fs();
+}
+
+static int fisc_adopt_thread(void *data)
+{
+	struct fisc_adoption *adoption = data;
+	int err;
+
+	do {
+		if (READ_ONCE(adoption->release)) {
+			WRITE_ONCE(adoption->state, FISC_ADOPT_RELEASING);
+			err = fisc_adopt_release(adoption);
+			WRITE_ONCE(adoption->err, err);
+			WRITE_ONCE(adoption->release, false);
+			if (!err)
+				break;
+		}
+		err = fisc_adopt_all(adoption);
+		WRITE_ONCE(adoption->state, FISC_ADOPT_ADOPTED);
+		wait_event_interruptible_timeout(fisc_adopt_wait,
+						 READ_ONCE(adoption->release),
+						 FISC_ADOPT_LOOK);
+	} while (err != -ESRCH);
+	fisc_adoption_free(adoption);
+	/* Not from here: the module may be gone by then. */
+	module_put_and_kthread_exit(0);
+}
+
+/* --- what is chosen and shown ------------------------------------------------------ */
+
+static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
+						 struct task_struct *task,
+						 const char *name)
+{
+	struct fisc_adoption *adoption;
+	struct mm_struct *mm;
+	int err;
+
+	adoption = kzalloc(sizeof(*adoption), GFP_KERNEL);
+	if (!adoption)
+		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&adoption->node);
+	INIT_LIST_HEAD(&adoption->rams);
+	err = fisc_adopt_pin_fs();
+	if (err)
+		goto err_free;
+	mm = get_task_mm(task);
+	if (!mm) {
+		err = -ESRCH;
+		goto err_pin;
+	}
+	mmgrab(mm);
+	mmput(mm);
+	adoption->mm = mm;
+	adoption->pid = get_pid(pid);
+	adoption->dir = fisc_adopt_make_dir(name);
+	if (IS_ERR(adoption->dir)) {
+		err = PTR_ERR(adoption->dir);
+		goto err_mm;
+	}
+	adoption->vm = fisc_vm_get(d_inode(adoption->dir)->i_private);
+	fisc_vmm_set(adoption->vm, pid, mm);
+
+	return adoption;
+
+err_mm:
+	put_pid(pid);
+	mmdrop(mm);
+err_pin:
+	fisc_adopt_release_fs();
+err_free:
+	kfree(adoption);
+	return ERR_PTR(err);
+}
+
+/* There is a VM of KVM: that is all that is asked. */
+static int fisc_adopt_seen(void *arg, int as_id,
+			   const struct kvm_memory_slot *memslot)
+{
+	return 0;
+}
+
+static bool fisc_adopt_has(const struct pid *pid)
+{
+	struct fisc_adoption *adoption;
+
+	list_for_each_entry(adoption, &fisc_adoptions, node)
+		if (adoption->pid == pid)
+			return true;
+
+	return false;
+}
+
+/* Make it known, unless there is one of this process. */
+static int fisc_adoption_add(struct fisc_adoption *adoption)
+{
+	guard(mutex)(&fisc_adopt_mutex);
+
+	if (fisc_adopt_has(adoption->pid))
+		return -EALREADY;
+	list_add_tail(&adoption->node, &fisc_adoptions);
+	adoption->vm->adoption = adoption;
+
+	return 0;
+}
+
+static int fisc_adopt_start(struct pid *pid, struct task_struct *task,
+			    const char *name)
+{
+	struct fisc_adoption *adoption;
+	struct task_struct *thread;
+	int err;
+
+	err = fisc_kvm_each_memslot(task, fisc_adopt_seen, NULL);
+	if (err)
+		return err;
+	adoption = fisc_adoption_alloc(pid, task, name);
+	if (IS_ERR(adoption))
+		return PTR_ERR(adoption);
+	err = fisc_adoption_add(adoption);
+	if (err)
+		goto err_free;
+
+	__module_get(THIS_MODULE);
+	thread = kthread_run(fisc_adopt_thread, adoption, "fisc_adopt/%d",
+			     task_tgid_nr(task));
+	err = PTR_ERR_OR_ZERO(thread);
+	if (!err)
+		return 0;
+
+	module_put(THIS_MODULE);
+err_free:
+	fisc_adoption_free(adoption);
+	return err;
+}
+
+/* "PID [NAME]" */
+static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
+			   const char *buf, size_t count)
+{
+	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
+	char *name, *word, pid_name[16];
+	struct task_struct *task;
+	struct pid *pid;
+	int nr, err;
+
+	if (!copy)
+		return -ENOMEM;
+	name = strim(copy);
+	word = strsep(&name, " \t");
+	if (kstrtoint(word, 10, &nr) || nr <= 0)
+		return -EINVAL;
+	snprintf(pid_name, sizeof(pid_name), "pid-%d", nr);
+	name = name ? skip_spaces(name) : pid_name;
+
+	pid = find_get_pid(nr);
+	task = get_pid_task(pid, PIDTYPE_TGID);
+	err = -ESRCH;
+	if (task) {
+		err = fisc_adopt_start(pid, task, name);
+		put_task_struct(task);
+	}
+	put_pid(pid);
+
+	return err ?: count;
+}
+
+static struct kobj_attribute adopt_attr = __ATTR_WO(adopt);
+
+static const char * const fisc_adopt_states[FISC_ADOPT_STATES] = {
+	"adopting", "adopted", "releasing",
+};
+
+static const char * const fisc_left_names[FISC_NR_LEFT] = {
+	"rom", "file", "locked", "busy", "error",
+};
+
+static ssize_t adoption_show(struct kobject *kobj, struct kobj_attribute *attr,
+			     char *buf)
+{
+	const struct fisc_adoption *adoption;
+	unsigned int i;
+	ssize_t len;
+
+	guard(mutex)(&fisc_adopt_mutex);
+	adoption = to_fisc_vm(kobj)->adoption;
+	if (!adoption)
+		return sysfs_emit(buf, "none\n");
+	len = sysfs_emit(buf, "%s %llu of %llu",
+			 fisc_adopt_states[READ_ONCE(adoption->state)],
+			 READ_ONCE(adoption->adopted), READ_ONCE(adoption->bytes));
+	for (i = 0; i < FISC_NR_LEFT; i++)
+		if (adoption->left[i])
+			len += sysfs_emit_at(buf, len, " %s %llu",
+					     fisc_left_names[i], adoption->left[i]);
+	if (adoption->err)
+		len += sysfs_emit_at(buf, len, " not released %d", adoption->err);
+
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+
+static ssize_t adoption_store(struct kobject *kobj, struct kobj_attribute *attr,
+			      const char *buf, size_t count)
+{
+	struct fisc_adoption *adoption;
+
+	if (!sysfs_streq(buf, "release"))
+		return -EINVAL;
+	guard(mutex)(&fisc_adopt_mutex);
+	adoption = to_fisc_vm(kobj)->adoption;
+	if (!adoption)
+		return -ENODEV;
+	WRITE_ONCE(adoption->release, true);
+	wake_up_all(&fisc_adopt_wait);
+
+	return count;
+}
+
+static struct kobj_attribute adoption_attr = __ATTR_RW(adoption);
+
+static struct attribute *fisc_adopt_vm_attrs[] = {
+	&adoption_attr.attr,
+	NULL,
+};
+
+const struct attribute_group fisc_adopt_vm_group = {
+	.attrs = fisc_adopt_vm_attrs,
+};
+
+/**
+ * fisc_adopt_init() - make it possible to adopt
+ * @parent: /sys/kernel/fisc
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_adopt_init(struct kobject *parent)
+{
+	return sysfs_create_file(parent, &adopt_attr.attr);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_ADOPT_H
+#define _FISC_ADOPT_H
+
+#include <linux/fs.h>
+#include <linux/sysfs.h>
+#include <linux/types.h>
+
+struct fisc_adoption;
+struct kobject;
+struct vm_area_struct;
+
+/**
+ * DOC: Adoption
+ *
+ * VMs that run on ordinary memory come under management as they are, and get ordinary
+ * memory back when they are told to. Neither the VMM nor the guest takes part.
+ *
+ * An adopted VM has a directory like any other, made by the module, with a file for
+ * each mapping that guest memory is in. A thread of its own (fisc_adopt_thread())
+ * asks KVM for memslots, moves what lies in them to the files, 2 MiB at a time (DOC:
+ * Memory that comes in), and looks again every second: for slots that came later,
+ * and for memory that was in use by somebody else. Only private anonymous memory is
+ * moved. What else there is, is left alone, and counted by reason.
+ *
+ * Where a page of the process's memory lies in its file follows from its address, so
+ * that large pages can be mapped: file offset and address are the same modulo
+ * 2 MiB, and a file begins where its mapping did.
+ *
+ * *Release* is the other way round, a whole mapping at once: a private mapping of
+ * /dev/zero, which is what anonymous memory is, takes the place of the file's. Until
+ * all content has been copied, page faults that it does not know are served by the
+ * module (fisc_release_vm_operations), with copies of what the file holds; nobody
+ * writes to the file any more. The thread writes to each page that has content, or
+ * has the kernel believe so, so that all is copied; then the mapping becomes one that
+ * the module has no part in.
+ *
+ * *Lifetimes.* The thread holds the file system (simple_pin_fs()), and by that the
+ * module; the VM; and the process's mm_struct, but its memory (mm_users) only while
+ * it works on a chunk: a process that ends or executes something else is not held up.
+ * When it has ended, and after a release, the files are unlinked and the thread ends.
+ *
+ * *Forks.* A child of the VMM would share memory with it that it had a copy of
+ * before. So adopted mappings are not inherited (VM_DONTCOPY), as QEMU's are not
+ * anyway.
+ *
+ * Locks: fisc_adopt_mutex protects the list of adoptions and fisc_vm.adoption; nothing
+ * is taken within it. A step takes the file's inode lock, then mmap_lock through
+ * vm_mmap().
+ */
+
+/**
+ * enum fisc_adopt_state - how far an adoption is
+ * @FISC_ADOPT_ADOPTING: memory is being moved
+ * @FISC_ADOPT_ADOPTED: all that can be has been
+ * @FISC_ADOPT_RELEASING: it is given back
+ * @FISC_ADOPT_STATES: number of these
+ */
+enum fisc_adopt_state {
+	FISC_ADOPT_ADOPTING,
+	FISC_ADOPT_ADOPTED,
+	FISC_ADOPT_RELEASING,
+	FISC_ADOPT_STATES,
+};
+
+/**
+ * enum fisc_adopt_left - why memory in a memslot is left alone
+ * @FISC_LEFT_ROM: the slot is read-only, or its memory is a guest_memfd
+ * @FISC_LEFT_FILE: it is a file's, a device's, huge pages of hugetlbfs, or not to be
+ *	read and written, but executed
+ * @FISC_LEFT_LOCKED: it is locked (mlock()), or watched by userfaultfd()
+ * @FISC_LEFT_BUSY: somebody else has a reference on it; it is tried again
+ * @FISC_LEFT_ERROR: something else failed; it is tried again
+ * @FISC_NR_LEFT: number of these
+ */
+enum fisc_adopt_left {
+	FISC_LEFT_ROM,
+	FISC_LEFT_FILE,
+	FISC_LEFT_LOCKED,
+	FISC_LEFT_BUSY,
+	FISC_LEFT_ERROR,
+	FISC_NR_LEFT,
+};
+
+extern const struct attribute_group fisc_adopt_vm_group;
+
+struct fisc_adoption *fisc_adopt_current(void);
+int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
+		       unsigned long len);
+void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma);
+int fisc_adopt_init(struct kobject *parent);
+
+#endif /* _FISC_ADOPT_H */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_ADOPTION_H
+#define _FISC_ADOPTION_H
+
+#include <linux/list.h>
+#include <linux/mm_types.h>
+
+#include "adopt.h"
+
+/* What adopt/ has in common and others need not know. */
+
+/* How long to wait for memory where there is no way back. */
+#define FISC_ADOPT_RETRY_MS	10
+
+struct dentry;
+struct file;
+struct fisc_chunk;
+struct fisc_incoming;
+struct fisc_vm;
+struct pid;
+
+/**
+ * struct fisc_ram - a file with memory of an adopted VM
+ * @node: in fisc_adoption.rams
+ * @file: the file, open
+ * @kept: flags that the mapping had before
+ * @start: address of its first page
+ * @end: address after its last one
+ */
+struct fisc_ram {
+	struct list_head node;
+	struct file *file;
+	unsigned long kept;
+	unsigned long start;
+	unsigned long end;
+};
+
+/**
+ * struct fisc_step - what the mapping that is being made is about
+ * @incoming: where pages are pinned, NULL if none are to be
+ * @chunk: whose they are going to be
+ * @kept: flags of the mapping that was there before
+ * @zero: /dev/zero if it goes the other way
+ */
+struct fisc_step {
+	struct fisc_incoming *incoming;
+	struct fisc_chunk *chunk;
+	unsigned long kept;
+	struct file *zero;
+};
+
+/**
+ * struct fisc_adoption - a VM that is adopted
+ * @node: in fisc_adoptions
+ * @vm: the VM, held
+ * @pid: the process
+ * @mm: its memory, held by mm_count only
+ * @dir: the VM's directory, held
+ * @rams: its files; the thread's
+ * @step: what the thread is doing; the thread's
+ * @state: see there
+ * @release: it is to be given back
+ * @err: what a release failed for
+ * @bytes: memory in memslots, of any kind
+ * @adopted: of it, what is in files
+ * @left: of it, what is left alone, by reason
+ * @next_adopted: @adopted, being counted
+ * @next_left: @left, being counted
+ */
+struct fisc_adoption {
+	struct list_head node;
+	struct fisc_vm *vm;
+	struct pid *pid;
+	struct mm_struct *mm;
+	struct dentry *dir;
+	struct list_head rams;
+	struct fisc_step step;
+	enum fisc_adopt_state state;
+	bool release;
+	int err;
+	u64 bytes;
+	u64 adopted;
+	u64 left[FISC_NR_LEFT];
+	u64 next_adopted;
+	u64 next_left[FISC_NR_LEFT];
+};
+
+/* step.c */
+enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);
+bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm);
+int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
+		    unsigned long addr, unsigned long len);
+int fisc_adopt_give_back(struct fisc_adoption *adoption,
+			 const struct fisc_ram *ram, unsigned long start,
+			 unsigned long end, unsigned long prot);
+
+/* ram.c */
+int fisc_adopt_pin_fs(void);
+void fisc_adopt_release_fs(void);
+struct dentry *fisc_adopt_make_dir(const char *name);
+void fisc_adopt_unlink(struct dentry *dentry);
+struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
+			      unsigned long start, unsigned long end,
+			      unsigned long vma_start, unsigned long vma_end);
+void fisc_rams_free(struct fisc_adoption *adoption);
+
+/* walk.c */
+int fisc_adopt_all(struct fisc_adoption *adoption);
+int fisc_adopt_release(struct fisc_adoption *adoption);
+
+static inline unsigned long fisc_ram_offset(const struct fisc_ram *ram,
+					    unsigned long addr)
+{
+	return addr - ram->start;
+}
+
+#endif /* _FISC_ADOPTION_H */

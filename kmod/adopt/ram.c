@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files of adopted VMs. See DOC: Adoption in adopt.h.
+ */
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/slab.h>
+
+#include "../fs.h"
+#include "../region.h"
+#include "adoption.h"
+
+static struct vfsmount *fisc_adopt_mount;
+static int fisc_adopt_mounts;
+
+/**
+ * fisc_adopt_pin_fs() - have the file system for files of adopted VMs
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_adopt_pin_fs(void)
+{
+	return fisc_fs_pin(&fisc_adopt_mount, &fisc_adopt_mounts);
+}
+
+/**
+ * fisc_adopt_release_fs() - undo fisc_adopt_pin_fs()
+ *
+ * Context: may sleep.
+ */
+void fisc_adopt_release_fs(void)
+{
+	simple_release_fs(&fisc_adopt_mount, &fisc_adopt_mounts);
+}
+
+static struct fisc_ram *fisc_ram_find(struct fisc_adoption *adoption,
+				      unsigned long start, unsigned long end)
+{
+	struct fisc_ram *ram;
+
+	list_for_each_entry(ram, &adoption->rams, node)
+		if (start >= ram->start && end <= ram->end)
+			return ram;
+
+	return NULL;
+}
+
+static struct dentry *fisc_adopt_create(struct dentry *dir, const char *name,
+					umode_t mode)
+{
+	struct dentry *dentry;
+	int err;
+
+	inode_lock_nested(d_inode(dir), I_MUTEX_PARENT);
+	dentry = lookup_one_len(name, dir, strlen(name));
+	if (!IS_ERR(dentry)) {
+		if (d_really_is_positive(dentry))
+			err = -EEXIST;
+		else if (S_ISDIR(mode))
+			err = vfs_mkdir(&nop_mnt_idmap, d_inode(dir), dentry, mode);
+		else
+			err = vfs_create(&nop_mnt_idmap, d_inode(dir), dentry,
+					 mode, true);
+		if (err) {
+			dput(dentry);
+			dentry = ERR_PTR(err);
+		}
+	}
+	inode_unlock(d_inode(dir));
+
+	return dentry;
+}
+
+/**
+ * fisc_adopt_unlink() - remove a directory or a file
+ * @dentry: its name; held by the caller
+ *
+ * Context: may sleep.
+ */
+void fisc_adopt_unlink(struct dentry *dentry)
+{
+	struct dentry *dir;
+	int err;
+
+	/* An open file keeps its inode as long as somebody else has the dentry. */
+	dget(dentry);
+	do {
+		dir = dget_parent(dentry);
+		inode_lock_nested(d_inode(dir), I_MUTEX_PARENT);
+		err = 0;
+		/* Somebody may have moved or removed it. */
+		if (dentry->d_parent == dir && !d_unhashed(dentry))
+			err = d_is_dir(dentry) ?
+			      vfs_rmdir(&nop_mnt_idmap, d_inode(dir), dentry) :
+			      vfs_unlink(&nop_mnt_idmap, d_inode(dir), dentry, NULL);
+		inode_unlock(d_inode(dir));
+		dput(dir);
+		if (err == -ENOMEM)
+			msleep(FISC_ADOPT_RETRY_MS);
+	} while (err == -ENOMEM);
+	dput(dentry);
+}
+
+static struct file *fisc_ram_open(struct fisc_adoption *adoption,
+				  unsigned long start, loff_t size)
+{
+	struct path path = { .mnt = fisc_adopt_mount };
+	struct file *file;
+	char name[32];
+	int err;
+
+	snprintf(name, sizeof(name), "ram-%lx", start);
+	path.dentry = fisc_adopt_create(adoption->dir, name, S_IFREG | 0600);
+	if (IS_ERR(path.dentry))
+		return ERR_CAST(path.dentry);
+	fisc_region_of(d_inode(path.dentry))->adopted = true;
+	file = dentry_open(&path, O_RDWR | O_LARGEFILE, current_cred());
+	err = IS_ERR(file) ? PTR_ERR(file) : vfs_truncate(&path, size);
+	if (err) {
+		if (!IS_ERR(file))
+			fput(file);
+		fisc_adopt_unlink(path.dentry);
+		file = ERR_PTR(err);
+	}
+	dput(path.dentry);
+
+	return file;
+}
+
+/* A file for the mapping from @start to @end. */
+static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
+				      unsigned long start, unsigned long end)
+{
+	struct fisc_ram *ram = kzalloc(sizeof(*ram), GFP_KERNEL);
+
+	if (!ram)
+		return ERR_PTR(-ENOMEM);
+	ram->start = round_down(start, FISC_CHUNK_PAGES * PAGE_SIZE);
+	ram->end = end;
+	ram->file = fisc_ram_open(adoption, ram->start, end - ram->start);
+	if (IS_ERR(ram->file)) {
+		int err = PTR_ERR(ram->file);
+
+		kfree(ram);
+		return ERR_PTR(err);
+	}
+	list_add_tail(&ram->node, &adoption->rams);
+
+	return ram;
+}
+
+/**
+ * fisc_ram_get() - the file for part of a process's memory
+ * @adoption: the current thread's
+ * @start: address of the part
+ * @end: and its end
+ * @vma_start: address of the mapping it is in, all of which the file has room for
+ * @vma_end: and its end
+ *
+ * Context: may sleep.
+ * Return: the file, or an error pointer: -ENOMEM, -ENOSPC if it is not admitted.
+ */
+struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
+			      unsigned long start, unsigned long end,
+			      unsigned long vma_start, unsigned long vma_end)
+{
+	return fisc_ram_find(adoption, start, end) ?:
+	       fisc_ram_make(adoption, vma_start, vma_end);
+}
+
+/**
+ * fisc_rams_free() - remove all files
+ * @adoption: whose
+ *
+ * Context: may sleep.
+ */
+void fisc_rams_free(struct fisc_adoption *adoption)
+{
+	struct fisc_ram *ram, *next;
+
+	list_for_each_entry_safe(ram, next, &adoption->rams, node) {
+		fisc_adopt_unlink(ram->file->f_path.dentry);
+		fput(ram->file);
+		kfree(ram);
+	}
+	INIT_LIST_HEAD(&adoption->rams);
+	/* Threads of the kernel close their files later; have it done. */
+	flush_delayed_fput();
+}
+
+/**
+ * fisc_adopt_make_dir() - a directory for a VM
+ * @name: its name
+ *
+ * Context: may sleep; fisc_adopt_pin_fs() done.
+ * Return: the directory, held, or an error pointer: -EEXIST, -EACCES if it cannot be
+ * a name, -ENOMEM.
+ */
+struct dentry *fisc_adopt_make_dir(const char *name)
+{
+	return fisc_adopt_create(fisc_adopt_mount->mnt_root, name, S_IFDIR | 0700);
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory of a file becomes a process's again. See DOC: Adoption in adopt.h.
+ */
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "../region.h"
+#include "release.h"
+
+/* Without memory for a copy, it is tried again. */
+#define FISC_RELEASE_RETRY_MS	10
+
+static struct file *fisc_release_source(const struct vm_area_struct *vma)
+{
+	return vma->vm_private_data;
+}
+
+static void fisc_release_open(struct vm_area_struct *vma)
+{
+	get_file(fisc_release_source(vma));
+}
+
+static void fisc_release_close(struct vm_area_struct *vma)
+{
+	fput(fisc_release_source(vma));
+}
+
+/* A page that is nobody's else: it may stay mapped when the module is gone. */
+static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
+{
+	struct page *page = alloc_page(GFP_HIGHUSER |
+				       (from ? 0 : __GFP_ZERO));
+
+	if (!page)
+		return VM_FAULT_OOM;
+	if (from && copy_mc_highpage(page, from)) {
+		put_page(page);
+		return VM_FAULT_HWPOISON;
+	}
+	lock_page(page);
+	vmf->page = page;
+
+	return VM_FAULT_LOCKED;
+}
+
+/* What the kernel does not know yet. What is written it copies itself. */
+static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(fisc_release_source(vmf->vma));
+	struct page *page;
+	vm_fault_t ret;
+	int err;
+
+	err = fisc_region_read(fisc_region_of(inode), vmf->pgoff, &page);
+	if (err)
+		return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	if (page && vmf->cow_page) {
+		lock_page(page);
+		vmf->page = page;
+		return VM_FAULT_LOCKED;
+	}
+	ret = fisc_release_copy(vmf, page);
+	if (page)
+		put_page(page);
+
+	return ret;
+}
+
+static const struct vm_operations_struct fisc_release_vm_operations = {
+	.open = fisc_release_open,
+	.close = fisc_release_close,
+	.fault = fisc_release_fault,
+};
+
+/**
+ * fisc_release_map() - a file is mapped privately, to be given back
+ * @vma: the mapping, a new one
+ * @zero: /dev/zero, which it becomes a mapping of
+ *
+ * Context: mmap_lock held for writing.
+ */
+void fisc_release_map(struct vm_area_struct *vma, struct file *zero)
+{
+	vma->vm_private_data = get_file(vma->vm_file);
+	vma_set_file(vma, zero);
+	vma->vm_ops = &fisc_release_vm_operations;
+}
+
+/*
+ * Have the kernel copy a page with content. The mapping may have been changed or
+ * removed by the process; there is nothing to be copied then.
+ * Return: 1 if it is done with, or -errno.
+ */
+static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page = NULL;
+	struct vm_area_struct *vma;
+	long done = 1;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	if (vma && vma->vm_ops == &fisc_release_vm_operations) {
+		/* Of a private mapping, what cannot be written is copied, too. */
+		done = pin_user_pages_remote(mm, addr, 1,
+					     FOLL_WRITE | FOLL_FORCE, &page,
+					     NULL);
+		if (done == 1)
+			unpin_user_page(page);
+	}
+	mmap_read_unlock(mm);
+
+	return done;
+}
+
+/* One chunk's part of a mapping. Return: 0, or -errno if not all is copied. */
+static int fisc_release_chunk(struct mm_struct *mm, struct fisc_region *region,
+			      pgoff_t first, pgoff_t last, unsigned long base)
+{
+	pgoff_t index = first;
+
+	while (index <= last) {
+		long done = 1;
+
+		if (fisc_state_has_content(fisc_region_look(region, index)))
+			done = fisc_release_page(mm, base + (index << PAGE_SHIFT));
+		if (done > 0)
+			index++;
+		else if (done == -ENOMEM && atomic_read(&mm->mm_users) > 1)
+			msleep(FISC_RELEASE_RETRY_MS);
+		else
+			return done ?: -EFAULT;
+	}
+	fisc_region_remove(region, first, last);
+
+	return 0;
+}
+
+/* All is copied: the kernel alone has the mapping. */
+static void fisc_release_done(struct mm_struct *mm, struct inode *inode,
+			      unsigned long start, unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, start);
+
+	mmap_write_lock(mm);
+	for_each_vma_range(vmi, vma, end) {
+		struct file *file;
+
+		if (vma->vm_ops != &fisc_release_vm_operations)
+			continue;
+		file = fisc_release_source(vma);
+		if (file_inode(file) != inode)
+			continue;
+		vma_start_write(vma);
+		vma_set_anonymous(vma);
+		vma->vm_private_data = NULL;
+		fput(file);
+	}
+	mmap_write_unlock(mm);
+}
+
+/**
+ * fisc_release_fill() - copy what a file holds to its private mapping
+ * @mm: the process's memory
+ * @region: the file
+ * @start: address of the mapping
+ * @end: and its end
+ * @base: address of the file's first page
+ *
+ * The file is empty there after this, and the mapping one of /dev/zero.
+ *
+ * Context: may sleep; the inode locked.
+ * Return: 0; -EFAULT, -EHWPOISON if something cannot be read: the mapping is served by
+ * the file still, and whoever touches that page is told so.
+ */
+int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
+		      unsigned long start, unsigned long end,
+		      unsigned long base)
+{
+	pgoff_t index = (start - base) >> PAGE_SHIFT;
+	pgoff_t stop = (end - base) >> PAGE_SHIFT;
+	int err = 0;
+
+	while (index < stop) {
+		pgoff_t last = min(stop - 1, index | (FISC_CHUNK_PAGES - 1));
+
+		err = err ?: fisc_release_chunk(mm, region, index, last, base);
+		index = last + 1;
+		cond_resched();
+	}
+	if (!err)
+		fisc_release_done(mm, region->inode, start, end);
+
+	return err;
+}

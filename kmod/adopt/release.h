@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_RELEASE_H
+#define _FISC_RELEASE_H
+
+struct file;
+struct fisc_region;
+struct mm_struct;
+struct vm_area_struct;
+
+void fisc_release_map(struct vm_area_struct *vma, struct file *zero);
+int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
+		      unsigned long start, unsigned long end,
+		      unsigned long base);
+
+#endif /* _FISC_RELEASE_H */

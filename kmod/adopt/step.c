@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One mapping takes the place of another. See DOC: Adoption in adopt.h.
+ */
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pkeys.h>
+#include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
+
+#include "../fs.h"
+#include "../vm.h"
+#include "adoption.h"
+#include "incoming.h"
+#include "release.h"
+
+/* What can be moved, and what can only be left alone. */
+#define FISC_VM_FOREIGN		(VM_SHARED | VM_MAYSHARE | VM_IO | VM_PFNMAP | \
+				 VM_MIXEDMAP | VM_HUGETLB | VM_GROWSDOWN | \
+				 VM_GROWSUP | VM_WIPEONFORK | VM_EXEC)
+#define FISC_VM_WANTED		(VM_READ | VM_WRITE)
+/* What a mapping keeps when another takes its place. */
+#define FISC_VM_KEPT		(VM_DONTCOPY | VM_DONTDUMP | VM_HUGEPAGE | \
+				 VM_NOHUGEPAGE)
+
+/**
+ * fisc_vma_refused() - why a mapping cannot be moved
+ * @vma: the mapping
+ *
+ * Context: mmap_lock held.
+ * Return: why; FISC_NR_LEFT if it can.
+ */
+enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_LOCKED | VM_LOCKONFAULT) || userfaultfd_armed(vma))
+		return FISC_LEFT_LOCKED;
+	if (!vma_is_anonymous(vma) || vma->vm_flags & FISC_VM_FOREIGN ||
+	    (vma->vm_flags & FISC_VM_WANTED) != FISC_VM_WANTED || vma_pkey(vma))
+		return FISC_LEFT_FILE;
+
+	return FISC_NR_LEFT;
+}
+
+/**
+ * fisc_vma_is_of() - is a mapping one of a VM's files?
+ * @vma: the mapping
+ * @vm: the VM
+ *
+ * Context: mmap_lock held.
+ * Return: true if it is.
+ */
+bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
+{
+	return vma->vm_ops == &fisc_vm_operations &&
+	       fisc_region_of(file_inode(vma->vm_file))->vm == vm;
+}
+
+/**
+ * fisc_adopt_prepare() - a file of an adopted VM is going to be mapped
+ * @adoption: the current thread's
+ * @addr: where
+ * @len: bytes, of one chunk
+ *
+ * Context: mmap_lock held for writing, by which the mapping will be made.
+ * Return: 0; -EAGAIN if what is there is not what it was; otherwise as
+ * fisc_incoming_pin().
+ */
+int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
+		       unsigned long len)
+{
+	struct fisc_step *step = &adoption->step;
+	struct vm_area_struct *vma = vma_lookup(current->mm, addr);
+	int err;
+
+	/* It is tried again: what was there is pinned already. */
+	if (!step->incoming && !step->zero)
+		return 0;
+	if (!vma || addr + len > vma->vm_end)
+		return -EAGAIN;
+	if (step->zero)
+		return fisc_vma_is_of(vma, adoption->vm) ? 0 : -EAGAIN;
+	if (fisc_vma_refused(vma) != FISC_NR_LEFT)
+		return -EAGAIN;
+
+	/* No fault from now on. */
+	vma_start_write(vma);
+	err = fisc_incoming_pin(step->incoming, current->mm, addr,
+				(addr >> PAGE_SHIFT) & (FISC_CHUNK_PAGES - 1),
+				len >> PAGE_SHIFT);
+	if (err)
+		return err;
+	step->kept = vma->vm_flags & FISC_VM_KEPT;
+	down_write(&step->chunk->lock);
+	WRITE_ONCE(step->chunk->incoming, step->incoming);
+	up_write(&step->chunk->lock);
+
+	return 0;
+}
+
+/**
+ * fisc_adopt_map() - it is being mapped
+ * @adoption: the current thread's
+ * @vma: the mapping
+ *
+ * Context: mmap_lock held for writing.
+ */
+void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma)
+{
+	const struct fisc_step *step = &adoption->step;
+
+	vm_flags_set(vma, step->kept);
+	if (step->zero) {
+		fisc_release_map(vma, step->zero);
+	} else {
+		vm_flags_set(vma, VM_DONTCOPY);
+		vma->vm_ops = &fisc_vm_operations;
+	}
+}
+
+/* Does the process end? Somebody works on its memory, and nobody else has it. */
+static bool fisc_mm_ends(struct mm_struct *mm)
+{
+	return atomic_read(&mm->mm_users) == 1;
+}
+
+/* Is ordinary memory still where it was? */
+static bool fisc_adopt_is_as_before(struct mm_struct *mm, unsigned long addr,
+				    unsigned long len)
+{
+	struct vm_area_struct *vma;
+	bool is;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	is = vma && vma_is_anonymous(vma) && addr + len <= vma->vm_end;
+	mmap_read_unlock(mm);
+
+	return is;
+}
+
+/*
+ * Map the file over memory that is to be moved. The process's memory is in use.
+ * Return: 0; an error with nothing changed, or -ESRCH if the process ends.
+ */
+static int fisc_adopt_map_over(struct fisc_adoption *adoption,
+			       const struct fisc_ram *ram, unsigned long addr,
+			       unsigned long len)
+{
+	struct fisc_step *step = &adoption->step;
+	struct fisc_incoming *incoming = step->incoming;
+	unsigned long ret;
+
+	for (;;) {
+		ret = vm_mmap(ram->file, addr, len, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, fisc_ram_offset(ram, addr));
+		if (!IS_ERR_VALUE(ret))
+			return 0;
+		if (!step->chunk->incoming)
+			return (long)ret;
+		if (fisc_adopt_is_as_before(current->mm, addr, len))
+			break;
+		/*
+		 * No memory, when nothing was mapped any more and the new mapping
+		 * not yet. What was there is pinned: map it as long as it takes.
+		 */
+		if (fisc_mm_ends(current->mm))
+			break;
+		step->incoming = NULL;
+		msleep(FISC_ADOPT_RETRY_MS);
+	}
+	down_write(&step->chunk->lock);
+	WRITE_ONCE(step->chunk->incoming, NULL);
+	up_write(&step->chunk->lock);
+	fisc_incoming_unpin(incoming);
+
+	return (long)ret;
+}
+
+/**
+ * fisc_adopt_move() - have memory of the process in a file
+ * @adoption: the current thread's
+ * @ram: the file
+ * @addr: where the memory is, in one mapping
+ * @len: bytes, of one chunk
+ *
+ * Context: may sleep; the process's memory in use (kthread_use_mm()).
+ * Return: 0, or -errno with nothing changed.
+ */
+int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
+		    unsigned long addr, unsigned long len)
+{
+	struct inode *inode = file_inode(ram->file);
+	struct fisc_region *region = fisc_region_of(inode);
+	struct fisc_step *step = &adoption->step;
+	pgoff_t first = fisc_ram_offset(ram, addr) >> PAGE_SHIFT;
+	struct fisc_incoming *incoming;
+	int err;
+
+	step->chunk = fisc_region_make_chunk(region, first);
+	incoming = kzalloc(sizeof(*incoming), GFP_KERNEL);
+	if (!step->chunk || !incoming) {
+		kfree(incoming);
+		return -ENOMEM;
+	}
+	step->incoming = incoming;
+
+	/* Nobody else changes the file. */
+	inode_lock(inode);
+	/* What was there before the process mapped something else is history. */
+	fisc_region_remove(region, first, first + (len >> PAGE_SHIFT) - 1);
+	err = fisc_adopt_map_over(adoption, ram, addr, len);
+	if (err)
+		kfree(incoming);
+	/* It is the file's now, whatever happens. */
+	while (!err && fisc_incoming_settle(region, step->chunk) == -ENOMEM &&
+	       !fisc_mm_ends(current->mm))
+		msleep(FISC_ADOPT_RETRY_MS);
+	inode_unlock(inode);
+	step->incoming = NULL;
+
+	return err;
+}
+
+/**
+ * fisc_adopt_give_back() - have memory of a file be the process's own
+ * @adoption: the current thread's
+ * @ram: the file
+ * @start: address of a mapping of it
+ * @end: and its end
+ * @prot: what the process may do there
+ *
+ * Context: may sleep; the process's memory in use (kthread_use_mm()).
+ * Return: 0, or -errno; nothing is lost then.
+ */
+int fisc_adopt_give_back(struct fisc_adoption *adoption,
+			 const struct fisc_ram *ram, unsigned long start,
+			 unsigned long end, unsigned long prot)
+{
+	struct inode *inode = file_inode(ram->file);
+	unsigned long ret;
+	int err;
+
+	inode_lock(inode);
+	adoption->step.kept = ram->kept;
+	ret = vm_mmap(ram->file, start, end - start, prot,
+		      MAP_PRIVATE | MAP_FIXED, fisc_ram_offset(ram, start));
+	err = IS_ERR_VALUE(ret) ? (long)ret : 0;
+	if (!err)
+		err = fisc_release_fill(current->mm, fisc_region_of(inode),
+					start, end, ram->start);
+	inode_unlock(inode);
+
+	return err;
+}

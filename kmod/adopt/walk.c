@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All memory of an adopted VM. See DOC: Adoption in adopt.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "../array.h"
+#include "../vm.h"
+#include "adoption.h"
+
+/**
+ * struct fisc_range - part of a memslot
+ * @start: address
+ * @end: address after it
+ * @foreign: it is read-only or a guest_memfd
+ */
+struct fisc_range {
+	unsigned long start;
+	unsigned long end;
+	bool foreign;
+};
+
+struct fisc_ranges {
+	struct fisc_range *ranges;
+	unsigned int nr;
+	unsigned int room;
+};
+
+static int fisc_ranges_add(void *arg, int as_id,
+			   const struct kvm_memory_slot *memslot)
+{
+	struct fisc_ranges *list = arg;
+	struct fisc_range *ranges, range = {
+		.start = memslot->userspace_addr,
+		.end = memslot->userspace_addr + (memslot->npages << PAGE_SHIFT),
+		.foreign = memslot->flags & (KVM_MEM_READONLY |
+					     KVM_MEM_GUEST_MEMFD),
+	};
+	unsigned int i;
+
+	/* SMM has most slots of the normal address space, too. */
+	for (i = 0; i < list->nr; i++)
+		if (list->ranges[i].start <= range.start &&
+		    list->ranges[i].end >= range.end)
+			return 0;
+	ranges = fisc_array_grow(list->ranges, list->nr, &list->room,
+				 sizeof(range));
+	if (!ranges)
+		return -ENOMEM;
+	list->ranges = ranges;
+	ranges[list->nr++] = range;
+
+	return 0;
+}
+
+/**
+ * struct fisc_piece - a part of a range that lies in one mapping
+ * @end: address after it, but for the chunk's end
+ * @vma_start: the mapping
+ * @vma_end: and its end
+ * @prot: what the process may do there
+ * @ours: it is in a file already
+ * @left: why it is left alone, or FISC_NR_LEFT
+ */
+struct fisc_piece {
+	unsigned long end;
+	unsigned long vma_start;
+	unsigned long vma_end;
+	unsigned long prot;
+	bool ours;
+	enum fisc_adopt_left left;
+};
+
+static void fisc_piece_look(const struct fisc_adoption *adoption,
+			    unsigned long addr, unsigned long end,
+			    struct fisc_piece *piece)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(adoption->mm);
+	vma = find_vma(adoption->mm, addr);
+	if (!vma || vma->vm_start > addr) {
+		piece->end = vma ? min(end, vma->vm_start) : end;
+		piece->ours = false;
+		piece->left = FISC_LEFT_FILE;
+	} else {
+		piece->end = min(end, vma->vm_end);
+		piece->vma_start = vma->vm_start;
+		piece->vma_end = vma->vm_end;
+		piece->prot = (vma->vm_flags & VM_READ ? PROT_READ : 0) |
+			      (vma->vm_flags & VM_WRITE ? PROT_WRITE : 0);
+		piece->ours = fisc_vma_is_of(vma, adoption->vm);
+		piece->left = fisc_vma_refused(vma);
+	}
+	mmap_read_unlock(adoption->mm);
+}
+
+static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
+					     unsigned long addr,
+					     const struct fisc_piece *piece)
+{
+	struct fisc_ram *ram = fisc_ram_get(adoption, addr, piece->end,
+					    piece->vma_start, piece->vma_end);
+	int err;
+
+	if (IS_ERR(ram))
+		return FISC_LEFT_ERROR;
+	err = fisc_adopt_move(adoption, ram, addr, piece->end - addr);
+	if (!err) {
+		ram->kept = adoption->step.kept;
+		return FISC_NR_LEFT;
+	}
+
+	return err == -EBUSY || err == -EAGAIN ? FISC_LEFT_BUSY : FISC_LEFT_ERROR;
+}
+
+/* Move what there is in a part of a memslot. The process's memory is in use. */
+static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
+				      unsigned long addr, unsigned long end,
+				      bool foreign)
+{
+	struct fisc_piece piece;
+
+	fisc_piece_look(adoption, addr, end, &piece);
+	if (foreign)
+		piece.left = FISC_LEFT_ROM;
+	else if (piece.ours)
+		piece.left = FISC_NR_LEFT;
+	else if (piece.left == FISC_NR_LEFT)
+		piece.left = fisc_adopt_piece(adoption, addr, &piece);
+	if (piece.left == FISC_NR_LEFT)
+		adoption->next_adopted += piece.end - addr;
+	else
+		adoption->next_left[piece.left] += piece.end - addr;
+	if (adoption->state == FISC_ADOPT_ADOPTING)
+		WRITE_ONCE(adoption->adopted, adoption->next_adopted);
+
+	return piece.end;
+}
+
+/* The process's memory, for as long as it takes to move a chunk. */
+static bool fisc_adopt_enter(struct fisc_adoption *adoption)
+{
+	if (!mmget_not_zero(adoption->mm))
+		return false;
+	kthread_use_mm(adoption->mm);
+
+	return true;
+}
+
+static void fisc_adopt_leave(struct fisc_adoption *adoption)
+{
+	kthread_unuse_mm(adoption->mm);
+	mmput(adoption->mm);
+}
+
+/* Return: 0, or -ESRCH if the process has ended. */
+static int fisc_adopt_range(struct fisc_adoption *adoption,
+			    const struct fisc_range *range)
+{
+	const unsigned long size = FISC_CHUNK_PAGES * PAGE_SIZE;
+	unsigned long addr = range->start;
+
+	while (addr < range->end && !READ_ONCE(adoption->release)) {
+		unsigned long end = min(range->end, round_down(addr, size) + size);
+
+		if (!fisc_adopt_enter(adoption))
+			return -ESRCH;
+		addr = fisc_adopt_chunk(adoption, addr, end, range->foreign);
+		fisc_adopt_leave(adoption);
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/**
+ * fisc_adopt_all() - look at all memslots once, and move what can be moved
+ * @adoption: the current thread's
+ *
+ * Context: may sleep.
+ * Return: 0, or -ESRCH if the process has ended.
+ */
+int fisc_adopt_all(struct fisc_adoption *adoption)
+{
+	struct task_struct *task = get_pid_task(adoption->pid, PIDTYPE_TGID);
+	struct fisc_ranges list = {};
+	u64 bytes = 0;
+	unsigned int i;
+	int err = -ESRCH;
+
+	if (task && READ_ONCE(task->mm) == adoption->mm)
+		err = fisc_kvm_each_memslot(task, fisc_ranges_add, &list);
+	if (task)
+		put_task_struct(task);
+	for (i = 0; i < list.nr; i++)
+		bytes += list.ranges[i].end - list.ranges[i].start;
+	WRITE_ONCE(adoption->bytes, bytes);
+	adoption->next_adopted = 0;
+	memset(adoption->next_left, 0, sizeof(adoption->next_left));
+	for (i = 0; i < list.nr && !err; i++)
+		err = fisc_adopt_range(adoption, &list.ranges[i]);
+	WRITE_ONCE(adoption->adopted, adoption->next_adopted);
+	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
+	kvfree(list.ranges);
+
+	/* A process that has closed its VM, and has its memory still, is no VMM. */
+	return err == -ENODEV || err == -ESRCH ? -ESRCH : 0;
+}
+
+static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
+				  const struct fisc_ram *ram)
+{
+	unsigned long addr = ram->start;
+	struct fisc_piece piece;
+	int err = 0;
+
+	while (addr < ram->end && !err) {
+		if (!fisc_adopt_enter(adoption))
+			return -ESRCH;
+		fisc_piece_look(adoption, addr, ram->end, &piece);
+		if (piece.ours)
+			err = fisc_adopt_give_back(adoption, ram, addr,
+						   piece.end, piece.prot);
+		fisc_adopt_leave(adoption);
+		cond_resched();
+		/* The process has changed its mappings since: look again. */
+		if (err == -EAGAIN) {
+			err = 0;
+			continue;
+		}
+		if (!err && piece.ours)
+			WRITE_ONCE(adoption->adopted,
+				   adoption->adopted - (piece.end - addr));
+		addr = piece.end;
+	}
+
+	return err;
+}
+
+/* Pages that all frames of their own would take more than there are now. */
+static u64 fisc_adopt_release_needs(struct fisc_adoption *adoption)
+{
+	struct fisc_vm *vm = adoption->vm;
+
+	/* Frames go as their content is copied, but for a chunk's at a time. */
+	return fisc_vm_sum(vm, FISC_SHARING) + fisc_vm_sum(vm, FISC_SWAPPED) +
+	       FISC_CHUNK_PAGES;
+}
+
+/**
+ * fisc_adopt_release() - give all memory back
+ * @adoption: the current thread's
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOMEM if there is not enough, and nothing has changed; -ESRCH if the
+ * process has ended; -EFAULT, -EHWPOISON if something cannot be read.
+ */
+int fisc_adopt_release(struct fisc_adoption *adoption)
+{
+	u64 there = max(si_mem_available(), 0L);
+	u64 needs = fisc_adopt_release_needs(adoption);
+	struct fisc_ram *ram;
+	struct file *zero;
+	int err = 0;
+
+	if (needs > there) {
+		pr_warn_ratelimited("%s cannot be released: %llu MiB of memory are missing\n",
+				    kobject_name(&adoption->vm->kobj),
+				    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
+		return -ENOMEM;
+	}
+	zero = filp_open("/dev/zero", O_RDWR, 0);
+	if (IS_ERR(zero))
+		return PTR_ERR(zero);
+	adoption->step = (struct fisc_step){ .zero = zero };
+	list_for_each_entry(ram, &adoption->rams, node)
+		err = err ?: fisc_adopt_release_ram(adoption, ram);
+	adoption->step.zero = NULL;
+	fput(zero);
+
+	return err;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The driver of virtio balloon devices: beginning and end. See balloon.h.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/oom.h>
+#include <linux/pm.h>
+#include <linux/poison.h>
+#include <linux/slab.h>
+#include <uapi/linux/virtio_ids.h>
+#include <uapi/linux/virtio_ring.h>
+
+#include "balloon.h"
+
+/* Before drivers that have no memory to give. */
+#define FISC_GUEST_OOM_PRIORITY	80
+
+#define FISC_GUEST_RECOVER	(5 * HZ)
+
+/**
+ * fisc_guest_poke() - have the balloon adjusted now
+ * @g: the balloon
+ *
+ * Context: any.
+ */
+void fisc_guest_poke(struct fisc_guest *g)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&g->stop_lock, flags);
+	if (!g->stop)
+		mod_delayed_work(g->wq, &g->work, 0);
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+}
+
+/*
+ * What the host must write into pages that it gives back. A driver of a guest
+ * that does not care does not accept the feature.
+ */
+static void fisc_guest_write_poison(struct fisc_guest *g)
+{
+	u32 poison = 0;
+
+	if (!fisc_guest_has(g, VIRTIO_BALLOON_F_PAGE_POISON))
+		return;
+
+	if (!want_init_on_free())
+		memset(&poison, PAGE_POISON, sizeof(poison));
+	virtio_cwrite_le(g->vdev, struct virtio_balloon_config, poison_val,
+			 &poison);
+}
+
+static int fisc_guest_up(struct fisc_guest *g)
+{
+	unsigned long flags;
+	int err;
+
+	err = fisc_guest_find_queues(g);
+	if (err)
+		return err;
+
+	g->up = true;
+	fisc_guest_write_poison(g);
+	fisc_guest_init_pace(g);
+	virtio_device_ready(g->vdev);
+	fisc_guest_stats_start(g);
+	fisc_guest_start_reporting(g);
+	spin_lock_irqsave(&g->stop_lock, flags);
+	g->stop = false;
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+	/* The device may have asked meanwhile. */
+	if (g->stats_vq)
+		fisc_guest_stats_request(g->stats_vq);
+	fisc_guest_poke(g);
+
+	return 0;
+}
+
+static void fisc_guest_down(struct fisc_guest *g)
+{
+	unsigned long flags;
+
+	if (!g->up)
+		return;
+
+	spin_lock_irqsave(&g->stop_lock, flags);
+	g->stop = true;
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+	cancel_delayed_work_sync(&g->work);
+	cancel_work_sync(&g->stats_work);
+	fisc_guest_stop_reporting(g);
+	fisc_guest_drop(g);
+	virtio_reset_device(g->vdev);
+	g->vdev->config->del_vqs(g->vdev);
+	g->up = false;
+}
+
+static int fisc_guest_freeze(struct virtio_device *vdev)
+{
+	fisc_guest_down(vdev->priv);
+
+	return 0;
+}
+
+static int fisc_guest_restore(struct virtio_device *vdev)
+{
+	return fisc_guest_up(vdev->priv);
+}
+
+/* As if the machine had been suspended and resumed. */
+static void fisc_guest_recover_work(struct work_struct *work)
+{
+	struct fisc_guest *g = container_of(to_delayed_work(work),
+					    struct fisc_guest, recover_work);
+	int err;
+
+	/* All ones if it is no longer there. */
+	if (!fisc_guest_needs_reset(g) ||
+	    g->vdev->config->get_status(g->vdev) & VIRTIO_CONFIG_S_FAILED)
+		return;
+
+	dev_warn(&g->vdev->dev, "device needs a reset\n");
+	err = virtio_device_freeze(g->vdev);
+	if (!err)
+		err = virtio_device_restore(g->vdev);
+	if (err)
+		dev_err(&g->vdev->dev, "it did not help: %pe\n", ERR_PTR(err));
+}
+
+/**
+ * fisc_guest_recover() - have a device reset that needs it
+ * @g: the balloon
+ *
+ * Not at once: it might need it again.
+ */
+void fisc_guest_recover(struct fisc_guest *g)
+{
+	unsigned long flags;
+
+	virtio_break_device(g->vdev);
+	wake_up(&g->acked);
+	spin_lock_irqsave(&g->stop_lock, flags);
+	if (!g->removed)
+		queue_delayed_work(system_freezable_wq, &g->recover_work,
+				   FISC_GUEST_RECOVER);
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+}
+
+static int fisc_guest_probe(struct virtio_device *vdev)
+{
+	struct fisc_guest *g;
+	int err;
+
+	if (!vdev->config->get)
+		return -EINVAL;
+
+	g = kzalloc(sizeof(*g), GFP_KERNEL);
+	if (!g)
+		return -ENOMEM;
+
+	vdev->priv = g;
+	g->vdev = vdev;
+	g->stop = true;
+	spin_lock_init(&g->stop_lock);
+	init_waitqueue_head(&g->acked);
+	INIT_DELAYED_WORK(&g->work, fisc_guest_work);
+	INIT_WORK(&g->stats_work, fisc_guest_stats_work);
+	INIT_DELAYED_WORK(&g->recover_work, fisc_guest_recover_work);
+	fisc_guest_init_pages(g);
+
+	g->wq = alloc_ordered_workqueue("%s", WQ_FREEZABLE | WQ_MEM_RECLAIM,
+					dev_name(&vdev->dev));
+	if (!g->wq) {
+		err = -ENOMEM;
+		goto free;
+	}
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_DEFLATE_ON_OOM)) {
+		g->oom_nb.notifier_call = fisc_guest_oom;
+		g->oom_nb.priority = FISC_GUEST_OOM_PRIORITY;
+		err = register_oom_notifier(&g->oom_nb);
+		if (err)
+			goto destroy;
+	}
+	err = fisc_guest_up(g);
+	if (err)
+		goto unregister;
+
+	return 0;
+
+unregister:
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
+		unregister_oom_notifier(&g->oom_nb);
+destroy:
+	destroy_workqueue(g->wq);
+free:
+	kfree(g);
+
+	return err;
+}
+
+static void fisc_guest_remove(struct virtio_device *vdev)
+{
+	struct fisc_guest *g = vdev->priv;
+
+	spin_lock_irq(&g->stop_lock);
+	g->removed = true;
+	spin_unlock_irq(&g->stop_lock);
+	cancel_delayed_work_sync(&g->recover_work);
+	fisc_guest_down(g);
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
+		unregister_oom_notifier(&g->oom_nb);
+	destroy_workqueue(g->wq);
+	kfree(g);
+}
+
+/*
+ * Free pages that are reported lose their contents: not to be done if the guest
+ * relies on these and cannot say so. Descriptors are never indirect, so that
+ * nothing is allocated to tell of pages. Page numbers are physical addresses.
+ */
+static int fisc_guest_validate(struct virtio_device *vdev)
+{
+	if (!want_init_on_free() && !page_poisoning_enabled_static())
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+	else if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_REPORTING);
+	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
+	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
+
+	return 0;
+}
+
+static void fisc_guest_config_changed(struct virtio_device *vdev)
+{
+	fisc_guest_poke(vdev->priv);
+}
+
+static const struct virtio_device_id fisc_guest_ids[] = {
+	{ VIRTIO_ID_BALLOON, VIRTIO_DEV_ANY_ID },
+	{ }
+};
+MODULE_DEVICE_TABLE(virtio, fisc_guest_ids);
+
+static const unsigned int fisc_guest_features[] = {
+	VIRTIO_BALLOON_F_MUST_TELL_HOST,
+	VIRTIO_BALLOON_F_STATS_VQ,
+	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_PAGE_POISON,
+	VIRTIO_BALLOON_F_REPORTING,
+	FISC_BALLOON_F_PAIRED,
+};
+
+static struct virtio_driver fisc_guest_driver = {
+	.driver.name = KBUILD_MODNAME,
+	.id_table = fisc_guest_ids,
+	.feature_table = fisc_guest_features,
+	.feature_table_size = ARRAY_SIZE(fisc_guest_features),
+	.validate = fisc_guest_validate,
+	.probe = fisc_guest_probe,
+	.remove = fisc_guest_remove,
+	.config_changed = fisc_guest_config_changed,
+	.freeze = pm_sleep_ptr(fisc_guest_freeze),
+	.restore = pm_sleep_ptr(fisc_guest_restore),
+};
+
+static int __init fisc_guest_init(void)
+{
+	return fisc_guest_register(&fisc_guest_driver);
+}
+module_init(fisc_guest_init);
+
+static void __exit fisc_guest_exit(void)
+{
+	fisc_guest_unregister(&fisc_guest_driver);
+}
+module_exit(fisc_guest_exit);
+
+MODULE_DESCRIPTION("Paired virtio balloon");
+MODULE_LICENSE("GPL");

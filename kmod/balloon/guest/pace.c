@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How many pages are in the balloon, and how fast it gets there. See balloon.h.
+ */
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
+#include <linux/swap.h>
+
+#include "balloon.h"
+#include "param.h"
+
+static struct fisc_guest_param floor_mb = { 0, 0, BIT(30) };
+module_param_cb(floor_mb, &fisc_guest_param_ops, &floor_mb, 0644);
+MODULE_PARM_DESC(floor_mb,
+		 "MiB that are left to the guest at least; 0: an eighth of its memory, 64 at least");
+
+static struct fisc_guest_param rate_min = { 256, 1, BIT(24) };
+module_param_cb(rate_min, &fisc_guest_param_ops, &rate_min, 0644);
+MODULE_PARM_DESC(rate_min,
+		 "single pages a second that the balloon grows by at least, however hard the guest reclaims");
+
+static struct fisc_guest_param rate_max = { BIT(18), 1, BIT(24) };
+module_param_cb(rate_max, &fisc_guest_param_ops, &rate_max, 0644);
+MODULE_PARM_DESC(rate_max, "single pages a second that the balloon grows by at most");
+
+/* Where the rate begins. */
+#define FISC_GUEST_RATE_START	4096
+
+#define FISC_GUEST_LOOK		HZ
+#define FISC_GUEST_TICK		(HZ / 10)
+
+/* Seconds that a device may have fewer pages than we: at first, at most. */
+#define FISC_GUEST_PATIENCE	5
+#define FISC_GUEST_PATIENCE_MAX	600
+
+static unsigned long fisc_guest_rate(unsigned long rate)
+{
+	unsigned int lowest = READ_ONCE(rate_min.value);
+	unsigned int highest = READ_ONCE(rate_max.value);
+
+	return clamp(rate, lowest, max(lowest, highest));
+}
+
+/* What the guest would have without the balloon, in pages. */
+static unsigned long fisc_guest_ram(const struct fisc_guest *g)
+{
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
+		return totalram_pages();
+
+	return totalram_pages() + fisc_guest_size(g);
+}
+
+/**
+ * fisc_guest_floor() - memory that is left to the guest
+ * @g: the balloon
+ *
+ * Context: any.
+ * Return: pages.
+ */
+unsigned long fisc_guest_floor(const struct fisc_guest *g)
+{
+	unsigned long chosen = READ_ONCE(floor_mb.value);
+
+	if (chosen)
+		return chosen << (20 - PAGE_SHIFT);
+
+	return max(fisc_guest_ram(g) / 8, SZ_64M >> PAGE_SHIFT);
+}
+
+static unsigned long fisc_guest_target(const struct fisc_guest *g)
+{
+	u32 num_pages;
+
+	virtio_cread_le(g->vdev, struct virtio_balloon_config, num_pages,
+			&num_pages);
+
+	return num_pages;
+}
+
+/* The target, unless it is below the floor. */
+static unsigned long fisc_guest_goal(const struct fisc_guest *g)
+{
+	unsigned long ram = fisc_guest_ram(g);
+	unsigned long highest = ram - min(ram, fisc_guest_floor(g));
+
+	return min(fisc_guest_target(g), highest);
+}
+
+/*
+ * Pages that the guest could do without: not all it can reclaim, or the next
+ * one who needs memory finds none.
+ */
+static unsigned long fisc_guest_spare(const struct fisc_guest *g)
+{
+	long spare = si_mem_available() + get_nr_swap_pages() -
+		     (long)fisc_guest_floor(g) / 4;
+
+	return max(spare, 0L);
+}
+
+/* Has it to be told again what is in the balloon? */
+static void fisc_guest_look_at_device(struct fisc_guest *g)
+{
+	struct fisc_guest_retell *retell = &g->retell;
+	u32 actual;
+
+	if (!fisc_guest_has(g, FISC_BALLOON_F_PAIRED) ||
+	    retell->large || retell->small)
+		return;
+
+	virtio_cread_le(g->vdev, struct virtio_balloon_config, actual, &actual);
+	if (actual >= fisc_guest_size(g)) {
+		retell->behind = 0;
+		retell->patience = FISC_GUEST_PATIENCE;
+	} else if (++retell->behind >= retell->patience) {
+		retell->behind = 0;
+		/* There may be pages that it will never take. */
+		retell->patience = min(retell->patience * 2,
+				       FISC_GUEST_PATIENCE_MAX);
+		retell->large = READ_ONCE(g->nr_large);
+		retell->small = READ_ONCE(g->nr_small);
+	}
+}
+
+static void fisc_guest_look(struct fisc_guest *g)
+{
+	struct fisc_guest_pace *pace = &g->pace;
+	unsigned long elapsed = jiffies - pace->looked;
+	unsigned long rate = pace->rate;
+	struct fisc_guest_pressure now;
+
+	if (elapsed < FISC_GUEST_LOOK)
+		return;
+
+	fisc_guest_pressure(&now);
+	pace->pressed = fisc_guest_pressed(&pace->last, &now,
+					   jiffies_to_msecs(elapsed));
+	if (pace->pressed)
+		rate /= 2;
+	else if (!pace->spent)
+		rate = FISC_GUEST_RATE_START;
+	else if (pace->spent * HZ / elapsed >= rate / 2)
+		rate *= 2;
+	pace->rate = fisc_guest_rate(rate);
+	pace->spent = 0;
+	pace->last = now;
+	pace->looked = jiffies;
+	g->fragmented = false;
+	fisc_guest_look_at_device(g);
+}
+
+/* Fill the bucket: with two ticks' worth at most, and a page at least. */
+static void fisc_guest_refill(struct fisc_guest_pace *pace)
+{
+	unsigned long elapsed = min(jiffies - pace->credited, HZ);
+	unsigned long most = max(pace->rate * FISC_GUEST_TICK * 2 / HZ, 1UL);
+	unsigned long more = pace->rate * elapsed / HZ;
+
+	if (!more)
+		return;
+	pace->credit = min(pace->credit + more, most);
+	pace->credited = jiffies;
+}
+
+static bool fisc_guest_oom_recently(struct fisc_guest_pace *pace)
+{
+	if (READ_ONCE(pace->oomed) &&
+	    time_after(jiffies, READ_ONCE(pace->oom_end)))
+		WRITE_ONCE(pace->oomed, false);
+
+	return READ_ONCE(pace->oomed);
+}
+
+/* Put pages into the balloon, as far as there are pages and credit. */
+static void fisc_guest_grow(struct fisc_guest *g)
+{
+	struct fisc_guest_pace *pace = &g->pace;
+	unsigned long goal, size, nr, credit;
+
+	pace->starved = false;
+	fisc_guest_refill(pace);
+	credit = pace->credit;
+	while (!fisc_guest_oom_recently(pace)) {
+		goal = fisc_guest_goal(g);
+		size = fisc_guest_size(g);
+		if (size >= goal)
+			break;
+		nr = min(goal - size, fisc_guest_spare(g));
+		if (nr)
+			nr = fisc_guest_inflate(g, nr, &credit);
+		if (!nr) {
+			pace->starved = credit;
+			break;
+		}
+		cond_resched();
+	}
+	pace->spent += pace->credit - credit;
+	pace->credit = credit;
+}
+
+static void fisc_guest_shrink(struct fisc_guest *g)
+{
+	unsigned long goal, size;
+
+	while ((size = fisc_guest_size(g)) > (goal = fisc_guest_goal(g))) {
+		/* Compaction may have them isolated. */
+		if (!fisc_guest_deflate(g, size - goal))
+			break;
+		cond_resched();
+	}
+}
+
+/* Why is it smaller than it should be? */
+static unsigned int fisc_guest_shortfall(struct fisc_guest *g)
+{
+	unsigned long size = fisc_guest_size(g), target = fisc_guest_target(g);
+	unsigned int why = 0;
+
+	if (size >= target)
+		return 0;
+
+	if (fisc_guest_oom_recently(&g->pace))
+		why |= FISC_BALLOON_SHORT_OOM;
+	if (g->pace.pressed)
+		why |= FISC_BALLOON_SHORT_PRESSURE;
+	if (size >= fisc_guest_goal(g))
+		why |= FISC_BALLOON_SHORT_FLOOR;
+	else if (g->pace.starved)
+		why |= FISC_BALLOON_SHORT_MEMORY;
+	else if (!(why & FISC_BALLOON_SHORT_OOM))
+		why |= FISC_BALLOON_SHORT_RATE;
+
+	return why;
+}
+
+/* Is there something to do soon? Where there are no pages, not. */
+static bool fisc_guest_busy(struct fisc_guest *g)
+{
+	unsigned long size = fisc_guest_size(g), goal = fisc_guest_goal(g);
+
+	return size > goal || g->retell.large || g->retell.small ||
+	       (size < goal && !g->pace.starved &&
+		!fisc_guest_oom_recently(&g->pace));
+}
+
+/**
+ * fisc_guest_work() - adjust the balloon
+ * @work: in the balloon
+ *
+ * Runs each second, more often as long as there is something to do.
+ */
+void fisc_guest_work(struct work_struct *work)
+{
+	struct fisc_guest *g = container_of(to_delayed_work(work),
+					    struct fisc_guest, work);
+	unsigned long delay = FISC_GUEST_LOOK;
+	unsigned long flags;
+
+	if (fisc_guest_needs_reset(g)) {
+		fisc_guest_recover(g);
+		return;
+	}
+
+	fisc_guest_look(g);
+	fisc_guest_shrink(g);
+	fisc_guest_grow(g);
+	if (g->retell.large || g->retell.small)
+		fisc_guest_retell(g);
+	WRITE_ONCE(g->pace.shortfall, fisc_guest_shortfall(g));
+
+	if (fisc_guest_busy(g))
+		delay = FISC_GUEST_TICK;
+	spin_lock_irqsave(&g->stop_lock, flags);
+	if (!g->stop)
+		queue_delayed_work(g->wq, &g->work, delay);
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+}
+
+/**
+ * fisc_guest_init_pace() - begin as if nothing had happened
+ * @g: the balloon, not at work
+ */
+void fisc_guest_init_pace(struct fisc_guest *g)
+{
+	memset(&g->pace, 0, sizeof(g->pace));
+	memset(&g->retell, 0, sizeof(g->retell));
+	g->fragmented = false;
+	g->retell.patience = FISC_GUEST_PATIENCE;
+	g->pace.rate = fisc_guest_rate(FISC_GUEST_RATE_START);
+	g->pace.credited = jiffies;
+	g->pace.looked = jiffies;
+	fisc_guest_pressure(&g->pace.last);
+}

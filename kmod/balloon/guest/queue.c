@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device's queues, and how it is told of pages. See balloon.h.
+ */
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+
+#include "balloon.h"
+
+enum fisc_guest_queue {
+	FISC_GUEST_INFLATE,
+	FISC_GUEST_DEFLATE,
+	FISC_GUEST_STATISTICS,
+	FISC_GUEST_HINT,
+	FISC_GUEST_REPORTING,
+	FISC_GUEST_QUEUES,
+};
+
+static void fisc_guest_acked(struct virtqueue *vq)
+{
+	struct fisc_guest *g = vq->vdev->priv;
+
+	wake_up(&g->acked);
+}
+
+/**
+ * fisc_guest_find_queues() - set up the device's queues
+ * @g: the balloon
+ *
+ * Queues without a name take no number. That of the free page hints is not
+ * used, but a device that has one counts it.
+ *
+ * Return: 0, or what the transport said.
+ */
+int fisc_guest_find_queues(struct fisc_guest *g)
+{
+	struct virtqueue_info info[FISC_GUEST_QUEUES] = {};
+	struct virtqueue *vqs[FISC_GUEST_QUEUES] = {};
+	u64 offered = g->vdev->config->get_features(g->vdev);
+	int err;
+
+	info[FISC_GUEST_INFLATE].name = "inflate";
+	info[FISC_GUEST_INFLATE].callback = fisc_guest_acked;
+	info[FISC_GUEST_DEFLATE].name = "deflate";
+	info[FISC_GUEST_DEFLATE].callback = fisc_guest_acked;
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_STATS_VQ)) {
+		info[FISC_GUEST_STATISTICS].name = "stats";
+		info[FISC_GUEST_STATISTICS].callback = fisc_guest_stats_request;
+	}
+	if (offered & BIT_ULL(VIRTIO_BALLOON_F_FREE_PAGE_HINT))
+		info[FISC_GUEST_HINT].name = "hint";
+	if (fisc_guest_has(g, VIRTIO_BALLOON_F_REPORTING)) {
+		info[FISC_GUEST_REPORTING].name = "reporting";
+		info[FISC_GUEST_REPORTING].callback = fisc_guest_acked;
+	}
+
+	err = virtio_find_vqs(g->vdev, FISC_GUEST_QUEUES, vqs, info, NULL);
+	if (err)
+		return err;
+
+	g->inflate_vq = vqs[FISC_GUEST_INFLATE];
+	g->deflate_vq = vqs[FISC_GUEST_DEFLATE];
+	g->stats_vq = vqs[FISC_GUEST_STATISTICS];
+	g->reporting_vq = vqs[FISC_GUEST_REPORTING];
+
+	return 0;
+}
+
+/* The buffer came back, or never will. */
+static bool fisc_guest_settled(struct virtqueue *vq)
+{
+	unsigned int len;
+
+	return virtqueue_get_buf(vq, &len) || virtqueue_is_broken(vq);
+}
+
+/*
+ * Wait for the buffer in a queue. A device that is gone, or wants to be reset,
+ * does not answer.
+ */
+static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
+{
+	virtqueue_kick(vq);
+	while (!wait_event_timeout(g->acked, fisc_guest_settled(vq), HZ))
+		if (fisc_guest_needs_reset(g))
+			virtio_break_device(g->vdev);
+}
+
+/**
+ * fisc_guest_flush() - tell the device what is in the buffer
+ * @g: the balloon
+ * @vq: the queue
+ *
+ * Returns when the device has read it, or is broken.
+ *
+ * Context: @g->lock held.
+ */
+void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
+{
+	struct scatterlist sg;
+	size_t entry = sizeof(g->pfns[0]);
+
+	lockdep_assert_held(&g->lock);
+
+	if (!g->nr_entries)
+		return;
+
+	if (fisc_guest_has(g, FISC_BALLOON_F_PAIRED))
+		entry = sizeof(g->ranges[0]);
+	sg_init_one(&sg, g->pfns, g->nr_entries * entry);
+	g->nr_entries = 0;
+	/* The queue is empty: this fails if it is broken, and only then. */
+	if (!virtqueue_add_outbuf(vq, &sg, 1, g, GFP_NOWAIT))
+		fisc_guest_wait(g, vq);
+}
+
+/**
+ * fisc_guest_tell() - have pages told to the device
+ * @g: the balloon
+ * @vq: the queue
+ * @page: the first page
+ * @order: of how many
+ *
+ * They are in a buffer that is sent when it is full, before another entry is
+ * put into it, or with fisc_guest_flush().
+ *
+ * Context: @g->lock held.
+ */
+void fisc_guest_tell(struct fisc_guest *g, struct virtqueue *vq,
+		     struct page *page, unsigned int order)
+{
+	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << order);
+
+	BUILD_BUG_ON(PAGE_SHIFT != VIRTIO_BALLOON_PFN_SHIFT);
+
+	if (fisc_guest_has(g, FISC_BALLOON_F_PAIRED)) {
+		if (g->nr_entries == FISC_GUEST_RANGES)
+			fisc_guest_flush(g, vq);
+		g->ranges[g->nr_entries++] =
+			cpu_to_le64(FISC_BALLOON_RANGE((u64)pfn, order));
+		return;
+	}
+
+	for (; pfn < end; pfn++) {
+		if (g->nr_entries == FISC_GUEST_PFNS)
+			fisc_guest_flush(g, vq);
+		g->pfns[g->nr_entries++] = cpu_to_virtio32(g->vdev, pfn);
+	}
+}
+
+static int fisc_guest_report(struct page_reporting_dev_info *info,
+			     struct scatterlist *sg, unsigned int nents)
+{
+	struct fisc_guest *g = container_of(info, struct fisc_guest, reporting);
+	int err;
+
+	err = virtqueue_add_inbuf(g->reporting_vq, sg, nents, g,
+				  GFP_NOWAIT | __GFP_NOWARN);
+	if (err)
+		return err;
+	fisc_guest_wait(g, g->reporting_vq);
+
+	return virtqueue_is_broken(g->reporting_vq) ? -EIO : 0;
+}
+
+/**
+ * fisc_guest_start_reporting() - begin to tell free pages
+ * @g: the balloon
+ *
+ * The kernel takes one device for that. Without it, the balloon still works.
+ */
+void fisc_guest_start_reporting(struct fisc_guest *g)
+{
+	int err;
+
+	if (!g->reporting_vq || virtqueue_get_vring_size(g->reporting_vq) <
+				PAGE_REPORTING_CAPACITY)
+		return;
+
+	g->reporting.report = fisc_guest_report;
+	err = page_reporting_register(&g->reporting);
+	g->reports = !err;
+	if (err)
+		dev_info(&g->vdev->dev, "no free page reporting: %pe\n",
+			 ERR_PTR(err));
+}
+
+/**
+ * fisc_guest_stop_reporting() - no longer tell free pages
+ * @g: the balloon
+ */
+void fisc_guest_stop_reporting(struct fisc_guest *g)
+{
+	if (g->reports)
+		page_reporting_unregister(&g->reporting);
+	g->reports = false;
+}
