@@ -68,6 +68,16 @@ long fisc_tax(const char *name)
 	return fisc_debugfs("tax", name);
 }
 
+long fisc_balloon(const char *name)
+{
+	return fisc_debugfs("balloon", name);
+}
+
+long fisc_reclaim(const char *name)
+{
+	return fisc_debugfs("reclaim", name);
+}
+
 long fisc_read_long(const char *path)
 {
 	char buf[64], *end;
@@ -129,6 +139,24 @@ int fisc_vm_set(const char *vm, const char *name, const char *value)
 
 	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/%s", vm, name);
 	return fisc_write_str(path, value);
+}
+
+int fisc_short_of_memory(bool on)
+{
+	static const char * const paths[] = {
+		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
+	};
+	static const char * const values[] = { "6", "4", "2", "1" };
+	int i, err = 0;
+
+	if (on) {
+		for (i = 0; i < 4; i++)
+			err = err ?: fisc_write_str(paths[i], values[i]);
+	} else {
+		for (i = 4; i--; )
+			err = err ?: fisc_write_str(paths[i], "0");
+	}
+	return err;
 }
 
 int fisc_scan_on(void)
@@ -199,6 +227,21 @@ bool fisc_wait_share(const char *name, long value)
 bool fisc_wait_share_above(const char *name, long value)
 {
 	return fisc_wait("share", name, value, true);
+}
+
+bool fisc_wait_balloon(const char *name, long value)
+{
+	return fisc_wait("balloon", name, value, false);
+}
+
+bool fisc_wait_balloon_above(const char *name, long value)
+{
+	return fisc_wait("balloon", name, value, true);
+}
+
+bool fisc_wait_reclaim_above(const char *name, long value)
+{
+	return fisc_wait("reclaim", name, value, true);
 }
 
 /* @passes whole passes that began after the call: one may be under way. */
@@ -437,6 +480,24 @@ long fisc_check(const void *page, __u64 seed)
 	for (i = 0; i < PAGE_SIZE / 8; i++)
 		if (READ_ONCE(words[i]) != pattern(seed, i))
 			return i * 8;
+	return -1;
+}
+
+void fisc_fill_pages(char *map, size_t nr, __u64 seed)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		fisc_fill(map + i * PAGE_SIZE, seed + i);
+}
+
+long fisc_check_pages(const char *map, size_t nr, __u64 seed)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (fisc_check(map + i * PAGE_SIZE, seed + i) >= 0)
+			return i;
 	return -1;
 }
 

@@ -44,6 +44,8 @@
 #define TAX_CAPACITY	FISC_SYSFS "/tax/capacity"
 #define TAX_RESERVE	FISC_SYSFS "/tax/reserve_percent"
 #define TAX_MIN_PERCENT	FISC_SYSFS "/tax/min_percent"
+#define TAX_OVERCOMMIT	FISC_SYSFS "/tax/overcommit"
+#define TAX_PROMISED	FISC_SYSFS "/tax/promised"
 #define TAX_RESERVED	FISC_SYSFS "/tax/reserved"
 #define TAX_MISSING	FISC_SYSFS "/tax/missing"
 #define TAX_REFUSED	FISC_SYSFS "/tax/refused"
@@ -51,6 +53,16 @@
 #define SAMPLE_PERIOD	FISC_SYSFS "/sample/period_ms"
 #define SAMPLE_SLOW	FISC_SYSFS "/sample/slow_percent"
 #define SAMPLE_FAST	FISC_SYSFS "/sample/fast_percent"
+#define RECLAIM_STATE	FISC_SYSFS "/reclaim/state"
+#define RECLAIM_HIGH	FISC_SYSFS "/reclaim/high_percent"
+#define RECLAIM_SOFT	FISC_SYSFS "/reclaim/soft_percent"
+#define RECLAIM_HARD	FISC_SYSFS "/reclaim/hard_percent"
+#define RECLAIM_LOW	FISC_SYSFS "/reclaim/low_percent"
+#define RECLAIM_SLIDING	FISC_SYSFS "/reclaim/sliding"
+#define RECLAIM_PAGING	FISC_SYSFS "/reclaim/paging"
+#define RECLAIM_BLOCKING FISC_SYSFS "/reclaim/blocking"
+#define RECLAIM_COLD	FISC_SYSFS "/reclaim/cold_ms"
+#define BALLOON_STATS	FISC_SYSFS "/balloon/stats_ms"
 
 /* Every file that a case makes is named with this prefix, and swept by it. */
 #define ST		FISC_MNT "/st-"
@@ -60,6 +72,8 @@ long fisc_core(const char *name);
 long fisc_share(const char *name);
 long fisc_sample(const char *name);
 long fisc_tax(const char *name);
+long fisc_balloon(const char *name);
+long fisc_reclaim(const char *name);
 long fisc_vm(const char *vm, const char *name);
 long fisc_read_long(const char *path);
 
@@ -70,11 +84,17 @@ int fisc_vm_set(const char *vm, const char *name, const char *value);
 int fisc_scan_on(void);
 int fisc_scan_off(void);
 
+/* Whether memory may be short: the module's default percents, or none of them. */
+int fisc_short_of_memory(bool on);
+
 /* Waiting: true when it came true within WAIT_S. */
 bool fisc_wait_core(const char *name, long value);
 bool fisc_wait_core_above(const char *name, long value);
 bool fisc_wait_share(const char *name, long value);
 bool fisc_wait_share_above(const char *name, long value);
+bool fisc_wait_balloon(const char *name, long value);
+bool fisc_wait_balloon_above(const char *name, long value);
+bool fisc_wait_reclaim_above(const char *name, long value);
 bool fisc_wait_passes(long passes);
 bool fisc_wait_idle(void);
 bool fisc_wait_vm(const char *vm, const char *name, long value);
@@ -100,10 +120,19 @@ void fisc_sweep(void);
 int fisc_create(const char *path, size_t nr_pages);
 char *fisc_map(int fd, size_t nr_pages);
 
+static inline char *page_of(char *map, size_t i)
+{
+	return map + i * PAGE_SIZE;
+}
+
 /* Contents: page = f(seed), never all zero; check returns -1 or an offset. */
 __u64 fisc_mix(__u64 x);
 void fisc_fill(void *page, __u64 seed);
 long fisc_check(const void *page, __u64 seed);
+
+/* The same for pages in a row, of seeds in a row; the check returns -1 or a page. */
+void fisc_fill_pages(char *map, size_t nr, __u64 seed);
+long fisc_check_pages(const char *map, size_t nr, __u64 seed);
 long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);

@@ -2,9 +2,9 @@
 /*
  * The fixture that every case runs in: scanner stopped, as fast as can be once
  * started, all VMs in one domain, no large pages unless the program defines
- * FISC_LARGE, no sampling to speak of, nothing left of earlier cases. After each
- * case, in the parent (the case's own descriptors and mappings are gone by then),
- * every counter of memory must be back where it was.
+ * FISC_LARGE, no sampling to speak of, memory never short, VMs of any size, nothing
+ * left of earlier cases. After each case, in the parent (the case's own descriptors and mappings
+ * are gone by then), every counter of memory must be back where it was.
  */
 #ifndef FISC_SELFTESTS_FIXTURE_H
 #define FISC_SELFTESTS_FIXTURE_H
@@ -37,10 +37,19 @@ static const struct {
 	{ LARGE_ENABLED, FISC_LARGE, NULL },
 	{ LARGE_BREAK, "1", NULL },
 	{ LARGE_MIN_FREE, "0", NULL },
+	{ TAX_OVERCOMMIT, "1", NULL },
 	{ TAX_MIN_PERCENT, "0", NULL },
 	{ TAX_RESERVE, "10", NULL },
 	{ TAX_CAPACITY, "0", "0" },
 	{ TAX_RATE, "75", NULL },
+	{ RECLAIM_LOW, "0", NULL },
+	{ RECLAIM_HARD, "0", NULL },
+	{ RECLAIM_SOFT, "0", NULL },
+	{ RECLAIM_HIGH, "0", NULL },
+	{ RECLAIM_SLIDING, "0", NULL },
+	{ RECLAIM_PAGING, "1", NULL },
+	{ RECLAIM_BLOCKING, "1", NULL },
+	{ RECLAIM_COLD, "1000", NULL },
 	{ SAMPLE_PAGES, "100", NULL },
 	{ SAMPLE_PERIOD, "3600000", NULL },
 	{ SAMPLE_SLOW, "20", NULL },
@@ -95,7 +104,9 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	size_t i;
 
 	fisc_sweep();
-	for (i = 0; i < FISC_NR_KNOBS; i++) {
+	EXPECT_EQ(0, fisc_short_of_memory(false));
+	/* Backwards, as the percents have to be in order all the time. */
+	for (i = FISC_NR_KNOBS; i--; ) {
 		const char *after = fisc_knobs[i].after ?: before->knobs[i];
 
 		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path, *after ? after : "\n"))

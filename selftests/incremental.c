@@ -18,11 +18,6 @@
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RUN_MS		3000
 
-static char *page_of(char *map, size_t i)
-{
-	return map + i * PAGE_SIZE;
-}
-
 /* A file of @nr_pages pages, all different: page i is @seed + i. */
 static char *make_unique(const char *path, int nr_pages, __u64 seed)
 {

@@ -22,193 +22,12 @@
 
 #define FISC_OWN_FIXTURE
 #include "fixture.h"
+#include "vmm.h"
 
 #define MIB_PAGES	256
 #define CHUNK_PAGES	512
 #define KVM_LIST	FISC_DEBUGFS "/kvm"
 #define KVM_YOUNG	FISC_DEBUGFS "/young"
-
-/* Guest-physical addresses of the program, and of the memory it touches. */
-#define GUEST_CODE	0x1000UL
-#define GUEST_MEM	0x100000UL
-#define GFN(address)	((address) / PAGE_SIZE)
-#define CODE_SLOT	31
-
-/* A VMM */
-
-/**
- * struct vmm - what a VMM has of KVM
- * @vm: descriptor of the VM
- * @vcpu: descriptor of its only vCPU; -1 if it has none
- * @run: what it shares with KVM of that vCPU
- * @run_size: bytes of @run
- * @code: the guest's program
- * @thread: runs the vCPU
- * @stop: @thread shall end
- * @rounds: rounds that @thread has run
- */
-struct vmm {
-	int vm;
-	int vcpu;
-	struct kvm_run *run;
-	size_t run_size;
-	unsigned char *code;
-	pthread_t thread;
-	bool stop;
-	unsigned long rounds;
-};
-
-/* A slot at @gpa; one of no pages is deleted. */
-static int set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem, size_t nr_pages)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.guest_phys_addr = gpa,
-		.memory_size = nr_pages * PAGE_SIZE,
-		.userspace_addr = (unsigned long)mem,
-	};
-
-	return ioctl(vmm->vm, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
-}
-
-static int delete_slot(struct vmm *vmm, int slot)
-{
-	return set_slot(vmm, slot, 0, NULL, 0);
-}
-
-/* A flat 32-bit mode without paging: a guest's addresses are physical. */
-static int set_flat_mode(int vcpu)
-{
-	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1,
-		.g = 1,
-	};
-	struct kvm_segment code = data;
-	struct kvm_sregs sregs;
-
-	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
-		return -errno;
-	code.selector = 0x8;
-	code.type = 0xb;
-	sregs.cs = code;
-	sregs.ds = data;
-	sregs.es = data;
-	sregs.ss = data;
-	sregs.cr0 |= 1;
-	return ioctl(vcpu, KVM_SET_SREGS, &sregs) ? -errno : 0;
-}
-
-static int add_vcpu(struct vmm *vmm, int kvm)
-{
-	vmm->run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	vmm->code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			 0);
-	vmm->vcpu = ioctl(vmm->vm, KVM_CREATE_VCPU, 0);
-	if (vmm->vcpu < 0 || vmm->code == MAP_FAILED)
-		return -errno;
-	vmm->run = mmap(NULL, vmm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vmm->vcpu, 0);
-	if (vmm->run == MAP_FAILED)
-		return -errno;
-	return set_flat_mode(vmm->vcpu) ?: set_slot(vmm, CODE_SLOT, GUEST_CODE, vmm->code, 1);
-}
-
-/* A VM with one vCPU and nothing for it to touch: 0 or -errno. */
-static int vmm_open(struct vmm *vmm)
-{
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), ret;
-
-	memset(vmm, 0, sizeof(*vmm));
-	if (kvm < 0)
-		return -errno;
-	vmm->vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	ret = vmm->vm < 0 ? -errno : add_vcpu(vmm, kvm);
-	close(kvm);
-	return ret;
-}
-
-/* Closes all that holds the VM; its memory stays mapped. */
-static void vmm_close(struct vmm *vmm)
-{
-	munmap(vmm->run, vmm->run_size);
-	munmap(vmm->code, PAGE_SIZE);
-	close(vmm->vcpu);
-	close(vmm->vm);
-}
-
-/* What the guest writes, at the start of each page */
-#define GUEST_BYTE	0x5a
-
-/* The guest shall touch @nr_pages pages from @gpa on with every round. */
-static int aim(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write)
-{
-	static const unsigned char program[] = {
-		0x89, 0xf3,				/* again: mov %esi, %ebx */
-		0x89, 0xf9,				/*        mov %edi, %ecx */
-		0x8a, 0x03,				/* page:  mov (%ebx), %al */
-		0x81, 0xc3, 0x00, 0x10, 0x00, 0x00,	/*        add $4096, %ebx */
-		0x49,					/*        dec %ecx */
-		0x75, 0xf5,				/*        jnz page */
-		0xf4,					/*        hlt */
-		0xeb, 0xee,				/*        jmp again */
-	};
-	struct kvm_regs regs = {
-		.rip = GUEST_CODE, .rsi = gpa, .rdi = nr_pages, .rax = GUEST_BYTE, .rflags = 2,
-	};
-
-	memcpy(vmm->code, program, sizeof(program));
-	if (write)
-		vmm->code[4] = 0x88;			/* mov %al, (%ebx) */
-	return ioctl(vmm->vcpu, KVM_SET_REGS, &regs) ? -errno : 0;
-}
-
-/* It need not halt, for VMMs that are killed while their guest runs. */
-static void never_halt(struct vmm *vmm)
-{
-	vmm->code[15] = 0x90;				/* nop */
-}
-
-/* One round: why it ended, or -errno. */
-static int run(struct vmm *vmm)
-{
-	while (ioctl(vmm->vcpu, KVM_RUN, 0)) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return vmm->run->exit_reason;
-}
-
-static int touch(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write)
-{
-	return aim(vmm, gpa, nr_pages, write) ?: run(vmm);
-}
-
-/* Much shorter than a period of sampling, and leaves the CPU to others. */
-#define ROUND_MS	10
-
-static void *vcpu_thread(void *arg)
-{
-	struct vmm *vmm = arg;
-
-	while (!READ_ONCE(vmm->stop)) {
-		if (run(vmm) != KVM_EXIT_HLT)
-			break;
-		WRITE_ONCE(vmm->rounds, vmm->rounds + 1);
-		fisc_sleep_ms(ROUND_MS);
-	}
-	return NULL;
-}
-
-static int start(struct vmm *vmm)
-{
-	vmm->stop = false;
-	return pthread_create(&vmm->thread, NULL, vcpu_thread, vmm);
-}
-
-static void stop(struct vmm *vmm)
-{
-	WRITE_ONCE(vmm->stop, true);
-	pthread_join(vmm->thread, NULL);
-}
 
 /* The listing */
 
@@ -421,10 +240,9 @@ FIXTURE_TEARDOWN_PARENT(kvm)
 static char *make_mem(const char *path, size_t nr_pages)
 {
 	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
-	size_t i;
 
-	for (i = 0; map && i < nr_pages; i++)
-		fisc_fill(map + i * PAGE_SIZE, i + 1);
+	if (map)
+		fisc_fill_pages(map, nr_pages, 1);
 	return map;
 }
 
@@ -440,24 +258,24 @@ TEST_F(kvm, guest_reads_and_writes_its_memory)
 	map = fisc_map(fisc_create(ST "a", 64), 64);
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
 	/* Of holes, and they stay without a frame. */
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, false));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, false));
 	EXPECT_EQ(0, fisc_core("frames"));
 	EXPECT_EQ(64, fisc_vm("st-a", "zero_pages"));
 	map[0] = 7;
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 1, false));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 1, false));
 	ASSERT_EQ(0, ioctl(vmm.vcpu, KVM_GET_REGS, &regs));
 	EXPECT_EQ(7, regs.rax & 0xff);
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 40, true));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 40, true));
 	EXPECT_EQ(40, fisc_vm("st-a", "private_pages"));
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(i < 40 ? GUEST_BYTE : 0, map[i * PAGE_SIZE]);
 	/* A round again and again. */
 	for (i = 0; i < 10; i++)
-		ASSERT_EQ(KVM_EXIT_HLT, run(&vmm));
+		ASSERT_EQ(KVM_EXIT_HLT, vmm_run(&vmm));
 	/* What is no memory it asks the VMM for. */
-	EXPECT_EQ(KVM_EXIT_MMIO, touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 1, false));
+	EXPECT_EQ(KVM_EXIT_MMIO, vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 1, false));
 	vmm_close(&vmm);
 }
 
@@ -473,13 +291,13 @@ TEST_F(kvm, slots_are_listed_with_their_files)
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 3, GUEST_MEM, map, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 3, GUEST_MEM, map, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, false));
 	/* The one of the guest's program has no such file, and is not there. */
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	/* A part of the file, and far away. */
-	ASSERT_EQ(0, delete_slot(&vmm, 3));
-	ASSERT_EQ(0, set_slot(&vmm, 5, 5UL << 32, map + 16 * PAGE_SIZE, 20));
+	ASSERT_EQ(0, vmm_delete_slot(&vmm, 3));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 5, 5UL << 32, map + 16 * PAGE_SIZE, 20));
 	wanted = (struct part) {
 		.slot = 5, .gfn = GFN(5UL << 32), .nr_pages = 20, .offset = 16 * PAGE_SIZE,
 		.path = "st-a",
@@ -505,10 +323,10 @@ TEST_F(kvm, vm_of_several_files_has_one_listing)
 	z = make_mem(ST "d/e/z", 8);
 	ASSERT_TRUE(x && y && z);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, x, 64));
-	ASSERT_EQ(0, set_slot(&vmm, 1, GUEST_MEM + 64 * PAGE_SIZE, y, 32));
-	ASSERT_EQ(0, set_slot(&vmm, 2, GUEST_MEM + 96 * PAGE_SIZE, z, 8));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 104, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, x, 64));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, GUEST_MEM + 64 * PAGE_SIZE, y, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 2, GUEST_MEM + 96 * PAGE_SIZE, z, 8));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 104, false));
 	EXPECT_TRUE(soon_lists("st-d", wanted, 3));
 	vmm_close(&vmm);
 }
@@ -532,10 +350,10 @@ TEST_F(kvm, file_may_lie_in_several_slots)
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 32));
-	ASSERT_EQ(0, set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
-	ASSERT_EQ(0, set_slot(&vmm, 2, 1UL << 33, map + 5 * PAGE_SIZE, 1));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 32, true));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 2, 1UL << 33, map + 5 * PAGE_SIZE, 1));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 32, true));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 3));
 	vmm_close(&vmm);
 }
@@ -570,8 +388,8 @@ TEST_F(kvm, slot_may_lie_over_several_mappings)
 	ASSERT_NE(MAP_FAILED, mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot, flags, b,
 				   2 * PAGE_SIZE));
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, area, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, true));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, area, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_TRUE(soon_lists("st-a", of_a, 2));
 	EXPECT_TRUE(soon_lists("st-b", of_b, 1));
 	/* Other memory comes in its place: the slot is as it was. */
@@ -593,8 +411,8 @@ TEST_F(kvm, vm_may_come_before_its_memory)
 	ASSERT_EQ(0, vmm_open(&vmm));
 	map = fisc_map(fisc_create(ST "a", 64), 64);
 	ASSERT_NE(NULL, map);
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 1, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 1, false));
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	vmm_close(&vmm);
 }
@@ -610,8 +428,8 @@ TEST_F(kvm, vm_may_come_after_its_memory)
 	ASSERT_NE(NULL, map);
 	EXPECT_TRUE(soon_lists_none("st-a"));
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 1, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 1, false));
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	vmm_close(&vmm);
 }
@@ -631,8 +449,8 @@ TEST_F(kvm, vm_may_come_when_all_memory_is_mapped)
 	/* A VMM that makes another, too. */
 	for (round = 0; round < 2; round++) {
 		ASSERT_EQ(0, vmm_open(&vmm));
-		ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-		ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, true));
+		ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+		ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 		EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 		vmm_close(&vmm);
 		EXPECT_TRUE(soon_lists_none("st-a"));
@@ -653,25 +471,25 @@ TEST_F(kvm, listing_follows_the_slots)
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 32));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 32, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 32));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 32, false));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
 	/* Memory is plugged, moved and taken away. */
-	ASSERT_EQ(0, set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 2));
-	ASSERT_EQ(0, set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
 	wanted[1].gfn = GFN(1UL << 33);
 	EXPECT_TRUE(soon_lists("st-a", wanted, 2));
-	ASSERT_EQ(0, delete_slot(&vmm, 1));
+	ASSERT_EQ(0, vmm_delete_slot(&vmm, 1));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM + 32 * PAGE_SIZE, map, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM + 32 * PAGE_SIZE, map, 32));
 	wanted[0].gfn += 32;
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM + 32 * PAGE_SIZE, 32, false));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 32 * PAGE_SIZE, 32, false));
 	/* Without any slot; and with one again. */
-	ASSERT_EQ(0, delete_slot(&vmm, 0));
+	ASSERT_EQ(0, vmm_delete_slot(&vmm, 0));
 	EXPECT_TRUE(soon_lists_none("st-a"));
-	ASSERT_EQ(0, set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
 	EXPECT_TRUE(soon_lists("st-a", &wanted[1], 1));
 	vmm_close(&vmm);
 }
@@ -712,8 +530,8 @@ TEST_F(kvm, memory_beside_a_vm_has_no_slots)
 
 	ASSERT_TRUE(a && b);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, a, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, a, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, false));
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	EXPECT_TRUE(soon_lists_none("st-b"));
 	vmm_close(&vmm);
@@ -730,8 +548,8 @@ TEST_F(kvm, closed_vm_is_gone)
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, true));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	EXPECT_LE(0, young_pages("st-a"));
 	vmm_close(&vmm);
@@ -858,8 +676,8 @@ static int vmm_main(const char *path, int ready, int go, int transfer)
 	struct vmm vmm;
 
 	close(fd);
-	if (!map || vmm_open(&vmm) || set_slot(&vmm, 0, GUEST_MEM, map, 64) ||
-	    touch(&vmm, GUEST_MEM, 64, true) != KVM_EXIT_HLT || write(ready, "x", 1) != 1)
+	if (!map || vmm_open(&vmm) || vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64) ||
+	    vmm_touch(&vmm, GUEST_MEM, 64, true) != KVM_EXIT_HLT || write(ready, "x", 1) != 1)
 		return 1;
 	while (read(go, &word, 1) == 1) {
 		switch (word) {
@@ -878,13 +696,13 @@ static int vmm_main(const char *path, int ready, int go, int transfer)
 			      NULL);
 			return 3;
 		case 'r':
-			never_halt(&vmm);
+			vmm_never_halt(&vmm);
 			if (write(ready, "x", 1) != 1)
 				return 4;
-			run(&vmm);
+			vmm_run(&vmm);
 			return 5;
 		case 'u':
-			if (delete_slot(&vmm, 0))
+			if (vmm_delete_slot(&vmm, 0))
 				return 6;
 			munmap(map, 64 * PAGE_SIZE);
 			break;
@@ -1031,9 +849,9 @@ static char *open_toucher(struct __test_metadata *_metadata, struct vmm *vmm, si
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(vmm));
-	ASSERT_EQ(0, set_slot(vmm, 0, GUEST_MEM, map, nr_pages));
-	ASSERT_EQ(0, aim(vmm, GUEST_MEM, nr, false));
-	ASSERT_EQ(0, start(vmm));
+	ASSERT_EQ(0, vmm_set_slot(vmm, 0, GUEST_MEM, map, nr_pages));
+	ASSERT_EQ(0, vmm_aim(vmm, GUEST_MEM, nr, false));
+	ASSERT_EQ(0, vmm_start(vmm));
 	return map;
 }
 
@@ -1045,12 +863,12 @@ TEST_F(kvm, guests_accesses_are_estimated)
 	open_toucher(_metadata, &vmm, ACTIVE_PAGES, ACTIVE_PAGES * 40 / 100);
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 40));
 	/* Both directions, by writing. */
-	stop(&vmm);
-	ASSERT_EQ(0, aim(&vmm, GUEST_MEM, ACTIVE_PAGES * 70 / 100, true));
-	ASSERT_EQ(0, start(&vmm));
+	vmm_stop(&vmm);
+	ASSERT_EQ(0, vmm_aim(&vmm, GUEST_MEM, ACTIVE_PAGES * 70 / 100, true));
+	ASSERT_EQ(0, vmm_start(&vmm));
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 70));
 	/* A guest that has halted touches nothing. */
-	stop(&vmm);
+	vmm_stop(&vmm);
 	EXPECT_LT(0, vmm.rounds);
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 0));
 	vmm_close(&vmm);
@@ -1072,14 +890,14 @@ TEST_F(kvm, accesses_of_guest_and_vmm_add_up)
 		for (;;) {
 			for (i = ACTIVE_PAGES * 70 / 100; i < ACTIVE_PAGES * 110 / 100; i++)
 				(void)READ_ONCE(map[i % ACTIVE_PAGES * PAGE_SIZE]);
-			fisc_sleep_ms(ROUND_MS);
+			fisc_sleep_ms(VMM_ROUND_MS);
 		}
 	}
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 60));
 	kill(pid, SIGKILL);
 	fisc_wait_child(pid);
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 30));
-	stop(&vmm);
+	vmm_stop(&vmm);
 	vmm_close(&vmm);
 }
 
@@ -1096,12 +914,12 @@ TEST_F(kvm, guests_accesses_to_large_pages_are_estimated)
 	ASSERT_EQ((long)chunks, fisc_core("large"));
 	ASSERT_EQ(0, vmm_open(&vmm));
 	/* Aligned with the memory, so that KVM maps it large. */
-	ASSERT_EQ(0, set_slot(&vmm, 0, 2UL << 20, map, pages));
-	ASSERT_EQ(0, aim(&vmm, 2UL << 20, 8 * CHUNK_PAGES, false));
-	ASSERT_EQ(0, start(&vmm));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, 2UL << 20, map, pages));
+	ASSERT_EQ(0, vmm_aim(&vmm, 2UL << 20, 8 * CHUNK_PAGES, false));
+	ASSERT_EQ(0, vmm_start(&vmm));
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 40));
 	EXPECT_EQ((long)chunks, fisc_core("large"));
-	stop(&vmm);
+	vmm_stop(&vmm);
 	vmm_close(&vmm);
 }
 
@@ -1116,25 +934,25 @@ TEST_F(kvm, young_counts_what_the_guest_touched)
 	map = make_mem(ST "a", 64);
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 40, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 40, false));
 	EXPECT_EQ(40, young_pages("st-a"));
 	EXPECT_EQ(0, young_pages("st-a"));
 	/* The VMM is not the guest. */
 	for (i = 0; i < 64; i++)
 		map[i * PAGE_SIZE]++;
 	EXPECT_EQ(0, young_pages("st-a"));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM + 40 * PAGE_SIZE, 24, true));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 40 * PAGE_SIZE, 24, true));
 	EXPECT_EQ(24, young_pages("st-a"));
 	EXPECT_EQ(0, young_pages("st-a"));
 	/* Without a TLB that hides it: a slot that goes takes all along. */
-	ASSERT_EQ(0, set_slot(&vmm, 1, 1UL << 32, map, 1));
-	ASSERT_EQ(0, delete_slot(&vmm, 1));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 64, true));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map, 1));
+	ASSERT_EQ(0, vmm_delete_slot(&vmm, 1));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_EQ(64, young_pages("st-a"));
 	/* A guest that is gone has touched nothing. */
-	ASSERT_EQ(0, delete_slot(&vmm, 0));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(0, vmm_delete_slot(&vmm, 0));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
 	EXPECT_EQ(0, young_pages("st-a"));
 	vmm_close(&vmm);
 	EXPECT_EQ(-ENODEV, young_pages("st-a"));
@@ -1152,13 +970,13 @@ TEST_F(kvm, young_counts_pages_once)
 	y = make_mem(ST "d/y", 32);
 	ASSERT_TRUE(x && y);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, x, 32));
-	ASSERT_EQ(0, set_slot(&vmm, 1, GUEST_MEM + 32 * PAGE_SIZE, y, 32));
-	ASSERT_EQ(0, set_slot(&vmm, 2, GUEST_MEM + 64 * PAGE_SIZE, x, 8));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM + 16 * PAGE_SIZE, 32, false));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, x, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, GUEST_MEM + 32 * PAGE_SIZE, y, 32));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 2, GUEST_MEM + 64 * PAGE_SIZE, x, 8));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 16 * PAGE_SIZE, 32, false));
 	EXPECT_EQ(32, young_pages("st-d"));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 8, false));
-	ASSERT_EQ(KVM_EXIT_HLT, touch(&vmm, GUEST_MEM, 8, false));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 8, false));
+	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 8, false));
 	EXPECT_EQ(8, young_pages("st-d"));
 	vmm_close(&vmm);
 }
@@ -1221,9 +1039,9 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 	map = mmap(NULL, 64 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
-	ASSERT_EQ(0, set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	ASSERT_EQ(0, aim(&vmm, GUEST_MEM, 64, true));
-	ASSERT_EQ(0, start(&vmm));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
+	ASSERT_EQ(0, vmm_aim(&vmm, GUEST_MEM, 64, true));
+	ASSERT_EQ(0, vmm_start(&vmm));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, fisc_write_str(SAMPLE_PERIOD, "100"));
 		close(fisc_create(ST "a", 64));
@@ -1244,7 +1062,7 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 		if (i < 2)
 			end_child(&child, SIGKILL);
 	}
-	stop(&vmm);
+	vmm_stop(&vmm);
 	vmm_close(&vmm);
 }
 
@@ -1272,7 +1090,7 @@ static void *stress_vcpu(void *arg)
 	struct vmm *vmm = arg;
 
 	while (!READ_ONCE(vmm->stop)) {
-		if (run(vmm) != KVM_EXIT_HLT)
+		if (vmm_run(vmm) != KVM_EXIT_HLT)
 			fisc_sleep_ms(1);
 		WRITE_ONCE(vmm->rounds, vmm->rounds + 1);
 	}
@@ -1288,14 +1106,14 @@ static void change_slot(struct vmm *vmm, char *map, __u64 r)
 	/* Some are refused: they overlap, or are there and of another size. */
 	switch ((r >> 40) % 3) {
 	case 0:
-		delete_slot(vmm, slot);
+		vmm_delete_slot(vmm, slot);
 		break;
 	case 1:
-		delete_slot(vmm, slot);
-		set_slot(vmm, slot, gpa, map + at * PAGE_SIZE, nr);
+		vmm_delete_slot(vmm, slot);
+		vmm_set_slot(vmm, slot, gpa, map + at * PAGE_SIZE, nr);
 		break;
 	case 2:
-		set_slot(vmm, slot, gpa, map, STRESS_PAGES);
+		vmm_set_slot(vmm, slot, gpa, map, STRESS_PAGES);
 		break;
 	}
 }
@@ -1314,8 +1132,8 @@ static int stress_vmm(__u64 rnd)
 		close(fd);
 		if (!map || vmm_open(&vmm))
 			return 1;
-		set_slot(&vmm, 0, GUEST_MEM, map, STRESS_PAGES);
-		aim(&vmm, GUEST_MEM, STRESS_PAGES, fisc_rand(&rnd) & 1);
+		vmm_set_slot(&vmm, 0, GUEST_MEM, map, STRESS_PAGES);
+		vmm_aim(&vmm, GUEST_MEM, STRESS_PAGES, fisc_rand(&rnd) & 1);
 		if (pthread_create(&vmm.thread, NULL, stress_vcpu, &vmm))
 			return 2;
 		for (i = fisc_rand(&rnd) % 30; i; i--) {
@@ -1332,7 +1150,7 @@ static int stress_vmm(__u64 rnd)
 		/* The memory goes before the VM, or after it. */
 		if (fisc_rand(&rnd) & 1)
 			munmap(map, STRESS_PAGES * PAGE_SIZE);
-		stop(&vmm);
+		vmm_stop(&vmm);
 		vmm_close(&vmm);
 		munmap(map, STRESS_PAGES * PAGE_SIZE);
 	}
@@ -1415,6 +1233,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	double end = fisc_now() + fisc_stress_s(5);
 	long periods = fisc_sample("periods"), kills = 0;
 	pid_t vmms[STRESS_VMMS], files, reader;
+	long unloads = 0;
 	__u64 rnd = getpid();
 	int i;
 
@@ -1425,6 +1244,17 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	for (i = 0; i < STRESS_VMMS; i++)
 		vmms[i] = start_worker(stress_vmm, fisc_rand(&rnd));
 	while (fisc_now() < end) {
+		/* All at once, so that KVM can go, too. */
+		if (self->module[0] && kills % 16 == 8) {
+			for (i = 0; i < STRESS_VMMS; i++)
+				ASSERT_TRUE(killed(vmms[i]));
+			ASSERT_EQ(0, fisc_unload_soon(self->module));
+			ASSERT_EQ(0, fisc_unload_soon("kvm"));
+			ASSERT_EQ(0, load_module(self->module));
+			for (i = 0; i < STRESS_VMMS; i++)
+				vmms[i] = start_worker(stress_vmm, fisc_rand(&rnd));
+			unloads++;
+		}
 		fisc_sleep_ms(fisc_rand(&rnd) % 300);
 		i = fisc_rand(&rnd) % STRESS_VMMS;
 		/* Whoever is not there to be killed has failed. */
@@ -1438,7 +1268,8 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	EXPECT_TRUE(killed(files));
 	EXPECT_TRUE(killed(reader));
 	EXPECT_LT(periods, fisc_sample("periods"));
-	TH_LOG("%ld VMMs killed, %ld periods", kills, fisc_sample("periods") - periods);
+	TH_LOG("%ld VMMs killed, KVM unloaded %ld times, %ld periods", kills, unloads,
+	       fisc_sample("periods") - periods);
 	fisc_sweep();
 	EXPECT_TRUE(fisc_wait_core("frames", 0));
 	EXPECT_TRUE(fisc_wait_core("vms", 0));

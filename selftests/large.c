@@ -38,31 +38,13 @@ static long pmd_mapped_kib(const char *map)
 	return kib;
 }
 
-static void fill(char *map, int nr_pages, __u64 seed)
-{
-	int i;
-
-	for (i = 0; i < nr_pages; i++)
-		fisc_fill(map + i * PAGE_SIZE, seed + i);
-}
-
-static long check(const char *map, int nr_pages, __u64 seed)
-{
-	int i;
-
-	for (i = 0; i < nr_pages; i++)
-		if (fisc_check(map + i * PAGE_SIZE, seed + i) >= 0)
-			return i;
-	return -1;
-}
-
 /* A file whose first chunk is large and full of different pages. */
 static char *make_large(const char *path, int nr_pages, __u64 seed)
 {
 	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
 
 	if (map)
-		fill(map, nr_pages, seed);
+		fisc_fill_pages(map, nr_pages, seed);
 	return map;
 }
 
@@ -92,10 +74,10 @@ TEST_F(fisc, reading_first_is_no_obstacle)
 	ASSERT_NE(NULL, map);
 	EXPECT_EQ(-1, fisc_check_zero(map, LARGE_SIZE));
 	EXPECT_EQ(1, fisc_core("large"));
-	fill(map, LARGE_PAGES, 1);
+	fisc_fill_pages(map, LARGE_PAGES, 1);
 	EXPECT_EQ(1, fisc_core("large"));
 	EXPECT_EQ(2048, pmd_mapped_kib(map));
-	EXPECT_EQ(-1, check(map, LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(map, LARGE_PAGES, 1));
 }
 
 TEST_F(fisc, knobs_keep_pages_small)
@@ -122,7 +104,7 @@ TEST_F(fisc, end_of_file_is_respected)
 	char *map = fisc_map(fd, 2 * LARGE_PAGES);
 
 	ASSERT_NE(NULL, map);
-	fill(map, pages, 1);
+	fisc_fill_pages(map, pages, 1);
 	EXPECT_EQ(1, fisc_core("large"));
 	EXPECT_EQ(pages, fisc_core("present"));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + pages * PAGE_SIZE, &byte));
@@ -133,7 +115,7 @@ TEST_F(fisc, end_of_file_is_respected)
 	EXPECT_EQ(SIGBUS, fisc_try_write(map + 511 * PAGE_SIZE, 1));
 	EXPECT_EQ(301, fisc_core("present"));
 	ASSERT_EQ(0, ftruncate(fd, LARGE_SIZE));
-	EXPECT_EQ(-1, check(map, 300, 1));
+	EXPECT_EQ(-1, fisc_check_pages(map, 300, 1));
 	EXPECT_EQ(-1, fisc_check_zero(map + 300 * PAGE_SIZE + 10, 212 * PAGE_SIZE - 10));
 }
 
@@ -147,16 +129,16 @@ TEST_F(fisc, misaligned_mapping_works_page_by_page)
 	room += LARGE_SIZE - (unsigned long)room % LARGE_SIZE + PAGE_SIZE;
 	map = mmap(room, 2 * LARGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	ASSERT_EQ(room, map);
-	fill(map, 2 * LARGE_PAGES, 1);
+	fisc_fill_pages(map, 2 * LARGE_PAGES, 1);
 	EXPECT_EQ(2, fisc_core("large"));
 	EXPECT_EQ(0, pmd_mapped_kib(map));
-	EXPECT_EQ(-1, check(aligned, 2 * LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(aligned, 2 * LARGE_PAGES, 1));
 	EXPECT_EQ(4096, pmd_mapped_kib(aligned));
 	/* One view's write is seen in the other when the scanner has looked. */
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_passes(3));
-	fill(map, 2 * LARGE_PAGES, 5000);
-	EXPECT_EQ(-1, check(aligned, 2 * LARGE_PAGES, 5000));
+	fisc_fill_pages(map, 2 * LARGE_PAGES, 5000);
+	EXPECT_EQ(-1, fisc_check_pages(aligned, 2 * LARGE_PAGES, 5000));
 }
 
 TEST_F(fisc, unique_pages_stay_large)
@@ -168,7 +150,7 @@ TEST_F(fisc, unique_pages_stay_large)
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_passes(4));
 	EXPECT_EQ(1, fisc_core("large"));
-	EXPECT_EQ(-1, check(map, LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(map, LARGE_PAGES, 1));
 	EXPECT_EQ(2048, pmd_mapped_kib(map));
 	/* Read once, and not again as long as nobody writes. */
 	EXPECT_EQ(scanned + LARGE_PAGES, fisc_share("scanned"));
@@ -184,8 +166,8 @@ TEST_F(fisc, equal_large_pages_are_broken_and_shared)
 	EXPECT_TRUE(fisc_wait_core("frames", LARGE_PAGES));
 	EXPECT_EQ(breaks + 2, fisc_core("large_breaks"));
 	EXPECT_EQ(2 * LARGE_PAGES, fisc_share("sharing"));
-	EXPECT_EQ(-1, check(a, LARGE_PAGES, 1));
-	EXPECT_EQ(-1, check(b, LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(a, LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(b, LARGE_PAGES, 1));
 }
 
 TEST_F(fisc, break_pages_is_what_it_takes)
@@ -205,7 +187,7 @@ TEST_F(fisc, break_pages_is_what_it_takes)
 	EXPECT_EQ(0, fisc_core("large"));
 	EXPECT_EQ(LARGE_PAGES - 100, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(map, 100 * PAGE_SIZE));
-	EXPECT_EQ(-1, check(map + 100 * PAGE_SIZE, LARGE_PAGES - 100, 101));
+	EXPECT_EQ(-1, fisc_check_pages(map + 100 * PAGE_SIZE, LARGE_PAGES - 100, 101));
 }
 
 TEST_F(fisc, duplicates_within_one_are_found)
@@ -230,16 +212,16 @@ TEST_F(fisc, all_private_is_rebuilt)
 
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait_core("frames", LARGE_PAGES));
-	fill(b, LARGE_PAGES, 10000);
+	fisc_fill_pages(b, LARGE_PAGES, 10000);
 	EXPECT_TRUE(fisc_wait_core("large_rebuilds", rebuilds + 1));
 	EXPECT_EQ(1, fisc_vm("st-b", "large_pages"));
-	EXPECT_EQ(-1, check(b, LARGE_PAGES, 10000));
+	EXPECT_EQ(-1, fisc_check_pages(b, LARGE_PAGES, 10000));
 	/* An old mapping keeps its page table, a new one does without. */
 	again = fisc_map(open(ST "b", O_RDWR | O_CLOEXEC), LARGE_PAGES);
 	ASSERT_NE(NULL, again);
-	EXPECT_EQ(-1, check(again, LARGE_PAGES, 10000));
+	EXPECT_EQ(-1, fisc_check_pages(again, LARGE_PAGES, 10000));
 	EXPECT_EQ(2048, pmd_mapped_kib(again));
-	EXPECT_EQ(-1, check(a, LARGE_PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(a, LARGE_PAGES, 1));
 }
 
 TEST_F(fisc, hole_gives_memory_back_at_once)
@@ -247,18 +229,18 @@ TEST_F(fisc, hole_gives_memory_back_at_once)
 	int fd = fisc_create(ST "a", LARGE_PAGES);
 	char *map = fisc_map(fd, LARGE_PAGES);
 
-	fill(map, LARGE_PAGES, 1);
+	fisc_fill_pages(map, LARGE_PAGES, 1);
 	ASSERT_EQ(1, fisc_core("large"));
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 7 * PAGE_SIZE,
 			       9 * PAGE_SIZE));
 	EXPECT_EQ(LARGE_PAGES - 9, fisc_core("frames"));
 	EXPECT_EQ((LARGE_PAGES - 9) * BLOCKS_PER_PAGE, fisc_blocks(fd));
-	EXPECT_EQ(-1, check(map, 7, 1));
+	EXPECT_EQ(-1, fisc_check_pages(map, 7, 1));
 	EXPECT_EQ(-1, fisc_check_zero(map + 7 * PAGE_SIZE, 9 * PAGE_SIZE));
-	EXPECT_EQ(-1, check(map + 16 * PAGE_SIZE, LARGE_PAGES - 16, 17));
+	EXPECT_EQ(-1, fisc_check_pages(map + 16 * PAGE_SIZE, LARGE_PAGES - 16, 17));
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LARGE_SIZE));
 	EXPECT_EQ(0, fisc_core("frames"));
-	fill(map, LARGE_PAGES, 3);
+	fisc_fill_pages(map, LARGE_PAGES, 3);
 	EXPECT_EQ(1, fisc_core("large"));
 }
 
@@ -279,14 +261,14 @@ TEST_F(fisc, mprotect_mremap_and_fork_see_the_same)
 	pid = fork();
 	if (!pid) {
 		fisc_fill(map + 4 * PAGE_SIZE, 78);
-		_exit(check(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6) != -1);
+		_exit(fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6) != -1);
 	}
 	EXPECT_EQ(0, fisc_wait_child(pid));
 	EXPECT_EQ(-1, fisc_check(map + 4 * PAGE_SIZE, 78));
 	map = mremap(map, LARGE_SIZE, LARGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		     map + 16 * LARGE_SIZE + 3 * PAGE_SIZE);
 	ASSERT_NE(MAP_FAILED, map);
-	EXPECT_EQ(-1, check(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6));
+	EXPECT_EQ(-1, fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6));
 }
 
 static struct {

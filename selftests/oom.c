@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #define FISC_OWN_FIXTURE
+#include "fail.h"
 #include "fixture.h"
 
 #ifndef MADV_POPULATE_READ
@@ -20,24 +21,8 @@
 #endif
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
-#define FAIL_PAGE	"/sys/kernel/debug/fail_page_alloc"
-#define FAIL_SLAB	"/sys/kernel/debug/failslab"
 #define MAX_NTH		300
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-
-/* Allocations that may sleep fail too, without a word on the console. */
-static bool can_inject(void)
-{
-	if (access(FAIL_NTH, W_OK) || access(FAIL_PAGE, F_OK) || access(FAIL_SLAB, F_OK))
-		return false;
-	fisc_write_str(FAIL_PAGE "/min-order", "0");
-	fisc_write_str(FAIL_PAGE "/ignore-gfp-wait", "N");
-	fisc_write_str(FAIL_PAGE "/ignore-gfp-highmem", "N");
-	fisc_write_str(FAIL_PAGE "/verbose", "0");
-	fisc_write_str(FAIL_SLAB "/ignore-gfp-wait", "N");
-	fisc_write_str(FAIL_SLAB "/verbose", "0");
-	return true;
-}
 
 FIXTURE(oom)
 {
@@ -46,9 +31,9 @@ FIXTURE(oom)
 
 FIXTURE_SETUP(oom)
 {
-	fisc_set_up(_metadata, &self->before);
-	if (!can_inject())
+	if (!fail_possible())
 		SKIP(return, "kernel without fault injection");
+	fisc_set_up(_metadata, &self->before);
 }
 
 FIXTURE_TEARDOWN_PARENT(oom)
@@ -526,44 +511,13 @@ TEST_F(oom, truncation_and_holes_need_no_memory_for_whole_pages)
 	EXPECT_FALSE(inj.hit);
 }
 
-/* Pid of the scanning thread. */
-static int scanner_pid(void)
-{
-	char path[64], comm[32];
-	struct dirent *entry;
-	DIR *dir = opendir("/proc");
-	int pid = 0;
-
-	while (dir && !pid && (entry = readdir(dir))) {
-		if (atoi(entry->d_name) <= 0)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
-		if (!fisc_read_str(path, comm, sizeof(comm)) && !strncmp(comm, "fisc_share/", 11))
-			pid = atoi(entry->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	return pid;
-}
-
 TEST_F(oom, scanner_without_memory_keeps_everything_right)
 {
-	static const char * const knobs[] = { FAIL_PAGE, FAIL_SLAB };
-	char path[96], *map;
-	int fd, pid, i, round;
+	int fd, pid = fail_kthread("fisc_share/"), i, round;
+	char *map;
 
-	pid = scanner_pid();
 	ASSERT_LT(0, pid);
-	snprintf(path, sizeof(path), "/proc/%d/make-it-fail", pid);
-	ASSERT_EQ(0, fisc_write_str(path, "1"));
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/task-filter", knobs[i]);
-		EXPECT_EQ(0, fisc_write_str(path, "Y"));
-		snprintf(path, sizeof(path), "%s/times", knobs[i]);
-		EXPECT_EQ(0, fisc_write_str(path, "-1"));
-		snprintf(path, sizeof(path), "%s/probability", knobs[i]);
-		EXPECT_EQ(0, fisc_write_str(path, "70"));
-	}
+	ASSERT_EQ(0, fail_process(pid, 70));
 	fd = fisc_create(ST "a", 600);
 	map = fisc_map(fd, 600);
 	ASSERT_NE(NULL, map);
@@ -576,14 +530,7 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 		for (i = 0; i < 600; i++)
 			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i % (100 + 100 * round)));
 	}
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/probability", knobs[i]);
-		EXPECT_EQ(0, fisc_write_str(path, "0"));
-		snprintf(path, sizeof(path), "%s/task-filter", knobs[i]);
-		EXPECT_EQ(0, fisc_write_str(path, "N"));
-	}
-	snprintf(path, sizeof(path), "/proc/%d/make-it-fail", pid);
-	EXPECT_EQ(0, fisc_write_str(path, "0"));
+	EXPECT_EQ(0, fail_process(pid, 0));
 	/* With memory again, it finishes. */
 	EXPECT_TRUE(fisc_wait_core("frames", 400));
 }

@@ -16,16 +16,10 @@
 #include <sys/uio.h>
 
 #include "fixture.h"
+#include "nullb.h"
 
-#define CONFIGFS	"/sys/kernel/config"
-#define SLOW_DIR	CONFIGFS "/nullb/fiscslow"
-#define SLOW_DEV	"/dev/fiscslow"
+#define SLOW		"fiscslow"
 #define SLOW_MS		1500
-
-static char *page_of(char *map, size_t i)
-{
-	return map + i * PAGE_SIZE;
-}
 
 static void scan_passes(struct __test_metadata *_metadata, int passes)
 {
@@ -154,30 +148,12 @@ TEST_F(fisc, long_term_pins_are_refused)
 	EXPECT_EQ(-1, fisc_check(map, 1));
 }
 
-/* A device that takes SLOW_MS for each request: null_blk with memory. */
-static void slow_device_stop(void)
-{
-	fisc_write_str(SLOW_DIR "/power", "0");
-	rmdir(SLOW_DIR);
-}
-
+/* A device that takes SLOW_MS for each request. */
 static int slow_device_start(void)
 {
-	char ns[32];
-
-	if (access(CONFIGFS "/nullb", F_OK) &&
-	    mount("none", CONFIGFS, "configfs", 0, NULL) && errno != EBUSY)
+	if (nullb_start(SLOW, 16, SLOW_MS * 1000))
 		return -1;
-	slow_device_stop();
-	snprintf(ns, sizeof(ns), "%llu", SLOW_MS * 1000000ULL);
-	if (mkdir(SLOW_DIR, 0755) ||
-	    fisc_write_str(SLOW_DIR "/size", "16") ||
-	    fisc_write_str(SLOW_DIR "/memory_backed", "1") ||
-	    fisc_write_str(SLOW_DIR "/irqmode", "2") ||
-	    fisc_write_str(SLOW_DIR "/completion_nsec", ns) ||
-	    fisc_write_str(SLOW_DIR "/power", "1"))
-		return -1;
-	return open(SLOW_DEV, O_RDWR | O_DIRECT | O_CLOEXEC);
+	return open("/dev/" SLOW, O_RDWR | O_DIRECT | O_CLOEXEC);
 }
 
 static int submit(aio_context_t ctx, int fd, int opcode, void *mem, off_t offset)
@@ -244,7 +220,7 @@ TEST_F(fisc, page_with_a_device_read_in_flight_is_not_shared)
 	wait_frames(_metadata, 1);
 	EXPECT_EQ(-1, fisc_check(page_of(map, 0), 1));
 	close(dev);
-	slow_device_stop();
+	nullb_stop(SLOW);
 }
 
 TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
@@ -276,7 +252,7 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 	EXPECT_EQ(-1, fisc_check(block, 20 + tries - 1));
 	wait_frames(_metadata, 1);
 	close(dev);
-	slow_device_stop();
+	nullb_stop(SLOW);
 }
 
 /*
@@ -309,7 +285,7 @@ TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 	for (i = 0; i < 512; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(m2, i), 100 + i));
 	close(dev);
-	slow_device_stop();
+	nullb_stop(SLOW);
 }
 
 /* Real I/O all the time, against the scanner. */

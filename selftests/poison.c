@@ -20,11 +20,6 @@
 #define CHUNK_PAGES	512
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-static char *page_of(char *map, size_t i)
-{
-	return map + i * PAGE_SIZE;
-}
-
 static void nothing(int sig)
 {
 	(void)sig;

@@ -3,10 +3,12 @@
  * Everything at once: faults, reads, writes, truncation, holes, unlink and
  * sharing, from several threads and processes.
  *
- * Whatever happens, a word of memory is zero or what somebody wrote there: the
- * stamp of its place. Stamps repeat from page to page in four classes, so that
- * pages which are written in full are equal to many others and get shared; a
- * page that shows up in a place of another class is seen by its stamps.
+ * Whatever happens, a byte of memory is zero or what somebody wrote there: the
+ * one of its place's stamp. (Not a word: some CPUs copy and zero byte by byte,
+ * and a write to the word meanwhile may win for some of its bytes, as on tmpfs.)
+ * Stamps repeat from page to page in four classes, so that pages which are
+ * written in full are equal to many others and get shared; a page that shows up
+ * in a place of another class is seen by its stamps.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -57,10 +59,24 @@ static void stamp_page(void *mem, size_t page)
 		words[i] = stamp(page, i);
 }
 
+/* Is every byte zero or the one of @stamp? */
+static bool is_part_of(__u64 value, __u64 stamp)
+{
+	int shift;
+
+	for (shift = 0; shift < 64; shift += 8) {
+		__u8 byte = value >> shift;
+
+		if (byte && byte != (__u8)(stamp >> shift))
+			return false;
+	}
+	return true;
+}
+
 /* Whether @value may be in the file at this place. */
 static bool valid(struct worker *w, const char *how, size_t page, size_t word, __u64 value)
 {
-	if (!value || value == stamp(page, word))
+	if (is_part_of(value, stamp(page, word)))
 		return true;
 	snprintf(w->error, sizeof(w->error), "%s: page %zu word %zu: %#llx, stamp %#llx", how,
 		 page, word, value, stamp(page, word));
@@ -120,23 +136,6 @@ static void *filler(void *arg)
 	return w;
 }
 
-/*
- * Is every byte zero or the stamp's? A read copies byte by byte on some CPUs,
- * and what is written or zeroed meanwhile it may see in part, as on tmpfs.
- */
-static int torn(__u64 value, __u64 stamp)
-{
-	int shift;
-
-	for (shift = 0; shift < 64; shift += 8) {
-		__u8 byte = value >> shift;
-
-		if (byte && byte != (__u8)(stamp >> shift))
-			return 0;
-	}
-	return 1;
-}
-
 /* read() and write() of whole pages. */
 static void *caller(void *arg)
 {
@@ -162,8 +161,7 @@ static void *caller(void *arg)
 				return NULL;
 			}
 			for (i = 0; i < (size_t)len / 8; i++)
-				if (!torn(page[i], stamp(nr, i)) &&
-				    !valid(w, "read", nr, i, page[i]))
+				if (!valid(w, "read", nr, i, page[i]))
 					return NULL;
 		}
 		w->done++;
@@ -178,8 +176,7 @@ static void *truncator(void *arg)
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
 
-		/* At word boundaries: half a stamp is no stamp. */
-		if (ftruncate(w->job->fd, r % (PAGES * WORDS) * 8) ||
+		if (ftruncate(w->job->fd, r % (PAGES * PAGE_SIZE)) ||
 		    ftruncate(w->job->fd, PAGES * PAGE_SIZE)) {
 			snprintf(w->error, sizeof(w->error), "ftruncate: errno %d", errno);
 			return NULL;
@@ -197,9 +194,9 @@ static void *puncher(void *arg)
 
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
-		size_t from = r % (PAGES * WORDS), len = 1 + (r >> 20) % (8 * WORDS);
+		off_t from = r % (PAGES * PAGE_SIZE), len = 1 + (r >> 20) % (8 * PAGE_SIZE);
 
-		if (fallocate(w->job->fd, PUNCH, from * 8, len * 8)) {
+		if (fallocate(w->job->fd, PUNCH, from, len)) {
 			snprintf(w->error, sizeof(w->error), "punch: errno %d", errno);
 			return NULL;
 		}

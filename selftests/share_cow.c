@@ -11,11 +11,6 @@
 
 #define PUNCH	(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-static char *page_of(char *map, size_t i)
-{
-	return map + i * PAGE_SIZE;
-}
-
 /* As fisc_check(), with zeros for seed 0. */
 static long check(const char *page, __u64 seed)
 {

@@ -446,6 +446,10 @@ TEST_F(fisc, numbers_have_bounds)
 		{ LARGE_ENABLED, { "1", "0" }, { "2", "-1" } },
 		{ LARGE_BREAK, { "512", "1" }, { "0", "513" } },
 		{ LARGE_MIN_FREE, { "100", "0" }, { "101", "-1" } },
+		{ RECLAIM_SLIDING, { "1", "0" }, { "2", "-1" } },
+		{ RECLAIM_PAGING, { "0", "1" }, { "2", "x" } },
+		{ RECLAIM_BLOCKING, { "0", "1" }, { "2", "-1" } },
+		{ RECLAIM_COLD, { "600000", "10" }, { "9", "600001" } },
 	};
 	size_t i, j;
 

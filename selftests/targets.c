@@ -496,6 +496,41 @@ TEST_F(fisc, capacity_is_not_below_what_is_reserved)
 	EXPECT_EQ(usual, fisc_read_long(TAX_CAPACITY));
 }
 
+/* There is no swap. */
+TEST_F(fisc, what_is_promised_fits_into_capacity)
+{
+	int fd = make_vm(ST "a", 16 * MIB);
+	long refused = fisc_read_long(TAX_REFUSED), promised = fisc_read_long(TAX_PROMISED);
+
+	ASSERT_LE(0, fd);
+	EXPECT_LT(fisc_read_long(TAX_RESERVED) + 16 * MIB - MIB, promised);
+	take(_metadata, TAX_OVERCOMMIT, "0");
+	set_bytes(_metadata, TAX_CAPACITY, promised + 8 * MIB);
+	EXPECT_EQ(-ENOSPC, grow_by_truncate(fd, 32 * MIB));
+	EXPECT_EQ(refused + 1, fisc_read_long(TAX_REFUSED));
+	EXPECT_LE(8 * MIB, fisc_read_long(TAX_MISSING));
+	EXPECT_GE(9 * MIB, fisc_read_long(TAX_MISSING));
+	EXPECT_EQ(promised, fisc_read_long(TAX_PROMISED));
+	EXPECT_EQ(0, grow_by_truncate(fd, 23 * MIB));
+	EXPECT_LE(promised + 7 * MIB, fisc_read_long(TAX_PROMISED));
+	fisc_refuse(_metadata, TAX_CAPACITY, "16M", -ENOSPC);
+
+	/* A max that is lower makes room for another, and cannot go up again then. */
+	fisc_take(_metadata, VM("a", "max"), "12M", "12582912");
+	ASSERT_LE(0, make_vm(ST "b", 11 * MIB));
+	fisc_refuse(_metadata, VM("a", "max"), "\n", -ENOSPC);
+	EXPECT_EQ(refused + 3, fisc_read_long(TAX_REFUSED));
+	take(_metadata, TAX_OVERCOMMIT, "1");
+	fisc_take(_metadata, VM("a", "max"), "\n", "24117248");
+	EXPECT_EQ(0, grow_by_truncate(fd, 64 * MIB));
+
+	/* What is promised already stays so, and nothing is added. */
+	take(_metadata, TAX_OVERCOMMIT, "0");
+	EXPECT_EQ(-ENOSPC, grow_by_truncate(fd, 65 * MIB));
+	EXPECT_EQ(0, grow_by_truncate(fd, 63 * MIB));
+	fisc_refuse(_metadata, TAX_OVERCOMMIT, "2", -EINVAL);
+}
+
 TEST_F(fisc, capacity_is_host_memory_less_a_reserve)
 {
 	long all, ninety, half;
@@ -766,14 +801,6 @@ static void shuffle(struct __test_metadata *_metadata, struct toucher *t, size_t
 
 #define TOUCHED_PAGES	4096
 
-static void fill(char *map, size_t nr_pages, __u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < nr_pages; i++)
-		fisc_fill(map + i * PAGE_SIZE, seed + i);
-}
-
 static void start_toucher(struct __test_metadata *_metadata, struct toucher *t, int percent)
 {
 	t->nr = TOUCHED_PAGES * percent / 100;
@@ -787,7 +814,7 @@ static void open_toucher(struct __test_metadata *_metadata, struct toucher *t, c
 	memset(t, 0, sizeof(*t));
 	t->map = fisc_map(fisc_create(path, TOUCHED_PAGES), TOUCHED_PAGES);
 	ASSERT_NE(NULL, t->map);
-	fill(t->map, TOUCHED_PAGES, 1);
+	fisc_fill_pages(t->map, TOUCHED_PAGES, 1);
 	shuffle(_metadata, t, TOUCHED_PAGES, 1);
 	start_toucher(_metadata, t, percent);
 }
@@ -962,9 +989,9 @@ TEST_F(fisc, error_is_that_of_the_sample)
 	ASSERT_TRUE(fisc_wait_active("st-a", "active", 30));
 	EXPECT_LE(error / 4, fisc_vm("st-a", "active_error"));
 	EXPECT_GE(error * 2, fisc_vm("st-a", "active_error"));
-	/* A tenth of the pages, three times the error. */
-	ASSERT_EQ(0, fisc_vm_set("st-a", "sample_pages", "100"));
+	/* A tenth of the pages, three times the error: from the next period on, or now. */
 	error = fisc_vm("st-a", "active_error");
+	ASSERT_EQ(0, fisc_vm_set("st-a", "sample_pages", "100"));
 	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active_error", error * 2, error * 6));
 }
 
@@ -1041,7 +1068,7 @@ TEST_F(fisc, large_pages_are_sampled)
 	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "1"));
 	t.map = fisc_map(fisc_create(ST "a", pages), pages);
 	ASSERT_NE(NULL, t.map);
-	fill(t.map, pages, 1);
+	fisc_fill_pages(t.map, pages, 1);
 	ASSERT_EQ((long)chunks, fisc_core("large"));
 	/* All of some chunks: the same fraction by large and by small pages. */
 	shuffle(_metadata, &t, pages, CHUNK_PAGES);
@@ -1298,7 +1325,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 		snprintf(path, sizeof(path), FISC_MNT "/%s", vms[i]);
 		map[i] = fisc_map(fisc_create(path, pages), pages);
 		ASSERT_NE(NULL, map[i]);
-		fill(map[i], pages, 1);
+		fisc_fill_pages(map[i], pages, 1);
 		/* Before, each pays for its own. */
 		EXPECT_EQ(bytes, fisc_vm(vms[i], "allocated"));
 	}
@@ -1312,14 +1339,14 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 	snprintf(path, sizeof(path), FISC_MNT "/%s", vms[2]);
 	map[2] = fisc_map(fisc_create(path, pages), pages);
 	ASSERT_NE(NULL, map[2]);
-	fill(map[2], pages, 1);
+	fisc_fill_pages(map[2], pages, 1);
 	ASSERT_TRUE(fisc_wait_share("saved", 2 * pages));
 	for (i = 0; i < 3; i++)
 		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 31, bytes / 100 * 35));
 	EXPECT_TRUE(soon_pay_for_all(vms, 3));
 	/* What it makes its own it pays for alone. */
 	ASSERT_EQ(0, fisc_scan_off());
-	fill(map[2], pages / 2, 100000);
+	fisc_fill_pages(map[2], pages / 2, 100000);
 	EXPECT_EQ(pages + pages / 2, fisc_core("frames"));
 	EXPECT_TRUE(soon_pay_for_all(vms, 3));
 	EXPECT_LT(bytes / 2, fisc_vm(vms[2], "allocated"));

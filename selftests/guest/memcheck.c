@@ -74,7 +74,7 @@ static bool option_corrupt;
 static __u64 *buffer;
 static struct model *models;
 static size_t nr_pages;
-static unsigned long mismatches;
+static unsigned long mismatches, wrong_bytes;
 static bool stopping;
 static struct worker workers[MAX_THREADS];
 
@@ -147,10 +147,21 @@ static bool recall(size_t page, struct state *s)
 	       !(s->changes ^ m->inverted.changes ^ 0xffff);
 }
 
+static unsigned int differing_bytes(__u64 a, __u64 b)
+{
+	unsigned int nr = 0;
+	__u64 x;
+
+	for (x = a ^ b; x; x >>= 8)
+		nr += !!(x & 0xff);
+	return nr;
+}
+
 static void report_word(size_t page, size_t word, __u64 expected, __u64 got, const struct state *s)
 {
 	__u64 again = READ_ONCE(buffer[page * WORDS + word]);
 
+	__atomic_add_fetch(&wrong_bytes, differing_bytes(expected, got), __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&mismatches, 1, __ATOMIC_RELAXED) > MAX_REPORTS)
 		return;
 	printf("memcheck: mismatch page %zu offset %zu expected %#llx got %#llx, again %#llx\n",
@@ -168,6 +179,7 @@ static void check_page(struct worker *w, size_t page)
 
 	if (!recall(page, &s)) {
 		__atomic_add_fetch(&mismatches, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&wrong_bytes, 1, __ATOMIC_RELAXED);
 		printf("memcheck: mismatch in the model of page %zu\n", page);
 		return;
 	}
@@ -370,8 +382,8 @@ static void report(const char *what)
 		checked += READ_ONCE(workers[i].checked);
 		written += READ_ONCE(workers[i].written);
 	}
-	printf("memcheck: %s %lu pages %lu writes %lu mismatches %lu\n", what, passes, checked,
-	       written, READ_ONCE(mismatches));
+	printf("memcheck: %s %lu pages %lu writes %lu bytes %lu mismatches %lu\n", what, passes,
+	       checked, written, READ_ONCE(wrong_bytes), READ_ONCE(mismatches));
 }
 
 int main(int argc, char **argv)

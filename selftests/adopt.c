@@ -1,0 +1,630 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory of a VM that runs comes under management and gets away again: what is
+ * moved and what is left alone, under writes, I/O and changes by the VMM.
+ *
+ * The VMM is this process, with a VM of KVM that has ordinary memory in its slots.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define FISC_OWN_FIXTURE
+#define FISC_LARGE	"1"
+#include "fail.h"
+#include "fixture.h"
+#include "nullb.h"
+#include "vmm.h"
+
+#define MIB		(1024 * 1024L)
+#define CHUNK		(2 * MIB)
+#define NAME		"st-adopted"
+#define ADOPT		FISC_SYSFS "/adopt"
+#define ADOPTION	FISC_SYSFS "/vms/" NAME "/adoption"
+#define GPA		(16 * MIB)
+#define SIZE		(8 * MIB)
+#define PAGES		(SIZE / (long)PAGE_SIZE)
+#define DEVICE		"fiscadopt"
+
+/* How far it is */
+
+/**
+ * struct adoption - what the file says
+ * @state: the first word
+ * @moved: bytes that were moved
+ * @all: bytes in slots
+ * @text: all of it
+ */
+struct adoption {
+	char state[16];
+	long moved;
+	long all;
+	char text[256];
+};
+
+static bool look(struct adoption *now)
+{
+	memset(now, 0, sizeof(*now));
+	return !fisc_read_str(ADOPTION, now->text, sizeof(now->text)) &&
+	       sscanf(now->text, "%15s %ld of %ld", now->state, &now->moved, &now->all) >= 1;
+}
+
+/* What is left alone for @reason, in bytes. */
+static long left(const struct adoption *now, const char *reason)
+{
+	const char *at = strstr(now->text, reason);
+	long bytes = 0;
+
+	return at && sscanf(at + strlen(reason), "%ld", &bytes) == 1 ? bytes : 0;
+}
+
+/* All but @unmoved bytes are moved. */
+static bool wait_moved(long unmoved)
+{
+	double end = fisc_now() + WAIT_S;
+	struct adoption now;
+
+	do {
+		if (look(&now) && !strcmp(now.state, "adopted") && now.all &&
+		    now.moved == now.all - unmoved)
+			return true;
+		fisc_sleep_ms(10);
+	} while (fisc_now() < end);
+	fprintf(stderr, "# " ADOPTION ": %s\n", now.text);
+	return false;
+}
+
+static int adopt_pid(int pid)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%d " NAME, pid);
+	return fisc_write_str(ADOPT, text);
+}
+
+static int adopt(void)
+{
+	return adopt_pid(getpid());
+}
+
+static bool wait_gone(void)
+{
+	double end = fisc_now() + WAIT_S;
+
+	while (!access(ADOPTION, F_OK)) {
+		if (fisc_now() > end)
+			return false;
+		fisc_sleep_ms(10);
+	}
+	return true;
+}
+
+static bool release(void)
+{
+	return !fisc_write_str(ADOPTION, "release") && wait_gone();
+}
+
+/* The fixture: a VM with ordinary memory in slot 0, and a page of code, empty still. */
+
+FIXTURE(adopt)
+{
+	struct fisc_before before;
+	struct vmm vmm;
+	char *mem;
+};
+
+/* Ordinary memory, as a large page could be mapped in it. */
+static char *map_memory(size_t size)
+{
+	char *area = mmap(NULL, size + CHUNK, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *mem;
+
+	if (area == MAP_FAILED)
+		return NULL;
+	mem = (char *)(((unsigned long)area + CHUNK - 1) & -CHUNK);
+	if (mem > area)
+		munmap(area, mem - area);
+	munmap(mem + size, area + CHUNK - mem);
+	return mem;
+}
+
+FIXTURE_SETUP(adopt)
+{
+	if (access("/dev/kvm", R_OK | W_OK))
+		SKIP(return, "/dev/kvm: %s", strerror(errno));
+	fisc_set_up(_metadata, &self->before);
+	ASSERT_EQ(0, vmm_open(&self->vmm));
+	self->mem = map_memory(SIZE);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 0, GPA, self->mem, PAGES));
+}
+
+FIXTURE_TEARDOWN_PARENT(adopt)
+{
+	EXPECT_TRUE(wait_gone());
+	fisc_tear_down(_metadata, &self->before);
+}
+
+/* Does any mapping refer to fisc? */
+static bool is_mapped(void)
+{
+	char line[512];
+	bool found = false;
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, "/ram-");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* There and back */
+
+TEST_F(adopt, content_is_the_same_there_and_back)
+{
+	long i;
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	EXPECT_TRUE(is_mapped());
+	EXPECT_EQ(PAGES, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	/* The guest writes the first byte of each page, and the VMM sees it. */
+	EXPECT_EQ(KVM_EXIT_HLT, vmm_touch(&self->vmm, GPA, PAGES, true));
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(GUEST_BYTE, self->mem[i * PAGE_SIZE]);
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_TRUE(release());
+	EXPECT_FALSE(is_mapped());
+	EXPECT_TRUE(fisc_wait_core("frames", 0));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	EXPECT_EQ(KVM_EXIT_HLT, vmm_touch(&self->vmm, GPA, PAGES, true));
+	EXPECT_EQ(GUEST_BYTE, self->mem[0]);
+}
+
+TEST_F(adopt, large_pages_stay_large)
+{
+	madvise(self->mem, SIZE, MADV_HUGEPAGE);
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	EXPECT_EQ(SIZE / CHUNK, fisc_vm(NAME, "large_pages"));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+}
+
+TEST_F(adopt, memory_that_was_never_touched_costs_nothing)
+{
+	long i;
+
+	madvise(self->mem, SIZE, MADV_NOHUGEPAGE);
+	for (i = 0; i < PAGES; i += 100)
+		fisc_fill(self->mem + i * PAGE_SIZE, i);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	EXPECT_EQ((PAGES + 99) / 100, fisc_core("frames"));
+	for (i = 0; i < PAGES; i++)
+		if (i % 100)
+			ASSERT_EQ(0, self->mem[i * PAGE_SIZE]);
+	for (i = 0; i < PAGES; i += 100)
+		ASSERT_EQ(-1, fisc_check(self->mem + i * PAGE_SIZE, i));
+	ASSERT_TRUE(release());
+	for (i = 0; i < PAGES; i += 100)
+		EXPECT_EQ(-1, fisc_check(self->mem + i * PAGE_SIZE, i));
+	EXPECT_EQ(0, self->mem[PAGE_SIZE]);
+}
+
+TEST_F(adopt, equal_pages_are_shared_and_come_apart_again)
+{
+	long i;
+
+	for (i = 0; i < PAGES; i++)
+		fisc_fill(self->mem + i * PAGE_SIZE, i % 8);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait_core("shared", 8));
+	ASSERT_EQ(0, fisc_scan_off());
+	ASSERT_TRUE(release());
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(-1, fisc_check(self->mem + i * PAGE_SIZE, i % 8));
+	self->mem[0]++;
+	EXPECT_EQ(-1, fisc_check(self->mem + 8 * PAGE_SIZE, 0));
+}
+
+/* Others */
+
+TEST_F(adopt, process_is_adopted_once)
+{
+	char text[64];
+
+	EXPECT_EQ(-ESRCH, adopt_pid(0x7ffffff0));
+	EXPECT_EQ(-EINVAL, adopt_pid(0));
+	EXPECT_EQ(-EINVAL, fisc_write_str(ADOPT, "x " NAME));
+	EXPECT_EQ(-ENODEV, adopt_pid(1));
+	ASSERT_EQ(0, adopt());
+	EXPECT_EQ(-EEXIST, adopt());
+	snprintf(text, sizeof(text), "%d st-other", getpid());
+	EXPECT_EQ(-EALREADY, fisc_write_str(ADOPT, text));
+	EXPECT_EQ(-EINVAL, fisc_write_str(ADOPT, "\n"));
+	EXPECT_EQ(-EINVAL, fisc_write_str(ADOPTION, "nonsense"));
+	ASSERT_TRUE(release());
+}
+
+TEST_F(adopt, files_are_for_the_vmm_only)
+{
+	char path[128], page[PAGE_SIZE];
+	int fd;
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	snprintf(path, sizeof(path), FISC_MNT "/" NAME "/ram-%lx", (unsigned long)self->mem);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0));
+	EXPECT_EQ(EBUSY, errno);
+	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 5 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check(page, 6));
+	close(fd);
+	ASSERT_TRUE(release());
+}
+
+TEST_F(adopt, child_has_no_part_in_it)
+{
+	int status;
+	pid_t pid;
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	pid = fork();
+	if (!pid) {
+		signal(SIGSEGV, SIG_DFL);
+		self->mem[0] = 1;
+		_exit(0);
+	}
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_TRUE(release());
+	/* As before, it gets a copy. */
+	pid = fork();
+	if (!pid) {
+		self->mem[0] = 1;
+		_exit(fisc_check_pages(self->mem + PAGE_SIZE, PAGES - 1, 2) == -1 ? 0 : 1);
+	}
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+}
+
+/* What is left alone */
+
+TEST_F(adopt, other_memory_is_left_alone)
+{
+	int fd = memfd_create("memory", MFD_CLOEXEC);
+	struct kvm_userspace_memory_region rom = {
+		.slot = 3, .flags = KVM_MEM_READONLY, .guest_phys_addr = GPA + 3 * SIZE,
+		.memory_size = CHUNK,
+	};
+	struct adoption now;
+	char *locked, *file;
+
+	ASSERT_EQ(0, ftruncate(fd, CHUNK));
+	file = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, file);
+	locked = map_memory(CHUNK);
+	ASSERT_NE(NULL, locked);
+	ASSERT_EQ(0, mlock(locked, CHUNK));
+	rom.userspace_addr = (unsigned long)map_memory(CHUNK);
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, file, CHUNK / PAGE_SIZE));
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 2, GPA + 2 * SIZE, locked, CHUNK / PAGE_SIZE));
+	ASSERT_EQ(0, ioctl(self->vmm.vm, KVM_SET_USER_MEMORY_REGION, &rom));
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(3 * CHUNK));
+	ASSERT_TRUE(look(&now));
+	EXPECT_EQ(CHUNK, left(&now, " file "));
+	EXPECT_EQ(CHUNK, left(&now, " locked "));
+	EXPECT_EQ(CHUNK, left(&now, " rom "));
+	/* What can be moved later is. */
+	ASSERT_EQ(0, munlock(locked, CHUNK));
+	EXPECT_TRUE(wait_moved(2 * CHUNK));
+	ASSERT_TRUE(release());
+}
+
+static void *read_device(void *arg)
+{
+	int fd = open("/dev/" DEVICE, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	long ret = pread(fd, arg, CHUNK, 0);
+
+	close(fd);
+	return (void *)ret;
+}
+
+TEST_F(adopt, io_under_way_ends_where_it_began)
+{
+	struct adoption now;
+	pthread_t reader;
+	void *ret;
+	int fd;
+
+	/* The device takes a second and a half for anything. */
+	ASSERT_EQ(0, nullb_start(DEVICE, 16, 1500000));
+	fisc_fill_pages(self->mem, CHUNK / PAGE_SIZE, 1);
+	fd = open("/dev/" DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(CHUNK, pwrite(fd, self->mem, CHUNK, 0));
+	close(fd);
+	memset(self->mem, 0xff, SIZE);
+	ASSERT_EQ(0, pthread_create(&reader, NULL, read_device, self->mem));
+	fisc_sleep_ms(300);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(CHUNK));
+	ASSERT_TRUE(look(&now));
+	EXPECT_EQ(CHUNK, left(&now, " busy "));
+	pthread_join(reader, &ret);
+	EXPECT_EQ(CHUNK, (long)ret);
+	EXPECT_TRUE(wait_moved(0));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, CHUNK / PAGE_SIZE, 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, CHUNK / PAGE_SIZE, 1));
+	nullb_stop(DEVICE);
+}
+
+/* The VMM goes on */
+
+TEST_F(adopt, memory_that_comes_later_follows)
+{
+	char *more = map_memory(CHUNK);
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	ASSERT_NE(NULL, more);
+	fisc_fill_pages(more, CHUNK / PAGE_SIZE, 1);
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, more, CHUNK / PAGE_SIZE));
+	fisc_sleep_ms(1500);
+	EXPECT_TRUE(wait_moved(0));
+	EXPECT_EQ((SIZE + CHUNK) / (long)PAGE_SIZE, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_pages(more, CHUNK / PAGE_SIZE, 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(-1, fisc_check_pages(more, CHUNK / PAGE_SIZE, 1));
+}
+
+TEST_F(adopt, memory_that_is_mapped_anew_is_new)
+{
+	char *half = self->mem + SIZE / 2;
+	long i;
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	ASSERT_EQ(half, mmap(half, SIZE / 2, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	half[5 * PAGE_SIZE] = 1;
+	fisc_sleep_ms(1500);
+	EXPECT_TRUE(wait_moved(0));
+	for (i = 0; i < PAGES / 2; i++)
+		ASSERT_EQ(i == 5, half[i * PAGE_SIZE]);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES / 2, 1));
+	ASSERT_TRUE(release());
+	for (i = 0; i < PAGES / 2; i++)
+		ASSERT_EQ(i == 5, half[i * PAGE_SIZE]);
+}
+
+/* Numbers that only go up, in each page; whoever writes one checks the last. */
+struct writer {
+	pthread_t thread;
+	char *mem;
+	long first;
+	long last;
+	bool stop;
+	long bad;
+	unsigned long done;
+};
+
+static void *write_numbers(void *arg)
+{
+	unsigned long *known;
+	struct writer *w = arg;
+	__u64 rnd = w->first + 1;
+
+	known = calloc(w->last - w->first, sizeof(*known));
+	w->bad = -1;
+	while (!READ_ONCE(w->stop)) {
+		long i = fisc_rand(&rnd) % (w->last - w->first);
+		unsigned long *word = (void *)(w->mem + (w->first + i) * PAGE_SIZE + 512);
+
+		if (READ_ONCE(*word) != known[i]) {
+			w->bad = w->first + i;
+			break;
+		}
+		WRITE_ONCE(*word, ++known[i]);
+		w->done++;
+	}
+	free(known);
+	return NULL;
+}
+
+#define WRITERS	2
+
+static void start_writers(struct writer *writers, char *mem, long pages)
+{
+	int i;
+
+	for (i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){
+			.mem = mem, .first = pages / WRITERS * i,
+			.last = pages / WRITERS * (i + 1),
+		};
+		if (pthread_create(&writers[i].thread, NULL, write_numbers, &writers[i]))
+			abort();
+	}
+}
+
+static void stop_writers(struct __test_metadata *_metadata, struct writer *writers)
+{
+	int i;
+
+	for (i = 0; i < WRITERS; i++) {
+		WRITE_ONCE(writers[i].stop, true);
+		pthread_join(writers[i].thread, NULL);
+		EXPECT_EQ(-1, writers[i].bad)
+			TH_LOG("page %ld", writers[i].bad);
+		EXPECT_LT(10, writers[i].done);
+	}
+}
+
+TEST_F(adopt, guest_and_vmm_write_all_the_time)
+{
+	double end = fisc_now() + fisc_stress_s(15);
+	struct writer writers[WRITERS];
+	int cycles = 0;
+
+	ASSERT_EQ(0, vmm_aim(&self->vmm, GPA, PAGES, true));
+	ASSERT_EQ(0, vmm_start(&self->vmm));
+	start_writers(writers, self->mem, PAGES);
+	ASSERT_EQ(0, fisc_scan_on());
+	while (fisc_now() < end) {
+		ASSERT_EQ(0, adopt());
+		ASSERT_TRUE(wait_moved(0));
+		fisc_sleep_ms(100);
+		ASSERT_TRUE(release());
+		cycles++;
+	}
+	stop_writers(_metadata, writers);
+	vmm_stop(&self->vmm);
+	EXPECT_LT(0, self->vmm.rounds);
+	EXPECT_LT(0, cycles);
+	TH_LOG("%d cycles, %lu rounds of the guest", cycles, self->vmm.rounds);
+}
+
+/* Changes of a part that nobody else uses, of any kind. */
+static void *change_mappings(void *arg)
+{
+	struct writer *w = arg;
+	__u64 rnd = 7;
+
+	while (!READ_ONCE(w->stop)) {
+		long first = w->first + fisc_rand(&rnd) % (w->last - w->first);
+		long nr = 1 + fisc_rand(&rnd) % (w->last - first);
+		char *at = w->mem + first * PAGE_SIZE;
+		size_t size = nr * PAGE_SIZE;
+
+		switch (fisc_rand(&rnd) % 6) {
+		case 0:
+			madvise(at, size, MADV_DONTNEED);
+			break;
+		case 1:
+		case 2:
+			if (nr & 1)
+				munmap(at, size);
+			mmap(at, size, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+			break;
+		case 3:
+			mprotect(at, size, PROT_READ);
+			mprotect(at, size, PROT_READ | PROT_WRITE);
+			break;
+		case 4:
+			if (!fork())
+				_exit(0);
+			wait(NULL);
+			break;
+		default:
+			memset(at, first, PAGE_SIZE);
+		}
+		w->done++;
+	}
+	return NULL;
+}
+
+TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
+{
+	double end = fisc_now() + fisc_stress_s(15);
+	struct writer writers[WRITERS], changer = {
+		.mem = self->mem, .first = PAGES / 2, .last = PAGES,
+	};
+	int cycles = 0;
+
+	start_writers(writers, self->mem, PAGES / 2);
+	ASSERT_EQ(0, pthread_create(&changer.thread, NULL, change_mappings, &changer));
+	while (fisc_now() < end) {
+		ASSERT_EQ(0, adopt());
+		fisc_sleep_ms(cycles % 4 * 100);
+		ASSERT_TRUE(release());
+		cycles++;
+	}
+	WRITE_ONCE(changer.stop, true);
+	pthread_join(changer.thread, NULL);
+	stop_writers(_metadata, writers);
+	EXPECT_LT(0, cycles);
+	EXPECT_LT(10, changer.done);
+}
+
+/* Ends */
+
+TEST_F(adopt, killed_vmm_leaves_nothing)
+{
+	int i, status, err;
+	double end;
+
+	for (i = 0; i < 8; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct vmm own;
+			char *mem = map_memory(SIZE);
+
+			if (!mem || vmm_open(&own) || vmm_set_slot(&own, 0, GPA, mem, PAGES))
+				_exit(1);
+			for (;;)
+				fisc_fill_pages(mem, PAGES, 1);
+		}
+		/* It has to have a VM first. */
+		end = fisc_now() + WAIT_S;
+		do {
+			fisc_sleep_ms(10);
+			err = adopt_pid(pid);
+		} while (err == -ENODEV && fisc_now() < end);
+		EXPECT_EQ(0, err);
+		fisc_sleep_ms(i * 30);
+		EXPECT_EQ(0, kill(pid, SIGKILL));
+		EXPECT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_TRUE(wait_gone());
+		EXPECT_TRUE(fisc_wait_core("frames", 0));
+	}
+}
+
+TEST_F(adopt, nothing_is_lost_when_allocations_fail)
+{
+	bool ok = true;
+	int i, pid;
+
+	if (!fail_possible())
+		SKIP(return, "kernel without fault injection");
+	fisc_fill_pages(self->mem, PAGES, 1);
+	for (i = 0; i < 5 && ok; i++) {
+		ASSERT_EQ(0, adopt());
+		pid = fail_kthread("fisc_adopt/");
+		ASSERT_LT(0, pid);
+		ok = !fail_process(pid, 5 + 5 * i);
+		ok = ok && wait_moved(0) && fisc_check_pages(self->mem, PAGES, 1) == -1;
+		/* The thread ends with it. */
+		ok = release() && fisc_check_pages(self->mem, PAGES, 1) == -1 && ok;
+		fail_process(getpid(), 0);
+		EXPECT_TRUE(ok);
+	}
+}
+
+TEST_HARNESS_MAIN

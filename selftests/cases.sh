@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0
+# What test scripts have in common: cases in KTAP, guests, waiting, and leaks. A
+# script has a function show_state, for a case that fails.
+
+LAB_GUEST=${LAB_GUEST:-$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../lab/guest}
+# Guests of a debug kernel, emulated, take their time.
+PATIENCE=${PATIENCE:-300}
+
+DEBUGFS=/sys/kernel/debug
+KMEMLEAK=$DEBUGFS/kmemleak
+
+passed=0 failed=0 skipped=0
+
+usage()
+{
+	sed -n '/^# selftests/,/^set/ { /^#/ s/^# \?//p }' "$0" >&2
+	exit 2
+}
+
+say()
+{
+	echo "# $*"
+}
+
+# Talking to a guest whose QEMU is gone may block: nothing here may for ever.
+guest()
+{
+	timeout -k 5 $((2 * PATIENCE)) "$LAB_GUEST" "$@"
+}
+
+# vm1 ... vm$GUESTS.
+names()
+{
+	local i
+
+	for ((i = 1; i <= GUESTS; i++)); do
+		echo "vm$i"
+	done
+}
+
+show_guests()
+{
+	local name pid state
+
+	guest list | while read -r name pid state; do
+		echo "# $name $pid $state"
+		tail -n 20 "/run/fisc-guests/$name"/{qemu,console}.log | tr -d '\r' | sed 's/^/#   /'
+	done
+}
+
+# What a guest finds in its memory.
+declare -A memcheck_of
+memchecks=0
+
+is_running()
+{
+	guest list | grep -q "^$1 .* running"
+}
+
+# start_memcheck GUEST OPTION...: in the background. On a slow host the answer
+# may be late: whether it runs is seen at its end.
+start_memcheck()
+{
+	local name=$1 files=/run/mc.$((++memchecks))
+	shift
+
+	memcheck_of[$name]=$files
+	is_running "$name" || {
+		say "$name is gone"
+		return 1
+	}
+	guest bg "$name" -- "/fisc/memcheck $* >$files.log 2>&1; echo \$? >$files.end" ||
+		say "$name is slow"
+}
+
+# Its last word; when it has ended, behind its exit status.
+ask_memcheck()
+{
+	local files=${memcheck_of[$1]}
+
+	guest exec --timeout 60 "$1" -- \
+		"sed 's/^/status /' $files.end 2>/dev/null; grep -a mismatch $files.log | tail -n 1"
+}
+
+# end_memcheck GUEST SECONDS: wait for its end; succeed if all was right.
+end_memcheck()
+{
+	local end=$((SECONDS + $2 + PATIENCE)) answer=''
+
+	while [ "$SECONDS" -lt "$end" ] && is_running "$1"; do
+		answer=$(ask_memcheck "$1")
+		case $answer in
+		status*)
+			say "$1: ${answer//$'\n'/, }"
+			[[ $answer = "status 0"*"mismatches 0" ]] && return 0
+			guest exec "$1" -- "tail -n 30 ${memcheck_of[$1]}.log" | sed 's/^/# /'
+			return 1 ;;
+		esac
+		sleep 3
+	done
+	say "$1: memcheck did not end: $answer"
+	return 1
+}
+
+# counter FILE NAME: one of the module's statistics.
+counter()
+{
+	sed -n "s/^$2: //p" "$DEBUGFS/fisc/$1"
+}
+
+# A case: a function named after the rule.
+check()
+{
+	local start=$SECONDS
+
+	if "$@"; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed + skipped)) - $* # $((SECONDS - start)) s"
+	else
+		failed=$((failed + 1))
+		echo "not ok $((passed + failed + skipped)) - $* # $((SECONDS - start)) s"
+		show_state
+	fi
+}
+
+skip()
+{
+	skipped=$((skipped + 1))
+	echo "ok $((passed + failed + skipped)) - $1 # SKIP $2"
+}
+
+# wait_until SECONDS COMMAND...: tried five times a second, or every POLL seconds.
+wait_until()
+{
+	local end=$((SECONDS + $1))
+	shift
+
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep "${POLL:-0.2}"
+	done
+}
+
+# settled COMMAND...: what it prints, once that is the same 5 seconds later.
+settled()
+{
+	local before='' now end=$((SECONDS + PATIENCE))
+
+	now=$("$@")
+	while [ "$now" != "$before" ] && [ "$SECONDS" -lt "$end" ]; do
+		sleep 5
+		before=$now
+		now=$("$@")
+	done
+	echo "$now"
+}
+
+kmemleak_finds_nothing()
+{
+	local report
+
+	echo scan >"$KMEMLEAK"
+	sleep 6
+	echo scan >"$KMEMLEAK"
+	report=$(head -c 20000 "$KMEMLEAK")
+	[ -z "$report" ] || {
+		sed 's/^/# /' <<<"$report"
+		return 1
+	}
+}
+
+totals()
+{
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ]
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "fisc.h"
+
+static const char * const kinds[] = {
+	"/sys/kernel/debug/fail_page_alloc",
+	"/sys/kernel/debug/failslab",
+};
+
+static int set(int kind, const char *name, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", kinds[kind], name);
+	return fisc_write_str(path, value);
+}
+
+bool fail_possible(void)
+{
+	if (access("/proc/thread-self/fail-nth", W_OK) || access(kinds[0], F_OK) ||
+	    access(kinds[1], F_OK))
+		return false;
+	/* Without a word on the console. */
+	return !set(0, "min-order", "0") && !set(0, "ignore-gfp-wait", "N") &&
+	       !set(0, "ignore-gfp-highmem", "N") && !set(0, "verbose", "0") &&
+	       !set(1, "ignore-gfp-wait", "N") && !set(1, "verbose", "0");
+}
+
+int fail_process(int pid, unsigned int percent)
+{
+	char path[64], value[16];
+	int err, i;
+
+	/* Without the filter, all processes of the host would be meant. */
+	for (i = 0; i < 2 && !percent; i++)
+		set(i, "probability", "0");
+	snprintf(path, sizeof(path), "/proc/%d/make-it-fail", pid);
+	err = fisc_write_str(path, percent ? "1" : "0");
+	snprintf(value, sizeof(value), "%u", percent);
+	for (i = 0; i < 2; i++) {
+		err = err ?: set(i, "task-filter", percent ? "Y" : "N");
+		err = err ?: set(i, "times", "-1");
+		err = err ?: set(i, "probability", value);
+	}
+	return err;
+}
+
+int fail_kthread(const char *name)
+{
+	char path[64], comm[32];
+	struct dirent *entry;
+	DIR *dir = opendir("/proc");
+	int pid = 0;
+
+	while (dir && !pid && (entry = readdir(dir))) {
+		if (atoi(entry->d_name) <= 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
+		if (!fisc_read_str(path, comm, sizeof(comm)) &&
+		    !strncmp(comm, name, strlen(name)))
+			pid = atoi(entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return pid;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fisc.h"
+#include "nullb.h"
+
+#define CONFIGFS	"/sys/kernel/config"
+#define NULLB		CONFIGFS "/nullb"
+
+int nullb_set(const char *name, const char *attr, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), NULLB "/%s/%s", name, attr);
+	return fisc_write_str(path, value);
+}
+
+void nullb_stop(const char *name)
+{
+	char path[128];
+
+	nullb_set(name, "power", "0");
+	snprintf(path, sizeof(path), NULLB "/%s", name);
+	rmdir(path);
+}
+
+int nullb_start(const char *name, unsigned int mib, unsigned long us)
+{
+	char path[128], size[16], ns[32];
+
+	if (access(NULLB, F_OK) && mount("none", CONFIGFS, "configfs", 0, NULL) &&
+	    errno != EBUSY)
+		return -1;
+	nullb_stop(name);
+	snprintf(path, sizeof(path), NULLB "/%s", name);
+	snprintf(size, sizeof(size), "%u", mib);
+	snprintf(ns, sizeof(ns), "%lu", us * 1000);
+	if (mkdir(path, 0755) ||
+	    nullb_set(name, "size", size) || nullb_set(name, "memory_backed", "1") ||
+	    nullb_set(name, "blocksize", "4096") ||
+	    nullb_set(name, "irqmode", us ? "2" : "0") ||
+	    nullb_set(name, "completion_nsec", us ? ns : "10000") ||
+	    nullb_set(name, "power", "1"))
+		return -1;
+	return 0;
+}

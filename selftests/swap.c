@@ -1,0 +1,656 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Host paging: pages leave memory and come back, whoever wants them; and what
+ * happens when they cannot.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/wait.h>
+
+#define FISC_OWN_FIXTURE
+#include "fixture.h"
+#include "nullb.h"
+
+#define DEVICE		"fiscswap"
+#define DEVICE_MIB	128
+#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+#define CGROUP		"/sys/fs/cgroup"
+
+/* Free places that the kernel's caches hold on to: much less than is squeezed out. */
+#define SLOT_CACHE	1024
+
+/* A VM, and a pool of half its size. */
+#define PAGES		4096UL
+#define POOL_BYTES	"8388608"
+#define POOL_PAGES	2048L
+#define MIB		(1024 * 1024L)
+
+/* The swap header (linux/swap.h): version and last page behind a boot block. */
+static int make_swap(const char *path, unsigned int mib)
+{
+	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ok;
+
+	if (fd < 0)
+		return -1;
+	memcpy((char *)page + PAGE_SIZE - 10, "SWAPSPACE2", 10);
+	ok = pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE && !fsync(fd);
+	close(fd);
+	return ok ? 0 : -1;
+}
+
+static int swap_start(void)
+{
+	if (nullb_start(DEVICE, DEVICE_MIB, 0) || make_swap("/dev/" DEVICE, DEVICE_MIB))
+		return -1;
+	return swapon("/dev/" DEVICE, 0);
+}
+
+static void swap_stop(void)
+{
+	swapoff("/dev/" DEVICE);
+	nullb_stop(DEVICE);
+}
+
+FIXTURE(swap)
+{
+	struct fisc_before before;
+	int fd;
+	char *map;
+};
+
+FIXTURE_SETUP(swap)
+{
+	fisc_set_up(_metadata, &self->before);
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
+	ASSERT_EQ(0, swap_start());
+	self->fd = fisc_create(ST "a", PAGES);
+	self->map = fisc_map(self->fd, PAGES);
+	ASSERT_NE(NULL, self->map);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
+}
+
+FIXTURE_TEARDOWN_PARENT(swap)
+{
+	fisc_sweep();
+	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	fisc_tear_down(_metadata, &self->before);
+	swap_stop();
+}
+
+static long meminfo_kb(const char *name)
+{
+	char line[128], format[64];
+	FILE *f = fopen("/proc/meminfo", "re");
+	long kb = 0;
+
+	snprintf(format, sizeof(format), "%s: %%ld", name);
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, format, &kb) != 1)
+		;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+/* What the kernel has of swap in memory, it has to read again. */
+static void forget_swap_cache(void)
+{
+	char amount[64];
+
+	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
+		return;
+	/* It may be less than it was asked for, and says so. */
+	snprintf(amount, sizeof(amount), "%ldK swappiness=200", meminfo_kb("SwapCached"));
+	fisc_write_str(CGROUP "/memory.reclaim", amount);
+	umount2(CGROUP, MNT_DETACH);
+}
+
+/* Processes' own memory that went to swap on that occasion comes back. */
+static void read_process(const char *pid)
+{
+	unsigned long start, end;
+	char path[300], line[256];
+	FILE *maps;
+	int mem;
+
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	maps = fopen(path, "re");
+	snprintf(path, sizeof(path), "/proc/%s/mem", pid);
+	mem = open(path, O_RDONLY | O_CLOEXEC);
+	while (maps && mem >= 0 && fgets(line, sizeof(line), maps)) {
+		/* Guest memory is what the test is about. */
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || strstr(line, FISC_MNT))
+			continue;
+		for (; start < end; start += PAGE_SIZE)
+			if (pread(mem, path, 1, start) < 0)
+				break;
+	}
+	if (maps)
+		fclose(maps);
+	close(mem);
+}
+
+static void read_processes(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+			read_process(entry->d_name);
+	if (proc)
+		closedir(proc);
+}
+
+/* Have most pages of a VM that is filled paged out. */
+static bool squeeze(void)
+{
+	bool ok = !fisc_short_of_memory(true) &&
+		  fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES);
+
+	forget_swap_cache();
+	return ok;
+}
+
+/* Room in swap, but for what CPUs keep of it, once the kernel has settled. */
+static bool wait_room(long room)
+{
+	double end = fisc_now() + WAIT_S;
+
+	room -= SLOT_CACHE;
+	while (fisc_reclaim("swap_room") < room && fisc_now() < end)
+		fisc_sleep_ms(20);
+	return fisc_reclaim("swap_room") >= room;
+}
+
+TEST_F(swap, pages_go_out_and_come_back)
+{
+	long room = fisc_reclaim("swap_room");
+	long out = fisc_reclaim("swap_out"), in = fisc_reclaim("swap_in");
+	int round;
+
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	for (round = 0; round < 2; round++) {
+		fisc_fill_pages(self->map, PAGES, 1);
+		EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	}
+	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_out") - out);
+	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_in") - in);
+	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_GT(POOL_PAGES, fisc_core("frames"));
+	EXPECT_GT(room, fisc_reclaim("swap_room"));
+	/* And are all there when there is memory again. */
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_TRUE(wait_room(room))
+		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+}
+
+TEST_F(swap, file_that_goes_gives_swap_back)
+{
+	long room = fisc_reclaim("swap_room");
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	EXPECT_GT(room, fisc_reclaim("swap_room"));
+	munmap(self->map, PAGES * PAGE_SIZE);
+	close(self->fd);
+	EXPECT_EQ(0, unlink(ST "a"));
+	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_TRUE(wait_room(room))
+		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+}
+
+TEST_F(swap, file_shows_its_swapped_pages)
+{
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	EXPECT_EQ(PAGES * BLOCKS_PER_PAGE, fisc_blocks(self->fd));
+	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_DATA));
+	EXPECT_EQ((off_t)(PAGES * PAGE_SIZE), lseek(self->fd, 0, SEEK_HOLE));
+	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE), fisc_vm("st-a", "swapped"));
+}
+
+TEST_F(swap, read_and_write_get_them_back)
+{
+	char page[PAGE_SIZE];
+	size_t i;
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	for (i = 0; i < PAGES; i++) {
+		ASSERT_EQ((ssize_t)PAGE_SIZE, pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
+		ASSERT_EQ(-1, fisc_check(page, i + 1));
+	}
+	/* Part of a page, and the rest is what it was. */
+	for (i = 0; i < PAGES; i++) {
+		ASSERT_EQ(8, pwrite(self->fd, page, 8, i * PAGE_SIZE));
+		ASSERT_EQ(8, pread(self->fd, page, 8, i * PAGE_SIZE + 8));
+	}
+	for (i = 0; i < PAGES; i++) {
+		fisc_fill(page, i + 1);
+		ASSERT_EQ(8, pwrite(self->fd, page, 8, i * PAGE_SIZE));
+	}
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+TEST_F(swap, holes_and_ends_drop_them)
+{
+	long room = fisc_reclaim("swap_room");
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, fallocate(self->fd, PUNCH, 0, PAGES / 2 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES / 2 * PAGE_SIZE));
+	ASSERT_EQ(0, ftruncate(self->fd, PAGES / 2 * PAGE_SIZE));
+	ASSERT_EQ(0, ftruncate(self->fd, PAGES * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_TRUE(wait_room(room))
+		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+	/* The middle of a page. */
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, fallocate(self->fd, PUNCH, 100, 200));
+	EXPECT_EQ(-1, fisc_check_zero(self->map + 100, 200));
+	fisc_fill(self->map, 1);
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+TEST_F(swap, balloon_may_take_them)
+{
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, madvise(self->map, PAGES * PAGE_SIZE, MADV_REMOVE));
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_EQ(0, fisc_core("frames"));
+}
+
+TEST_F(swap, zeroes_need_no_swap)
+{
+	long out = fisc_reclaim("swap_out");
+	size_t i;
+
+	for (i = 0; i < PAGES; i++)
+		WRITE_ONCE(*page_of(self->map, i), 1);
+	for (i = 0; i < PAGES; i++)
+		WRITE_ONCE(*page_of(self->map, i), 0);
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(fisc_wait_core_above("zero", PAGES - POOL_PAGES));
+	EXPECT_EQ(out, fisc_reclaim("swap_out"));
+	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
+}
+
+TEST_F(swap, equal_pages_are_shared_instead)
+{
+	long out = fisc_reclaim("swap_out");
+	size_t i;
+
+	for (i = 0; i < PAGES; i++)
+		fisc_fill(page_of(self->map, i), i % 7);
+	/* Slower than paging would be, but each candidate is tried first. */
+	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
+	ASSERT_EQ(0, fisc_write_str(SHARE_RUN, "1"));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(fisc_wait_core_above("sharing", PAGES - POOL_PAGES));
+	/* The first of its kind may have nobody to share with. */
+	EXPECT_GE(7 * 2, fisc_reclaim("swap_out") - out);
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(-1, fisc_check(page_of(self->map, i), i % 7));
+	ASSERT_EQ(0, fisc_scan_off());
+}
+
+TEST_F(swap, pages_in_use_stay)
+{
+	int fds[2];
+	struct iovec iov = { self->map, PAGE_SIZE };
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ((ssize_t)PAGE_SIZE, vmsplice(fds[1], &iov, 1, 0));
+	ASSERT_TRUE(squeeze());
+	fisc_fill(self->map, 77);
+	{
+		char page[PAGE_SIZE];
+
+		ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
+		EXPECT_EQ(-1, fisc_check(page, 77));
+	}
+	fisc_fill(self->map, 1);
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+TEST_F(swap, nothing_goes_out_if_paging_is_off)
+{
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	fisc_fill_pages(self->map, PAGES, 1);
+	fisc_sleep_ms(500);
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_EQ(PAGES, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+TEST_F(swap, nobody_waits_if_there_is_no_swap)
+{
+	swap_stop();
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	fisc_fill_pages(self->map, PAGES, 1);
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	ASSERT_EQ(0, swap_start());
+	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+/* A pool of 8 MiB, a device of 128, and a little for what describes them. */
+TEST_F(swap, room_in_swap_can_be_promised)
+{
+	ASSERT_EQ(0, fisc_write_str(TAX_OVERCOMMIT, "0"));
+	EXPECT_EQ(0, ftruncate(self->fd, 100 * MIB));
+	EXPECT_EQ(-1, ftruncate(self->fd, 140 * MIB));
+	EXPECT_EQ(ENOSPC, errno);
+	/* What is in swap already has its place there. */
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	EXPECT_EQ(0, ftruncate(self->fd, 130 * MIB));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	swap_stop();
+	EXPECT_EQ(-1, ftruncate(self->fd, 131 * MIB));
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(0, ftruncate(self->fd, 64 * MIB));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+/* Requests that a block device was given, by kernel's Documentation/block/stat. */
+static long reads_of_device(void)
+{
+	long reads = -1;
+	FILE *f = fopen("/sys/block/" DEVICE "/stat", "re");
+
+	if (f && fscanf(f, "%ld", &reads) != 1)
+		reads = -1;
+	if (f)
+		fclose(f);
+	return reads;
+}
+
+/* Pages of a chunk go out one after the other, so they lie so in swap. */
+TEST_F(swap, neighbours_are_read_ahead)
+{
+	long reads, in = fisc_reclaim("swap_in");
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	reads = reads_of_device();
+	ASSERT_LE(0, reads);
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	reads = reads_of_device() - reads;
+	in = fisc_reclaim("swap_in") - in;
+	TH_LOG("%ld pages, %ld requests", in, reads);
+	EXPECT_LT(PAGES - POOL_PAGES, in);
+	EXPECT_LT(0, reads);
+	EXPECT_GT(in / 3, reads);
+}
+
+/* The line of a VM in the table of all, by the name that is shown. */
+static bool table_line(const char *name, long *size, long *private, long *swapped,
+		       long *out_rate, char *reason)
+{
+	char line[512], *end;
+	bool found = false;
+	FILE *f = fopen(FISC_DEBUGFS "/vms", "re");
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		end = strrchr(line, ' ');
+		found = end && !strncmp(end + 1, name, strlen(name)) &&
+			end[1 + strlen(name)] == '\n' &&
+			sscanf(line, "%ld %ld %*d %*d %*d %ld %*d %ld %*d %*d %*d %*d %15s",
+			       size, private, swapped, out_rate, reason) == 5;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+TEST_F(swap, table_tells_of_all_vms)
+{
+	long size, private, swapped, rate;
+	char reason[16];
+	double end;
+
+	ASSERT_LE(0, fisc_create(ST "x\ny", 16));
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	end = fisc_now() + WAIT_S;
+	do {
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+	} while (!rate && fisc_now() < end);
+	EXPECT_LT(0, rate);
+	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	end = fisc_now() + WAIT_S;
+	do {
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+	} while (rate && fisc_now() < end);
+	EXPECT_EQ(0, rate);
+	EXPECT_EQ(0, fisc_vm("st-a", "swap_out_rate"));
+	EXPECT_EQ((long)PAGES, size);
+	EXPECT_EQ((long)PAGES, private + swapped);
+	EXPECT_EQ(fisc_vm("st-a", "private_pages"), private);
+	EXPECT_EQ(fisc_vm("st-a", "swapped"), swapped * (long)PAGE_SIZE);
+	EXPECT_STREQ("none", reason);
+
+	ASSERT_TRUE(table_line("st-x\\x0ay", &size, &private, &swapped, &rate, reason));
+	EXPECT_EQ(16, size);
+	EXPECT_EQ(0, private + swapped + rate);
+}
+
+TEST_F(swap, swapoff_brings_them_back)
+{
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	ASSERT_EQ(0, swapoff("/dev/" DEVICE));
+	EXPECT_LT(0, fisc_reclaim("swapped"));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	ASSERT_EQ(0, make_swap("/dev/" DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
+}
+
+/* A page whose place on the device is bad; others are not affected. */
+TEST_F(swap, unreadable_pages_raise_sigbus)
+{
+	char page[PAGE_SIZE], bad[64];
+	long lost = fisc_reclaim("swap_lost"), good = 0, failed = 0;
+	size_t i;
+
+	fisc_fill_pages(self->map, PAGES, 1);
+	ASSERT_TRUE(squeeze());
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	read_processes();
+	snprintf(bad, sizeof(bad), "+8-%u", DEVICE_MIB * 2048 - 1);
+	ASSERT_EQ(0, nullb_set(DEVICE, "badblocks", bad));
+	for (i = 0; i < PAGES; i++) {
+		unsigned char value;
+		int sig = fisc_try_read(page_of(self->map, i), &value);
+
+		if (!sig) {
+			ASSERT_EQ(-1, fisc_check(page_of(self->map, i), i + 1));
+			good++;
+			continue;
+		}
+		ASSERT_EQ(SIGBUS, sig);
+		ASSERT_EQ(-1, pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
+		ASSERT_EQ(EIO, errno);
+		failed++;
+	}
+	EXPECT_LT(0, good);
+	EXPECT_LT(0, failed);
+	EXPECT_LE(failed, fisc_reclaim("swap_lost") - lost);
+	snprintf(bad, sizeof(bad), "-8-%u", DEVICE_MIB * 2048 - 1);
+	ASSERT_EQ(0, nullb_set(DEVICE, "badblocks", bad));
+}
+
+/* Processes: one that waits for memory can be killed, and lets others go on. */
+TEST_F(swap, waiting_processes_can_be_killed)
+{
+	pid_t pid;
+
+	/* The device takes two seconds for a page: there is room, but it is slow. */
+	swap_stop();
+	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
+	ASSERT_EQ(0, make_swap("/dev/" DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	pid = fork();
+	if (!pid) {
+		for (;;)
+			fisc_fill_pages(self->map, PAGES, 1);
+	}
+	EXPECT_TRUE(fisc_wait_vm_between("st-a", "blocked_ms", 1, 1000000));
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+}
+
+TEST_F(swap, state_can_be_waited_for)
+{
+	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY), .events = POLLPRI };
+	char state[32] = "";
+
+	ASSERT_LE(0, poll_fd.fd);
+	ASSERT_LT(0, read(poll_fd.fd, state, sizeof(state)));
+	EXPECT_STREQ("high\n", state);
+	fisc_fill_pages(self->map, POOL_PAGES * 97 / 100, 1);
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_EQ(1, poll(&poll_fd, 1, WAIT_S * 1000));
+	EXPECT_TRUE(poll_fd.revents & POLLPRI);
+	EXPECT_LT(0, fisc_reclaim("changes"));
+}
+
+/* Everything at once. */
+#define WORKERS	4
+
+struct worker {
+	char *map;
+	int fd;
+	__u64 rnd;
+	bool stop;
+	unsigned long done;
+	long bad;
+};
+
+static void *worker(void *arg)
+{
+	struct worker *w = arg;
+	size_t part = PAGES / WORKERS;
+	__u32 *version = calloc(part, sizeof(*version));
+	char page[PAGE_SIZE];
+
+	w->bad = -1;
+	while (!READ_ONCE(w->stop) && w->bad < 0) {
+		__u64 r = fisc_rand(&w->rnd);
+		size_t i = r % part;
+		char *at = page_of(w->map, i);
+		bool ok = version[i] ? fisc_check(at, i * 1000003 + version[i]) < 0 :
+				       fisc_check_zero(at, PAGE_SIZE) < 0;
+
+		if (!ok) {
+			w->bad = i;
+			break;
+		}
+		switch ((r >> 32) % 16) {
+		case 0:
+			if (madvise(at, PAGE_SIZE, MADV_REMOVE))
+				w->bad = i;
+			version[i] = 0;
+			break;
+		case 1:
+			fisc_fill(page, i * 1000003 + ++version[i]);
+			if (pwrite(w->fd, page, PAGE_SIZE, at - w->map) != (ssize_t)PAGE_SIZE)
+				w->bad = i;
+			break;
+		case 2 ... 8:
+			fisc_fill(at, i * 1000003 + ++version[i]);
+			break;
+		default:
+			break;
+		}
+		w->done++;
+	}
+	free(version);
+	return NULL;
+}
+
+TEST_F(swap, everything_at_once)
+{
+	struct worker workers[WORKERS] = {};
+	double end = fisc_now() + fisc_stress_s(15);
+	pthread_t threads[WORKERS];
+	long in = fisc_reclaim("swap_in");
+	unsigned long done = 0;
+	char path[64];
+	int i;
+
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	for (i = 0; i < WORKERS; i++) {
+		struct worker *w = &workers[i];
+
+		snprintf(path, sizeof(path), ST "w%d", i);
+		w->fd = fisc_create(path, PAGES / WORKERS);
+		w->map = fisc_map(w->fd, PAGES / WORKERS);
+		ASSERT_NE(NULL, w->map);
+		w->rnd = i;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, worker, w));
+	}
+	while (fisc_now() < end) {
+		fisc_sleep_ms(300);
+		ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, done % 4 ? "1" : "0"));
+		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, done % 3 ? "1" : "0"));
+		done++;
+	}
+	for (i = 0; i < WORKERS; i++) {
+		WRITE_ONCE(workers[i].stop, true);
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(-1, workers[i].bad)
+			TH_LOG("worker %d: page %ld", i, workers[i].bad);
+		EXPECT_LT(100, workers[i].done);
+	}
+	EXPECT_LT(in, fisc_reclaim("swap_in"));
+	ASSERT_EQ(0, fisc_scan_off());
+}
+
+TEST_F(swap, percents_are_in_order)
+{
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	fisc_refuse(_metadata, RECLAIM_SOFT, "7", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_SOFT, "1", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_HIGH, "51", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_HIGH, "3", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_LOW, "3", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_LOW, "-1", -EINVAL);
+	fisc_refuse(_metadata, RECLAIM_HARD, "x", -EINVAL);
+	fisc_take(_metadata, RECLAIM_HIGH, "50", "50");
+	fisc_take(_metadata, RECLAIM_SOFT, "50", "50");
+	fisc_take(_metadata, RECLAIM_SOFT, "2", "2");
+	fisc_take(_metadata, RECLAIM_HIGH, "2", "2");
+}
+
+TEST_HARNESS_MAIN

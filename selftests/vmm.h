@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A VMM: a few ioctls on /dev/kvm. Its guest is a loop in 32-bit mode that touches
+ * pages, in a page of ordinary memory at GUEST_CODE.
+ */
+#ifndef FISC_SELFTESTS_VMM_H
+#define FISC_SELFTESTS_VMM_H
+
+#include <linux/types.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kvm_run;
+
+/* Guest-physical addresses of the program, and of the memory it touches. */
+#define GUEST_CODE	0x1000UL
+#define GUEST_MEM	0x100000UL
+#define GFN(address)	((address) / PAGE_SIZE)
+#define CODE_SLOT	31
+
+/* What the guest writes, at the start of each page */
+#define GUEST_BYTE	0x5a
+
+/**
+ * struct vmm - what a VMM has of KVM
+ * @vm: descriptor of the VM
+ * @vcpu: descriptor of its only vCPU; -1 if it has none
+ * @run: what it shares with KVM of that vCPU
+ * @run_size: bytes of @run
+ * @code: the guest's program
+ * @thread: runs the vCPU
+ * @stop: @thread shall end
+ * @rounds: rounds that @thread has run
+ */
+struct vmm {
+	int vm;
+	int vcpu;
+	struct kvm_run *run;
+	size_t run_size;
+	unsigned char *code;
+	pthread_t thread;
+	bool stop;
+	unsigned long rounds;
+};
+
+/* A slot at @gpa; one of no pages is deleted. */
+int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem, size_t nr_pages);
+int vmm_delete_slot(struct vmm *vmm, int slot);
+
+/* A VM with one vCPU and nothing for it to touch: 0 or -errno. */
+int vmm_open(struct vmm *vmm);
+
+/* Closes all that holds the VM; its memory stays mapped. */
+void vmm_close(struct vmm *vmm);
+
+/* The guest shall touch @nr_pages pages from @gpa on with every round. */
+int vmm_aim(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write);
+
+/* It need not halt, for VMMs that are killed while their guest runs. */
+void vmm_never_halt(struct vmm *vmm);
+
+/* One round: why it ended, or -errno. */
+int vmm_run(struct vmm *vmm);
+int vmm_touch(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write);
+
+/* Much shorter than a period of sampling, and leaves the CPU to others. */
+#define VMM_ROUND_MS	10
+
+/* Rounds in a thread of their own. */
+int vmm_start(struct vmm *vmm);
+void vmm_stop(struct vmm *vmm);
+
+#endif /* FISC_SELFTESTS_VMM_H */
