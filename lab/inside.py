@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What programs inside the lab host share: the module, its files, guests."""
 import csv
+import glob
 import json
 import os
 import statistics
@@ -37,10 +38,10 @@ def write_file(path, value):
 
 
 def read_stats(name):
-    """One subsystem's statistics: `name: value` lines."""
-    pairs = (line.split(":") for line in
+    """One subsystem's statistics: `name: value` lines, those that are numbers."""
+    pairs = (line.split(": ") for line in
              read_file(f"{DEBUGFS}/{name}").splitlines())
-    return {key: int(value) for key, value in pairs}
+    return {key: int(value) for key, value in pairs if value.isdigit()}
 
 
 def read_vm(name, value):
@@ -72,6 +73,17 @@ def load():
     run("insmod", "build/stock/fisc.ko")
     os.makedirs(MOUNT, exist_ok=True)
     run("mount", "-t", "fisc", "none", MOUNT)
+
+
+def balloon_device(name):
+    """A balloon of fisc's for a guest: QEMU's option for it."""
+    if not os.path.exists("/sys/module/fisc_vdpa"):
+        run("modprobe", "vhost_vdpa")
+        run("insmod", "build/stock/fisc_vdpa.ko")
+    run("vdpa", "dev", "add", "name", name, "mgmtdev", "fisc")
+    node, = glob.glob(f"/sys/bus/vdpa/devices/{name}/vhost-vdpa-*")
+    return ("-device vhost-vdpa-device-pci,"
+            f"vhostdev=/dev/{os.path.basename(node)}")
 
 
 def scan(pages_per_sec=200000, cpu_percent=100, break_pages=1):

@@ -9,6 +9,12 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fisc
 SUITE=trixie
 LINUX=6.12
 
+# A line of any of these in a kernel's log is a defect. Allocation failures and the
+# dumps of fault injection are not: tests cause them.
+SPLATS='(\] |^)((watchdog|rcu): )?(BUG[: ]|INFO: |WARNING: |UBSAN: |Oops: |Kernel panic|kernel BUG at)'
+SPLATS+='|cut here \]|general protection fault, (maybe|probably)|\] kmemleak: [0-9]+ new suspected'
+SPLATS+='|VFS: Busy inodes|sysfs: cannot create duplicate|unable to handle (page fault|kernel)'
+
 say()
 {
 	printf 'lab: %s\n' "$*" >&2
