@@ -1,44 +1,56 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Figure 7 of the paper, its policy half, inside the lab host: targets of two
-guests of MEM (512M) with equal shares, one idle, one that touches all memory
-it can get, when 70 % of what both have is there for them; without a tax on idle
-memory, then with 75 %.  PERIOD_MS (5000): the sampling period, shorter than the
-default, so that the experiment is."""
+"""Figure 7 of the paper, inside the lab host: two guests of MEM (384M) with
+equal shares, balloons with the paired driver, and 70 % of what both have for
+them; one idle, whose page cache is full of what it read last, one that reads all
+the time what its page cache would hold if it had all of its memory.  Without a
+tax on idle memory, then with 75 %: what they should have and have, what is known
+of their activity, and how much the busy one reads.
+PERIOD_MS (5000): the sampling period, shorter than the default, so that the
+experiment is."""
 import statistics
 import time
 
 import inside
-from toucher import LOOKS, MEM, PERIOD_MS, Toucher, looks
+from reader import MIB, READ_MIB, SIZE, Reader, swap_on
+from toucher import LOOKS, PERIOD_MS, looks
 
 # As in the paper: two times 256 MB in 358 MB.
 CAPACITY = 358 / 512
 TAX_PERCENT = 75
 # Each half; results are of the last of them.
-PERIODS = 24
-STEADY_PERIODS = 12
-# Of what the guest's kernel has to give, this is left to it.
-SPARE_MIB = 24
+PERIODS = 14
+STEADY_PERIODS = 7
+SETTLE_S = 30
+SWAP_MIB = 1024
 
-MIB = 1 << 20
 NAMES = {"idle": "idle1", "busy": "busy1"}
+VALUES = ("target", "active", "allocated", "swapped", "balloon/actual")
 
 
 def look(tax_percent, begin):
-    row = {"time_s": time.monotonic() - begin, "tax_rate": tax_percent}
+    reclaim = inside.read_stats("reclaim")
+    row = {"time_s": time.monotonic() - begin, "tax_rate": tax_percent,
+           "free_mib": inside.mib(reclaim["pool_free"]),
+           "swap_out": reclaim["swap_out"], "swap_in": reclaim["swap_in"]}
     for who, name in NAMES.items():
-        for value in ("target", "active", "allocated"):
-            row[f"{who}_{value}_mib"] = inside.read_vm(name, value) / MIB
+        for value in VALUES:
+            row[f"{who}_{value.split('/')[0]}_mib"] = \
+                inside.read_vm(name, value) / MIB
         row[f"{who}_rho"] = float(
             inside.read_file(f"{inside.SYSFS}/vms/{name}/rho"))
+    row["size_mib"] = SIZE / MIB
     return row
 
 
 def watch(tax_percent, begin):
     inside.write_knob("tax/tax_rate", tax_percent)
-    rows = [look(tax_percent, begin) for _ in looks(PERIODS)]
-    inside.say("  ".join(f"{key} {value:.2f}"
-                         for key, value in rows[-1].items()))
+    rows = []
+    for number in looks(PERIODS):
+        rows.append(look(tax_percent, begin))
+        if number % (4 * LOOKS) == 0:
+            inside.say("  ".join(f"{key} {value:.2f}"
+                                 for key, value in rows[-1].items()))
     return rows
 
 
@@ -59,62 +71,80 @@ def expected(active, most, capacity, tax_percent):
     return [target(low, pages) for pages in active]
 
 
-def available_mib(name):
-    return int(inside.guest_run(
-        name, "awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo"))
+def add_reads(rows, seconds, begin):
+    """MiB read a second, between one look and the next."""
+    last = 0
+    for row in rows:
+        reads = [nr for at, nr, _ in seconds if last < at - begin <= row["time_s"]]
+        row["busy_mib_s"] = statistics.mean(reads) if reads else ""
+        last = row["time_s"]
 
 
-def judge(rows, capacity_mib, size_mib):
+def judge(rows, pool_mib, size_mib):
+    def values(tax_percent, key):
+        column = [row[key] for row in rows
+                  if row["tax_rate"] == tax_percent and row[key] != ""]
+        return column[-STEADY_PERIODS * LOOKS:]
+
     def middle(tax_percent, key):
-        values = [row[key] for row in rows if row["tax_rate"] == tax_percent]
-        return statistics.median(values[-STEADY_PERIODS * LOOKS:])
+        return statistics.median(values(tax_percent, key))
 
     def both(tax_percent, what):
         return [middle(tax_percent, f"{who}_{what}_mib") for who in NAMES]
 
-    even, taxed = both(0, "target"), both(TAX_PERCENT, "target")
+    def apart_pct(what):
+        idle, busy = both(0, what)
+        return inside.percent(abs(idle - busy), (idle + busy) / 2)
+
+    before, after = (middle(tax, "busy_mib_s") for tax in (0, TAX_PERCENT))
+    taxed = both(TAX_PERCENT, "target")
     active = both(TAX_PERCENT, "active")
-    idle, busy = expected(active, size_mib, capacity_mib, TAX_PERCENT)
-    return {
+    idle, busy = expected(active, size_mib, pool_mib, TAX_PERCENT)
+    result = {
+        "even_split_error_pct": apart_pct("allocated"),
+        "even_targets_error_pct": apart_pct("target"),
+        "throughput_gain_pct": inside.percent(after - before, before),
         "size_mib": size_mib,
-        "capacity_mib": capacity_mib,
-        "even_split_error_pct": inside.percent(abs(even[0] - even[1]),
-                                               capacity_mib / 2),
-        "idle_target_untaxed_mib": even[0],
-        "busy_target_untaxed_mib": even[1],
-        "idle_target_mib": taxed[0],
-        "busy_target_mib": taxed[1],
+        "divided_mib": pool_mib,
         "idle_expected_mib": idle,
         "busy_expected_mib": busy,
-        "idle_active_mib": active[0],
-        "busy_active_mib": active[1],
-        "busy_gain_pct": inside.percent(taxed[1] - even[1], even[1]),
-        "targets_of_capacity_pct": inside.percent(sum(taxed), capacity_mib),
+        "targets_of_divided_pct": inside.percent(sum(taxed), pool_mib),
     }
+    for tax in (0, TAX_PERCENT):
+        result |= {f"{who}_{what}_tax_{tax}_mib": value
+                   for what in ("target", "allocated", "active", "balloon")
+                   for who, value in zip(NAMES, both(tax, what))}
+        result[f"mib_s_tax_{tax}"] = middle(tax, "busy_mib_s")
+    return result
 
 
 def main():
     inside.load()
+    swap_on(SWAP_MIB)
     inside.write_knob("sample/period_ms", PERIOD_MS)
-    inside.run("lab/guest", "start", "1", "--prefix", "idle", "--mem", MEM,
-               "--backend", inside.MOUNT)
-    busy_mib = available_mib(NAMES["idle"]) - SPARE_MIB
-    busy = Toucher("busy", busy_mib)
-    busy.touch(busy_mib)
-    size = inside.read_vm(NAMES["idle"], "size_bytes")
-    inside.write_knob("tax/capacity", round(CAPACITY * 2 * size))
-    capacity = int(inside.read_file(f"{inside.SYSFS}/tax/capacity"))
-    inside.say(f"period {PERIOD_MS} ms; the busy guest touches {busy_mib} of "
-               f"{size / MIB:.0f} MiB; {capacity / MIB:.0f} MiB for both")
+    inside.write_knob("tax/tax_rate", 0)
+    inside.write_knob("tax/capacity", round(CAPACITY * 2 * SIZE))
+    # Memory gets short as the second one comes: by then the first has its driver.
+    for who, name in NAMES.items():
+        busy = Reader(who, ["--backend", inside.MOUNT],
+                      inside.balloon_device(name))
+    begin = time.monotonic()
+    time.sleep(SETTLE_S)
+    inside.say("  ".join(f"{key} {value:.2f}"
+                         for key, value in look(0, begin).items()))
+    busy.read()
     begin = time.monotonic()
     rows = watch(0, begin) + watch(TAX_PERCENT, begin)
-    inside.say(f"longest pause of the toucher: {busy.longest_pause_ms()} ms")
+    pool = inside.read_stats("tax")["pool"] / MIB
+    seconds = busy.seconds()
+    add_reads(rows, seconds, begin)
+    inside.say(inside.read_file(f"{inside.DEBUGFS}/reclaim"))
     inside.run("lab/guest", "kill", "-9", "--all")
     inside.remove_memory()
     inside.write_rows("/out/targets.csv", rows)
-    inside.write_summary("/out/summary.json", judge(
-        rows, capacity / MIB, size / MIB) | {
-            "touched_mib": busy_mib, "period_ms": PERIOD_MS})
+    inside.write_summary("/out/summary.json", judge(rows, pool, SIZE / MIB) | {
+        "read_mib": READ_MIB, "period_ms": PERIOD_MS,
+        "longest_read_ms": max(longest for _, _, longest in seconds)})
 
 
 main()

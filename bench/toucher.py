@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that uses a known part of its memory, for figures 6 and 7."""
+"""A guest that uses a known part of its memory, for figure 6."""
 import os
 import time
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The demo, inside the lab host: guests, sharing, what it saved."""
+"""The demo, inside the lab host: guests, sharing, what it saved; and what happens
+when they want more than there is."""
 import argparse
 import os
 import subprocess
@@ -9,6 +10,7 @@ import time
 
 from inside import (MOUNT, SYSFS, load, mib, percent, read_stats, read_vm, remove_memory,
                     run, say, scan, write_knob, write_rows, write_summary)
+from overcommit import overcommit, swap_off
 
 PASSES = 2
 SETTLE_S = 5
@@ -150,8 +152,11 @@ def main():
         f"present pages reclaimed in {PASSES} passes, "
         f"{stats['cpu_us'] / 1e6:.2f} s of CPU, "
         f"{stats['cpu_us'] / max(stats['saved'], 1):.1f} us a page")
+    say()
+    second = overcommit(sorted(os.listdir(f"{SYSFS}/vms")))
     say("killing all guests, unloading fisc.ko")
     frames = stop()
+    swap_off()
     say(f"frames left: {frames}")
 
     write_rows(f"{args.out}/series.csv", series.rows)
@@ -169,8 +174,10 @@ def main():
         "metadata_pct": round(100 * core["metadata_bytes"] /
                               (core["present"] * 4096), 2),
         "frames_after_exit": frames,
-    }
+    } | second
     write_summary(f"{args.out}/summary.json", summary)
+    if second["guests_that_lost_memory"]:
+        sys.exit("demo: guests did not find what they had left in their memory")
     sys.exit(0 if frames == 0 else "demo: frames were leaked")
 
 

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Figure 2 of the paper inside the lab host: throughput of dbench with 40 clients
+in a guest of MEM_MIB (512) whose balloon leaves it less, against guests that
+were given so much from the beginning, with the same device and driver but nothing
+in the balloon.  RUNS (5) of SECONDS_WORK (15) of counted time for each, in turn, so
+that what disturbs one disturbs the other; both are new for each size, as most
+guests were fastest in the beginning."""
+import os
+import re
+import shutil
+import statistics
+
+import inside
+
+MEM_MIB = int(os.environ.get("MEM_MIB", "512"))
+RUNS = int(os.environ.get("RUNS", "5"))
+SECONDS = int(os.environ.get("SECONDS_WORK", "15"))
+CLIENTS = 40
+# 50, 62.5, 75 and 87.5 % of the full size, as in the paper.
+EIGHTHS = (4, 5, 6, 7)
+DISK_MIB = 1024
+MIB = 1 << 20
+
+
+def make_disk(name):
+    """An ext4 with dbench on it; guests have no disk of their own."""
+    path, tree = f"/tmp/{name}.img", f"/tmp/{name}.tree"
+    os.makedirs(tree)
+    inside.run("cp", "/usr/bin/dbench", "/usr/share/dbench/client.txt", tree)
+    for line in inside.output("ldd", "/usr/bin/dbench").splitlines():
+        library = re.search(r"/\S+", line)
+        if library:
+            inside.run("cp", "-L", library[0], tree)
+    inside.run("truncate", "-s", f"{DISK_MIB}M", path)
+    inside.run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree,
+               path)
+    return (f"-drive file={path},format=raw,if=none,id=disk,cache=unsafe "
+            "-device virtio-blk-pci,drive=disk")
+
+
+def start(name, mib):
+    """A guest with a disk and the paired driver."""
+    device = inside.balloon_device(f"{name}1")
+    inside.run("lab/guest", "start", "1", "--prefix", name, "--mem",
+               f"{mib}M", "--backend", inside.MOUNT, "--disk-modules",
+               "--qemu-extra", f"{make_disk(name)} {device}")
+    inside.guest_run(f"{name}1", "for m in /fisc/disk/*.ko; do insmod $m; done"
+                     " && mkdir -p /disk && mount /dev/vda /disk"
+                     " && insmod /fisc/fisc_balloon.ko floor_mb=16")
+
+
+def end(name):
+    inside.run("lab/guest", "kill", "-9", f"{name}1")
+    inside.run("vdpa", "dev", "del", f"{name}1")
+    os.unlink(f"{inside.MOUNT}/{name}1")
+    os.unlink(f"/tmp/{name}.img")
+    shutil.rmtree(f"/tmp/{name}.tree")
+
+
+def dbench(name):
+    text = inside.guest_run(
+        f"{name}1", "cd /disk && LD_LIBRARY_PATH=/disk ./dbench -c client.txt "
+        f"-D /disk -t {SECONDS} {CLIENTS} | tail -n 3; "
+        "rm -rf /disk/clients; sync", timeout_s=SECONDS * 20)
+    return float(re.search(r"Throughput ([\d.]+) MB/sec", text)[1])
+
+
+def inflate(mib):
+    """Leave the full-sized guest so much."""
+    path = f"{inside.SYSFS}/vms/full1/balloon"
+    size = (MEM_MIB - mib) * MIB
+    inside.write_file(f"{path}/target", size)
+    inside.wait_until(f"balloon of {MEM_MIB - mib} MiB", lambda: int(
+        inside.read_file(f"{path}/actual")) == size, 120)
+
+
+def compare(mib):
+    name = f"native{mib}-"
+    start(name, mib)
+    start("full", MEM_MIB)
+    inflate(mib)
+    # The first of each is not counted: everything is new to the guest.
+    for guest in (name, "full"):
+        dbench(guest)
+    rows = []
+    for run in range(RUNS):
+        rows.append({"mib": mib, "run": run, "native": dbench(name),
+                     "ballooned": dbench("full")})
+        inside.say("  ".join(f"{key} {value}"
+                             for key, value in rows[-1].items()))
+    end(name)
+    end("full")
+    return rows
+
+
+def main():
+    inside.load()
+    rows = [row for eighths in EIGHTHS
+            for row in compare(MEM_MIB * eighths // 8)]
+    points = []
+    for mib in sorted({row["mib"] for row in rows}):
+        runs = [row for row in rows if row["mib"] == mib]
+        middle = inside.medians(runs)
+        # Of pairs that ran one after the other: the machine's own ups and downs
+        # are the same for both.
+        ratio = statistics.median(row["ballooned"] / row["native"]
+                                  for row in runs)
+        points.append({"mib": mib, "native": middle["native"],
+                       "ballooned": middle["ballooned"],
+                       "slowdown_pct": round(100 * (1 - ratio), 2)})
+    inside.write_rows("/out/runs.csv", rows)
+    inside.write_rows("/out/points.csv", points)
+    inside.write_summary("/out/summary.json", {
+        "worst_slowdown_pct": max(p["slowdown_pct"] for p in points),
+        "mem_mib": MEM_MIB, "clients": CLIENTS, "runs": RUNS,
+        "seconds": SECONDS} | {
+            f"slowdown_pct_{p['mib']}": p["slowdown_pct"] for p in points})
+
+
+main()

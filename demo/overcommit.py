@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The demo's second act: the guests want more than there is."""
+import re
+import time
+
+from inside import (SYSFS, guest_run, mib, read_file, read_stats, read_vm, run, say,
+                    write_file, write_knob)
+
+# Of its free memory each guest fills so much, and of all that so much is there.
+FILL_OF_FREE = 0.6
+THERE = 0.5
+SWAP_MIB = 1024
+WATCH_S = 40
+LOOK_S = 4
+BAR = 40
+# Files, not what a guest's tools need: /dev/shm is memory. Content that nothing
+# shares and nobody can compress.
+FILL = "head -c {bytes} /dev/urandom >/dev/shm/fill; sha256sum </dev/shm/fill"
+CHECK = "sha256sum </dev/shm/fill"
+
+
+def swap_on():
+    """Compressed memory of the host as swap."""
+    run("modprobe", "zram")
+    write_file("/sys/block/zram0/disksize", f"{SWAP_MIB}M")
+    run("mkswap", "-q", "/dev/zram0")
+    run("swapon", "/dev/zram0")
+
+
+def swap_off():
+    run("swapoff", "/dev/zram0")
+
+
+def state():
+    return read_file(f"{SYSFS}/reclaim/state")
+
+
+def bar(name):
+    """A VM's memory: its own, shared, zero, swapped, and never touched."""
+    size = read_vm(name, "size_bytes") / 4096
+    parts = (("#", read_vm(name, "private_pages")),
+             ("=", read_vm(name, "sharing_pages")),
+             ("0", read_vm(name, "zero_pages")),
+             ("~", read_vm(name, "swapped") / 4096))
+    text, drawn = "", 0
+    for mark, pages in parts:
+        drawn += pages
+        text += mark * (round(BAR * drawn / size) - len(text))
+    return text.ljust(BAR, ".")
+
+
+def fill(name):
+    """Part of what the guest has free, with something to be found again."""
+    free_kib = int(re.search(r"MemAvailable: +(\d+)", guest_run(
+        name, "grep MemAvailable /proc/meminfo"))[1])
+    return guest_run(name, FILL.format(bytes=int(free_kib * FILL_OF_FREE) * 1024))
+
+
+def look(names, began, least):
+    """One look at everything; the least that was free, up to now."""
+    stats = read_stats("reclaim")
+    free = stats["pool_free"]
+    say(f"{time.monotonic() - began:6.0f} s  state {state():5}  free {mib(free):6.1f} of "
+        f"{mib(stats['pool_total']):.0f} MiB  swapped {mib(stats['swapped']):6.1f} MiB  "
+        f"out {stats['swap_out']}  in {stats['swap_in']}")
+    for name in names:
+        say(f"          {name:6} |{bar(name)}| target "
+            f"{read_vm(name, 'target') >> 20:4} MiB  {read_file(f'{SYSFS}/vms/{name}/reclaim')}")
+    return min(least, free)
+
+
+def overcommit(names):
+    """Have the guests want more than there is; what is to be said of it."""
+    swap_on()
+    before = read_stats("core")["frames"]
+    say("each guest fills memory of its own: what it is, is remembered")
+    sums = {name: fill(name) for name in names}
+    grown = read_stats("core")["frames"] - before
+    pool = int(before + grown * THERE)
+    promised = sum(read_vm(name, "size_bytes") for name in names) // 4096
+    say(f"{mib(promised):.0f} MiB are promised, and from now on there are {mib(pool):.0f}; "
+        "# own, = shared, 0 zero, ~ swapped, . never used")
+    write_knob("tax/capacity", pool * 4096)
+    began, least = time.monotonic(), pool
+    while time.monotonic() < began + WATCH_S:
+        least = look(names, began, least)
+        time.sleep(LOOK_S)
+    say("and every guest reads all of it again")
+    lost = [name for name in names if guest_run(name, CHECK) != sums[name]]
+    least = look(names, began, least)
+    stats = read_stats("reclaim")
+    say(f"{len(names) - len(lost)} of {len(names)} guests found what they had left; "
+        f"{mib(stats['swap_out']):.0f} MiB went out, {mib(stats['swap_in']):.0f} came back")
+    write_knob("tax/capacity", 0)
+    return {
+        "promised_mib": round(mib(promised)),
+        "pool_mib": round(mib(pool)),
+        "swapped_out_mib": round(mib(stats["swap_out"]), 1),
+        "swapped_in_mib": round(mib(stats["swap_in"]), 1),
+        "least_free_mib": round(mib(least), 1),
+        "guests_that_lost_memory": len(lost),
+    }
