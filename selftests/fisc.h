@@ -22,7 +22,7 @@
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
 /* Emulated hosts with KASAN are slow: a limit only ends what hangs. */
-#define WAIT_S		30
+#define WAIT_S		90
 
 #define FISC_MNT	"/dev/fisc"
 #define FISC_SYSFS	"/sys/kernel/fisc"

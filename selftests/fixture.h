@@ -14,7 +14,7 @@
 #include "fisc.h"
 
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	150
+#define TEST_TIMEOUT_DEFAULT	450
 
 #ifndef FISC_LARGE
 #define FISC_LARGE	"0"

@@ -24,7 +24,7 @@
 #define VM(name, file)	FISC_SYSFS "/vms/st-" name "/" file
 
 /* A change of a target, where one is expected, takes no longer. */
-#define PROMPT_S	5
+#define PROMPT_S	20
 
 static void take(struct __test_metadata *_metadata, const char *path, const char *value)
 {
