@@ -128,7 +128,7 @@ static bool lists(const char *name, const struct part *wanted, int nr)
 	return true;
 }
 
-#define FOLLOW_S	5
+#define FOLLOW_S	20
 
 static bool soon_lists(const char *name, const struct part *wanted, int nr)
 {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #define FISC_OWN_FIXTURE
+#include "fail.h"
 #include "fixture.h"
 #include "nullb.h"
 
@@ -635,6 +636,88 @@ TEST_F(swap, everything_at_once)
 	}
 	EXPECT_LT(in, fisc_reclaim("swap_in"));
 	ASSERT_EQ(0, fisc_scan_off());
+}
+
+struct reader {
+	char *map;
+	int fd;
+	int tid;
+	bool go, stop;
+	unsigned long refused;
+	long bad;
+};
+
+/*
+ * By faults, which the kernel repeats, and by reading, which says that there was no
+ * memory.
+ */
+static void *reader(void *arg)
+{
+	struct reader *r = arg;
+	static char page[PAGE_SIZE];
+	size_t i;
+
+	WRITE_ONCE(r->tid, gettid());
+	while (!READ_ONCE(r->go))
+		fisc_sleep_ms(10);
+	r->bad = -1;
+	for (i = 0; i < PAGES && r->bad < 0; i++) {
+		ssize_t ret;
+
+		if (i % 2) {
+			if (fisc_check(page_of(r->map, i), i + 1) >= 0)
+				r->bad = i;
+			continue;
+		}
+		do {
+			ret = pread(r->fd, page, PAGE_SIZE, i * PAGE_SIZE);
+			r->refused += ret < 0;
+		} while (ret < 0 && errno == ENOMEM);
+		if (ret != (ssize_t)PAGE_SIZE || fisc_check(page, i + 1) >= 0)
+			r->bad = i;
+	}
+	WRITE_ONCE(r->go, false);
+	/* A thread that is gone cannot be let off. */
+	while (!READ_ONCE(r->stop))
+		fisc_sleep_ms(10);
+	return NULL;
+}
+
+/* Only the reader's allocations fail, then only those of the thread that pages out. */
+TEST_F(swap, nothing_is_lost_when_allocations_fail)
+{
+	struct reader r = { .map = self->map, .fd = self->fd };
+	pthread_t thread;
+	int pid, round;
+
+	if (!fail_possible())
+		SKIP(return, "kernel without fault injection");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reader, &r));
+	while (!READ_ONCE(r.tid))
+		fisc_sleep_ms(10);
+	fisc_fill_pages(self->map, PAGES, 1);
+	for (round = 0; round < 3; round++) {
+		ASSERT_TRUE(squeeze());
+		ASSERT_EQ(0, fisc_short_of_memory(false));
+		ASSERT_EQ(0, fail_process(r.tid, 10 + 10 * round));
+		WRITE_ONCE(r.go, true);
+		while (READ_ONCE(r.go))
+			fisc_sleep_ms(10);
+		EXPECT_EQ(0, fail_process(r.tid, 0));
+		EXPECT_EQ(-1, r.bad)
+			TH_LOG("round %d: page %ld", round, r.bad);
+		EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+	}
+	EXPECT_LT(0, r.refused);
+	WRITE_ONCE(r.stop, true);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+
+	pid = fail_kthread("fisc_reclaim");
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, fail_process(pid, 30));
+	EXPECT_TRUE(squeeze());
+	EXPECT_EQ(0, fail_process(pid, 0));
+	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
 TEST_F(swap, percents_are_in_order)
