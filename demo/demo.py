@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from inside import (MOUNT, SYSFS, load, mib, percent, read_stats, read_vm, remove_memory,
-                    run, say, scan, write_knob, write_rows, write_summary)
+from inside import (MOUNT, SYSFS, adopt, adoption, load, mib, percent, read_stats,
+                    read_vm, remove_memory, run, say, scan, write_knob, write_rows, write_summary)
 from overcommit import overcommit, swap_off
 
 PASSES = 2
@@ -57,7 +57,7 @@ class Series:
 def start_guests(args, series):
     """Start the guests; lab/guest says of each when it is up."""
     command = ["lab/guest", "start", str(args.vms), "--mem", args.mem,
-               "--backend", MOUNT, "--timeout", str(LIMIT_S + 60 * args.vms)]
+               "--backend", "anon" if args.adopt else MOUNT, "--timeout", str(LIMIT_S + 60 * args.vms)]
     said = ""
     with subprocess.Popen(command, stderr=subprocess.PIPE) as guests:
         os.set_blocking(guests.stderr.fileno(), False)
@@ -68,6 +68,16 @@ def start_guests(args, series):
         said += (guests.stderr.read() or b"").decode()
     if guests.returncode:
         sys.exit(f"demo: not all guests came up\n{said}")
+
+
+def adopt_guests(args, series):
+    """Guests that know nothing of fisc come under its management."""
+    names = [f"vm{number}" for number in range(1, args.vms + 1)]
+    say(f"adopting {args.vms} guests, which run on ordinary memory")
+    adopt(names)
+    for name in names:
+        say(f"          {name:6} {adoption(name)}")
+    series.sample(args.vms)
 
 
 def share(args, series):
@@ -123,6 +133,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vms", type=int, default=8)
     parser.add_argument("--mem", default="128M")
+    parser.add_argument("--adopt", action="store_true",
+                        help="start them on ordinary memory, and adopt them")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 
@@ -136,6 +148,8 @@ def main():
     say(f"starting {args.vms} stock guests of {args.mem}")
     series = Series()
     start_guests(args, series)
+    if args.adopt:
+        adopt_guests(args, series)
     core = read_stats("core")
     say(f"all up, with {core['large']} large pages of 2 MiB and "
         f"{core['faults']} page faults; {SETTLE_S} s to settle, "

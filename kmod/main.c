@@ -107,15 +107,17 @@ static int __init fisc_init(void)
 	err = fisc_reclaim_init(fisc_kobj, fisc_debugfs);
 	if (err)
 		goto err_scan;
-	err = fisc_adopt_init(fisc_kobj);
+	err = fisc_adopt_init(fisc_kobj, fisc_debugfs);
 	if (err)
 		goto err_reclaim;
 	err = fisc_fs_init();
 	if (err)
-		goto err_reclaim;
+		goto err_adopt;
 
 	return 0;
 
+err_adopt:
+	fisc_adopt_exit();
 err_reclaim:
 	fisc_reclaim_exit();
 err_scan:
@@ -140,6 +142,7 @@ err_kobj:
 
 static void __exit fisc_exit(void)
 {
+	fisc_adopt_exit();
 	fisc_fs_exit();
 	debugfs_remove(fisc_debugfs);
 	fisc_reclaim_exit();

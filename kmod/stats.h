@@ -118,12 +118,16 @@ static inline void fisc_count_total(enum fisc_counter c, long n)
  * @FISC_WAIT_HOLD: a chunk's lock, held for writing
  * @FISC_WAIT_SWAP_IN: a page that was paged out
  * @FISC_WAIT_BLOCKED: memory, as the VM has more than its target
+ * @FISC_WAIT_ADOPT_MAP: the process's mappings, while a chunk is taken over
+ * @FISC_WAIT_ADOPT_COPY: a chunk that was taken over to be copied
  * @FISC_NR_WAITS: number of these
  */
 enum fisc_wait {
 	FISC_WAIT_HOLD,
 	FISC_WAIT_SWAP_IN,
 	FISC_WAIT_BLOCKED,
+	FISC_WAIT_ADOPT_MAP,
+	FISC_WAIT_ADOPT_COPY,
 	FISC_NR_WAITS,
 };
 

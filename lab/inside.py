@@ -4,6 +4,7 @@ import csv
 import glob
 import json
 import os
+import re
 import statistics
 import subprocess
 import time
@@ -102,6 +103,24 @@ def remove_memory():
     while read_stats("core")["regions"] and time.monotonic() < deadline:
         time.sleep(0.1)
     return read_stats("core")["frames"]
+
+
+def adoption(name):
+    """How far a VM's is; nothing, if there is no such VM."""
+    try:
+        return read_file(f"{SYSFS}/vms/{name}/adoption")
+    except FileNotFoundError:
+        return ""
+
+
+def adopt(names, limit_s=300):
+    """Adopt guests that run, and wait until all that can be moved is."""
+    for name in names:
+        pid = read_file(f"/run/fisc-guests/{name}/pid")
+        write_file(f"{SYSFS}/adopt", f"{pid} {name}")
+    for name in names:
+        wait_until(f"{name} is adopted", lambda n=name: re.match(
+            r"adopted (?!.*busy)", adoption(n)), limit_s)
 
 
 def guest_run(name, script, timeout_s=300):

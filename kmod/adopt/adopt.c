@@ -3,18 +3,21 @@
  * VMs that run are adopted and released. See DOC: Adoption in adopt.h.
  */
 #include <linux/dcache.h>
+#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/wait.h>
 
 #include "../vm.h"
 #include "adoption.h"
+#include "auto.h"
 
 /* How often memslots are looked at for new memory. */
 #define FISC_ADOPT_LOOK		HZ
@@ -160,8 +163,31 @@ static int fisc_adoption_add(struct fisc_adoption *adoption)
 	return 0;
 }
 
-static int fisc_adopt_start(struct pid *pid, struct task_struct *task,
-			    const char *name)
+/**
+ * fisc_adopt_name() - what a VM is called that has no name
+ * @pid: its process
+ * @name: the name
+ * @size: of @name
+ *
+ * Context: any.
+ */
+void fisc_adopt_name(struct pid *pid, char *name, size_t size)
+{
+	snprintf(name, size, "pid-%d", pid_nr(pid));
+}
+
+/**
+ * fisc_adopt_start() - begin to adopt a VM
+ * @pid: its process
+ * @task: the same
+ * @name: what it is to be called
+ *
+ * Context: may sleep.
+ * Return: 0; -ENODEV if it has no VM of KVM, or the module is on its way out; -EALREADY
+ * if it is adopted; -EEXIST, -EACCES for the name; -ESRCH if it has ended; -ENOMEM.
+ */
+int fisc_adopt_start(struct pid *pid, struct task_struct *task,
+		     const char *name)
 {
 	struct fisc_adoption *adoption;
 	struct task_struct *thread;
@@ -170,24 +196,48 @@ static int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	err = fisc_kvm_each_memslot(task, fisc_adopt_seen, NULL);
 	if (err)
 		return err;
+	/* For the thread. */
+	if (!try_module_get(THIS_MODULE))
+		return -ENODEV;
 	adoption = fisc_adoption_alloc(pid, task, name);
-	if (IS_ERR(adoption))
-		return PTR_ERR(adoption);
+	err = PTR_ERR_OR_ZERO(adoption);
+	if (err)
+		goto err_module;
 	err = fisc_adoption_add(adoption);
 	if (err)
 		goto err_free;
 
-	__module_get(THIS_MODULE);
 	thread = kthread_run(fisc_adopt_thread, adoption, "fisc_adopt/%d",
 			     task_tgid_nr(task));
 	err = PTR_ERR_OR_ZERO(thread);
 	if (!err)
 		return 0;
 
-	module_put(THIS_MODULE);
 err_free:
 	fisc_adoption_free(adoption);
+err_module:
+	module_put(THIS_MODULE);
 	return err;
+}
+
+static void fisc_adopt_ask_release(struct fisc_adoption *adoption)
+{
+	WRITE_ONCE(adoption->release, true);
+	wake_up_all(&fisc_adopt_wait);
+}
+
+/**
+ * fisc_adopt_release_all() - begin to give all VMs their memory back
+ *
+ * Context: may sleep.
+ */
+void fisc_adopt_release_all(void)
+{
+	struct fisc_adoption *adoption;
+
+	guard(mutex)(&fisc_adopt_mutex);
+	list_for_each_entry(adoption, &fisc_adoptions, node)
+		fisc_adopt_ask_release(adoption);
 }
 
 /* "PID [NAME]" */
@@ -206,13 +256,12 @@ static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
 	word = strsep(&name, " \t");
 	if (kstrtoint(word, 10, &nr) || nr <= 0)
 		return -EINVAL;
-	snprintf(pid_name, sizeof(pid_name), "pid-%d", nr);
-	name = name ? skip_spaces(name) : pid_name;
-
 	pid = find_get_pid(nr);
 	task = get_pid_task(pid, PIDTYPE_TGID);
 	err = -ESRCH;
 	if (task) {
+		fisc_adopt_name(pid, pid_name, sizeof(pid_name));
+		name = name ? skip_spaces(name) : pid_name;
 		err = fisc_adopt_start(pid, task, name);
 		put_task_struct(task);
 	}
@@ -266,8 +315,7 @@ static ssize_t adoption_store(struct kobject *kobj, struct kobj_attribute *attr,
 	adoption = to_fisc_vm(kobj)->adoption;
 	if (!adoption)
 		return -ENODEV;
-	WRITE_ONCE(adoption->release, true);
-	wake_up_all(&fisc_adopt_wait);
+	fisc_adopt_ask_release(adoption);
 
 	return count;
 }
@@ -283,14 +331,53 @@ const struct attribute_group fisc_adopt_vm_group = {
 	.attrs = fisc_adopt_vm_attrs,
 };
 
+static int fisc_adopt_stats_show(struct seq_file *m, void *unused)
+{
+	const struct fisc_adoption *adoption;
+	unsigned int adoptions = 0;
+
+	mutex_lock(&fisc_adopt_mutex);
+	list_for_each_entry(adoption, &fisc_adoptions, node)
+		adoptions++;
+	mutex_unlock(&fisc_adopt_mutex);
+	seq_printf(m, "adoptions: %u\n", adoptions);
+	fisc_wait_show(m, FISC_WAIT_ADOPT_MAP, "map", FISC_WAIT_BUCKETS);
+	fisc_wait_show(m, FISC_WAIT_ADOPT_COPY, "copy", FISC_WAIT_BUCKETS);
+
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(fisc_adopt_stats);
+
 /**
  * fisc_adopt_init() - make it possible to adopt
  * @parent: /sys/kernel/fisc
+ * @debugfs: the module's directory there
  *
  * Context: may sleep.
  * Return: 0 or -errno.
  */
-int fisc_adopt_init(struct kobject *parent)
+int fisc_adopt_init(struct kobject *parent, struct dentry *debugfs)
 {
-	return sysfs_create_file(parent, &adopt_attr.attr);
+	int err = fisc_auto_init(parent);
+
+	if (err)
+		return err;
+	err = sysfs_create_file(parent, &adopt_attr.attr);
+	if (err)
+		fisc_auto_exit();
+	else
+		debugfs_create_file("adopt", 0444, debugfs, NULL,
+				    &fisc_adopt_stats_fops);
+
+	return err;
+}
+
+/**
+ * fisc_adopt_exit() - undo fisc_adopt_init(); nothing is adopted
+ *
+ * Context: may sleep.
+ */
+void fisc_adopt_exit(void)
+{
+	fisc_auto_exit();
 }

@@ -6,6 +6,7 @@
 #include <linux/sysfs.h>
 #include <linux/types.h>
 
+struct dentry;
 struct fisc_adoption;
 struct kobject;
 struct vm_area_struct;
@@ -88,6 +89,7 @@ struct fisc_adoption *fisc_adopt_current(void);
 int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
 		       unsigned long len);
 void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma);
-int fisc_adopt_init(struct kobject *parent);
+int fisc_adopt_init(struct kobject *parent, struct dentry *debugfs);
+void fisc_adopt_exit(void);
 
 #endif /* _FISC_ADOPT_H */

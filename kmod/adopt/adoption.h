@@ -18,6 +18,7 @@ struct fisc_chunk;
 struct fisc_incoming;
 struct fisc_vm;
 struct pid;
+struct task_struct;
 
 /**
  * struct fisc_ram - a file with memory of an adopted VM
@@ -84,6 +85,11 @@ struct fisc_adoption {
 	u64 next_adopted;
 	u64 next_left[FISC_NR_LEFT];
 };
+
+/* adopt.c */
+void fisc_adopt_name(struct pid *pid, char *name, size_t size);
+int fisc_adopt_start(struct pid *pid, struct task_struct *task, const char *name);
+void fisc_adopt_release_all(void);
 
 /* step.c */
 enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);

@@ -5,11 +5,13 @@
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
 #include "../large.h"
+#include "adopt.h"
 #include "incoming.h"
 
 /* How often a page that I/O is using is looked at, in us. */
@@ -276,12 +278,15 @@ static int fisc_incoming_copy(struct fisc_region *region,
 
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
 {
+	u64 start = local_clock();
 	int err;
 
 	wait_on_bit_lock(&chunk->flags, FISC_CHUNK_SETTLING,
 			 TASK_UNINTERRUPTIBLE);
 	err = fisc_incoming_copy(region, chunk);
 	clear_and_wake_up_bit(FISC_CHUNK_SETTLING, &chunk->flags);
+	if (!fisc_adopt_current())
+		fisc_wait_account(FISC_WAIT_ADOPT_COPY, start);
 
 	return err;
 }

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/pkeys.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
 
@@ -153,8 +154,11 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 	unsigned long ret;
 
 	for (;;) {
+		u64 start = local_clock();
+
 		ret = vm_mmap(ram->file, addr, len, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_FIXED, fisc_ram_offset(ram, addr));
+		fisc_wait_account(FISC_WAIT_ADOPT_MAP, start);
 		if (!IS_ERR_VALUE(ret))
 			return 0;
 		if (!step->chunk->incoming)

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Adoption of running guests, inside the lab host.  For how long a guest's
+accesses to memory take while it is adopted or released, against its first accesses to memory
+that the host gives it on large pages, and against the time that copying 2 MiB takes; how
+fast an adopted guest's memory is and what is saved of it, against guests that were
+started on fisc's files; and CYCLES (100) adoptions and releases of each of two
+guests that write and check their memory all the time.  RUNS (3) of what is timed, in
+turn; medians count, or the worst of all for what may not be exceeded."""
+import os
+import re
+import statistics
+import time
+
+import inside
+
+RUNS = int(os.environ.get("RUNS", "3"))
+CYCLES = int(os.environ.get("CYCLES", "100"))
+MEM = "192M"
+HOLD_MIB = 64
+QUIET_S = 5
+MEMORY_MIB = 48
+MEMORY_S = 0.5
+CHECK_MIB = 32
+LIMIT_S = 600
+STILL_S = 10
+
+
+def start(prefix, guests, *backend):
+    inside.run("lab/guest", "start", str(guests), "--prefix", prefix, "--mem",
+               MEM, *backend)
+    return [f"{prefix}{number}" for number in range(1, guests + 1)]
+
+
+def end():
+    """Frames that are left when all guests are gone."""
+    inside.run("lab/guest", "kill", "-9", "--all")
+    return inside.remove_memory()
+
+
+def release(names):
+    for name in names:
+        inside.write_file(f"{inside.SYSFS}/vms/{name}/adoption", "release")
+    for name in names:
+        inside.wait_until(f"{name} is released",
+                          lambda n=name: not inside.adoption(n), LIMIT_S)
+
+
+def parse_holds(text):
+    """What bench/hold.c prints."""
+    pairs = (line.split() for line in text.splitlines() if " " in line)
+    return {key: float(value) for key, value in pairs}
+
+
+def hold_during(name, work):
+    """A guest's accesses, round and round, while something is done with it."""
+    inside.run("lab/guest", "bg", name, "--",
+               "rm -f /run/hold.*; "
+               f"/fisc/hold again {HOLD_MIB} >/run/hold.out")
+    inside.wait_until("guest holds its memory", lambda: "ready" in
+                      inside.guest_run(name, "cat /run/hold.out || :"), LIMIT_S)
+    work()
+    inside.guest_run(name, "touch /run/hold.stop")
+    inside.wait_until("guest has counted", lambda: "max_us" in
+                      inside.guest_run(name, "cat /run/hold.out"), LIMIT_S)
+    return parse_holds(inside.guest_run(name, "cat /run/hold.out"))
+
+
+def holds():
+    """Histograms by what happened meanwhile, a row each."""
+    rows = []
+    for run in range(RUNS):
+        name, = start("hold", 1, "--anon")
+        fresh = parse_holds(inside.guest_run(
+            name, f"/fisc/hold fresh {HOLD_MIB}", LIMIT_S))
+        rows.append({"what": "first_access", "run": run} | fresh)
+        for what, work in (("nothing", lambda: time.sleep(QUIET_S)),
+                           ("adoption", lambda n=name: inside.adopt([n])),
+                           ("release", lambda n=name: release([n]))):
+            rows.append({"what": what, "run": run} | hold_during(name, work))
+        for row in rows[-4:]:
+            inside.say(f"{row['what']}: longest {row['max_us']:.0f} us")
+        end()
+    return rows
+
+
+def histogram(rows):
+    """Of all runs, a row for each length, a column for each of what happened."""
+    kinds = sorted({row["what"] for row in rows})
+    return [{"us": int(key[3:])} | {kind: sum(
+        row[key] for row in rows if row["what"] == kind) for kind in kinds}
+            for key in rows[0] if key.startswith("us_")]
+
+
+def longest_ms(rows, what):
+    return max(row["max_us"] for row in rows if row["what"] == what) / 1000
+
+
+def saved():
+    """Pages, when the scanner finds no more."""
+    inside.write_knob("share/domain", "bench")
+    inside.scan()
+    history = []
+    while len(history) <= STILL_S or \
+            history[-1] - history[-1 - STILL_S] > history[-1] / 1000:
+        time.sleep(1)
+        history.append(inside.read_stats("share")["saved"])
+    inside.write_knob("share/run", 0)
+    return history[-1]
+
+
+def speed(names):
+    """MiB/s in order, ns an access at random: of each guest in turn."""
+    lines = []
+    for name in names:
+        text = inside.guest_run(
+            name, f"echo | /fisc/memory {MEMORY_MIB} {MEMORY_S}", LIMIT_S)
+        lines.append([float(word) for word in text.splitlines()[-1].split()])
+    return lines
+
+
+def against_native():
+    """Two guests on files and two that are adopted, a row for each run."""
+    rows = []
+    for run in range(RUNS):
+        for kind in ("native", "adopted"):
+            native = kind == "native"
+            names = start(kind, 2, *(["--backend", inside.MOUNT] if native
+                                     else ["--anon"]))
+            if not native:
+                inside.adopt(names)
+            reads, accesses, writes = zip(*speed(names))
+            row = {"kind": kind, "run": run,
+                   "read_mib_s": statistics.median(reads),
+                   "access_ns": statistics.median(accesses),
+                   "write_mib_s": statistics.median(writes),
+                   "saved_pages": saved()}
+            rows.append(row)
+            inside.say("  ".join(f"{key} {value}" for key, value in row.items()))
+            end()
+    return rows
+
+
+def cycle():
+    """Adopt and release under load: passes, wrong bytes."""
+    names = start("cycle", 2, "--anon")
+    for name in names:
+        inside.run("lab/guest", "bg", name, "--",
+                   f"/fisc/memcheck --mb {CHECK_MIB} --seconds 1000000 "
+                   "--write-rate 2000 >/run/check.log 2>&1")
+    for number in range(CYCLES):
+        inside.adopt(names)
+        release(names)
+        if number % 10 == 9:
+            inside.say(f"{number + 1} of {CYCLES} cycles")
+    passes, wrong = 0, 0
+    for name in names:
+        last = inside.guest_run(name, "tail -n 1 /run/check.log")
+        numbers = re.search(r"pass (\d+) pages .* bytes (\d+)", last)
+        passes += int(numbers[1])
+        wrong += int(numbers[2])
+    return passes, wrong
+
+
+def splats():
+    text = inside.output("dmesg")
+    return len(re.findall(r"BUG:|WARNING:|Oops|INFO: task|list_del", text))
+
+
+def main():
+    inside.load()
+    inside.write_knob("large/enabled", 1)
+    copy_ms = float(inside.output("build/bench/copy")) / 1000
+    inside.say(f"2 MiB are copied in {copy_ms:.3f} ms")
+    hold_rows = holds()
+    inside.write_rows("/out/holds.csv", histogram(hold_rows))
+    rows = against_native()
+    inside.write_rows("/out/native.csv", rows)
+    passes, wrong = cycle()
+    middle = {kind: inside.medians([row for row in rows if row["kind"] == kind])
+              for kind in ("native", "adopted")}
+    relative = {key: inside.percent(middle["adopted"][key],
+                                    middle["native"][key])
+                for key in middle["native"] if key != "run"}
+    inside.write_summary("/out/summary.json", {
+        "cycles": 2 * CYCLES, "passes_checked": passes,
+        "mismatched_bytes": wrong, "splats": splats(), "leaked_frames": end(),
+        "copy_2mib_ms": copy_ms,
+        "max_hold_ms": longest_ms(hold_rows, "adoption"),
+        "max_hold_release_ms": longest_ms(hold_rows, "release"),
+        "max_hold_first_access_ms": longest_ms(hold_rows, "first_access"),
+        "max_hold_quiet_ms": longest_ms(hold_rows, "nothing"),
+        "saved_vs_native_pct": relative["saved_pages"],
+        "read_vs_native_pct": relative["read_mib_s"],
+        "write_vs_native_pct": relative["write_mib_s"],
+        "access_vs_native_pct": relative["access_ns"]})
+
+
+main()
