@@ -576,12 +576,52 @@ TEST_F(adopt, memory_that_is_mapped_anew_is_new)
 		ASSERT_EQ(i == 5, half[i * PAGE_SIZE]);
 }
 
-/* Numbers that only go up, in each page; whoever writes one checks the last. */
+TEST_F(adopt, memory_that_is_thrown_away_is_given_back)
+{
+	char *half = self->mem + SIZE / 2;
+	char *other = map_memory(CHUNK);
+
+	madvise(self->mem, SIZE / 2, MADV_HUGEPAGE);
+	madvise(half, SIZE / 2, MADV_NOHUGEPAGE);
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	EXPECT_EQ(PAGES, fisc_core("frames"));
+	/* Small pages, part of a large one, all of one; and no more than that. */
+	ASSERT_EQ(0, madvise(half + PAGE_SIZE, 9 * PAGE_SIZE, MADV_DONTNEED));
+	ASSERT_EQ(0, madvise(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTNEED));
+	ASSERT_EQ(0, madvise(self->mem + CHUNK, CHUNK, MADV_DONTNEED));
+	EXPECT_EQ(PAGES - 11 - CHUNK / (long)PAGE_SIZE, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_zero(half + PAGE_SIZE, 9 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_zero(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_zero(self->mem + CHUNK, CHUNK));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, 5, 1));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE,
+				       CHUNK / PAGE_SIZE - 7, 8));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	/* Advice that throws nothing away, and what is not the VM's. */
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_WILLNEED));
+	madvise(self->mem, SIZE, MADV_COLD);
+	madvise(self->mem, SIZE, MADV_PAGEOUT);
+	memset(other, 1, CHUNK);
+	ASSERT_EQ(0, madvise(other, CHUNK, MADV_DONTNEED));
+	EXPECT_EQ(0, other[0]);
+	EXPECT_EQ(PAGES, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+}
+
+/*
+ * Numbers that only go up, in each page; whoever writes one checks the last. Where pages
+ * are thrown away, they begin at 0 again.
+ */
 struct writer {
 	pthread_t thread;
 	char *mem;
 	long first;
 	long last;
+	bool discard;
 	bool stop;
 	long bad;
 	unsigned long done;
@@ -604,6 +644,10 @@ static void *write_numbers(void *arg)
 			break;
 		}
 		WRITE_ONCE(*word, ++known[i]);
+		if (w->discard && known[i] % 4 == 0) {
+			known[i] = 0;
+			madvise(w->mem + (w->first + i) * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED);
+		}
 		w->done++;
 	}
 	free(known);
@@ -612,14 +656,14 @@ static void *write_numbers(void *arg)
 
 #define WRITERS	2
 
-static void start_writers(struct writer *writers, char *mem, long pages)
+static void start_writers(struct writer *writers, char *mem, long pages, bool discard)
 {
 	int i;
 
 	for (i = 0; i < WRITERS; i++) {
 		writers[i] = (struct writer){
 			.mem = mem, .first = pages / WRITERS * i,
-			.last = pages / WRITERS * (i + 1),
+			.last = pages / WRITERS * (i + 1), .discard = discard,
 		};
 		if (pthread_create(&writers[i].thread, NULL, write_numbers, &writers[i]))
 			abort();
@@ -647,7 +691,7 @@ TEST_F(adopt, guest_and_vmm_write_all_the_time)
 
 	ASSERT_EQ(0, vmm_aim(&self->vmm, GPA, PAGES, true));
 	ASSERT_EQ(0, vmm_start(&self->vmm));
-	start_writers(writers, self->mem, PAGES);
+	start_writers(writers, self->mem, PAGES, false);
 	ASSERT_EQ(0, fisc_scan_on());
 	while (fisc_now() < end) {
 		ASSERT_EQ(0, adopt());
@@ -661,6 +705,26 @@ TEST_F(adopt, guest_and_vmm_write_all_the_time)
 	EXPECT_LT(0, self->vmm.rounds);
 	EXPECT_LT(0, cycles);
 	TH_LOG("%d cycles, %lu rounds of the guest", cycles, self->vmm.rounds);
+}
+
+/* Thrown away before, while and after it is moved; never while it is released. */
+TEST_F(adopt, vmm_throws_memory_away_meanwhile)
+{
+	double end = fisc_now() + fisc_stress_s(15);
+	struct writer writers[WRITERS];
+	int round = 0;
+
+	ASSERT_EQ(0, fisc_scan_on());
+	while (fisc_now() < end) {
+		start_writers(writers, self->mem, PAGES, true);
+		ASSERT_EQ(0, adopt());
+		ASSERT_TRUE(wait_moved(0));
+		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, round++ % 2 ? "1" : "0"));
+		fisc_sleep_ms(1000);
+		stop_writers(_metadata, writers);
+		ASSERT_TRUE(release());
+		memset(self->mem, 0, SIZE);
+	}
 }
 
 /* Changes of a part that nobody else uses, of any kind. */
@@ -711,7 +775,7 @@ TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
 	};
 	int cycles = 0;
 
-	start_writers(writers, self->mem, PAGES / 2);
+	start_writers(writers, self->mem, PAGES / 2, false);
 	ASSERT_EQ(0, pthread_create(&changer.thread, NULL, change_mappings, &changer));
 	while (fisc_now() < end) {
 		ASSERT_EQ(0, adopt());

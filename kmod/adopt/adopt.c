@@ -18,6 +18,7 @@
 #include "../vm.h"
 #include "adoption.h"
 #include "auto.h"
+#include "discard.h"
 
 /* How often memslots are looked at for new memory. */
 #define FISC_ADOPT_LOOK		HZ
@@ -50,6 +51,7 @@ static void fisc_adoption_free(struct fisc_adoption *adoption)
 	adoption->vm->adoption = NULL;
 	mutex_unlock(&fisc_adopt_mutex);
 
+	mmu_notifier_unregister(&adoption->notifier, adoption->mm);
 	fisc_rams_free(adoption);
 	fisc_adopt_unlink(adoption->dir);
 	dput(adoption->dir);
@@ -109,19 +111,25 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		goto err_pin;
 	}
 	mmgrab(mm);
+	adoption->notifier.ops = &fisc_discard_ops;
+	err = mmu_notifier_register(&adoption->notifier, mm);
 	mmput(mm);
 	adoption->mm = mm;
 	adoption->pid = get_pid(pid);
+	if (err)
+		goto err_mm;
 	adoption->dir = fisc_adopt_make_dir(name);
 	if (IS_ERR(adoption->dir)) {
 		err = PTR_ERR(adoption->dir);
-		goto err_mm;
+		goto err_notifier;
 	}
 	adoption->vm = fisc_vm_get(d_inode(adoption->dir)->i_private);
 	fisc_vmm_set(adoption->vm, pid, mm);
 
 	return adoption;
 
+err_notifier:
+	mmu_notifier_unregister(&adoption->notifier, mm);
 err_mm:
 	put_pid(pid);
 	mmdrop(mm);
@@ -184,7 +192,8 @@ void fisc_adopt_name(struct pid *pid, char *name, size_t size)
  *
  * Context: may sleep.
  * Return: 0; -ENODEV if it has no VM of KVM, or the module is on its way out; -EALREADY
- * if it is adopted; -EEXIST, -EACCES for the name; -ESRCH if it has ended; -ENOMEM.
+ * if it is adopted; -EEXIST, -EACCES for the name; -ESRCH if it has ended; -ENOMEM;
+ * -EINTR if a signal is pending.
  */
 int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 		     const char *name)
@@ -266,6 +275,9 @@ static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
 		put_task_struct(task);
 	}
 	put_pid(pid);
+	/* A notifier cannot be registered while a signal is pending: after that. */
+	if (err == -EINTR)
+		err = -ERESTARTNOINTR;
 
 	return err ?: count;
 }
@@ -380,4 +392,5 @@ int fisc_adopt_init(struct kobject *parent, struct dentry *debugfs)
 void fisc_adopt_exit(void)
 {
 	fisc_auto_exit();
+	fisc_discard_exit();
 }

@@ -4,6 +4,7 @@
 
 #include <linux/list.h>
 #include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
 
 #include "adopt.h"
 
@@ -56,6 +57,7 @@ struct fisc_step {
  * @vm: the VM, held
  * @pid: the process
  * @mm: its memory, held by mm_count only
+ * @notifier: is told what the process throws away
  * @dir: the VM's directory, held
  * @rams: its files; the thread's
  * @step: what the thread is doing; the thread's
@@ -73,6 +75,7 @@ struct fisc_adoption {
 	struct fisc_vm *vm;
 	struct pid *pid;
 	struct mm_struct *mm;
+	struct mmu_notifier notifier;
 	struct dentry *dir;
 	struct list_head rams;
 	struct fisc_step step;

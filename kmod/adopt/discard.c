@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that a VMM throws away. See discard.h.
+ */
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/task_stack.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/task_work.h>
+
+#include <asm/syscall.h>
+#include <asm/unistd.h>
+
+#include "../fs.h"
+#include "../region.h"
+#include "adoption.h"
+#include "discard.h"
+
+/**
+ * struct fisc_discard - part of a system call's range, to be discarded
+ * @work: of the thread that is in the system call
+ * @node: in fisc_discards
+ * @task: that thread
+ * @start: address
+ * @end: and address after it
+ * @running: the work has begun
+ */
+struct fisc_discard {
+	struct callback_head work;
+	struct list_head node;
+	struct task_struct *task;
+	unsigned long start;
+	unsigned long end;
+	bool running;
+};
+
+static DEFINE_SPINLOCK(fisc_discard_lock);
+static LIST_HEAD(fisc_discards);
+
+/* Is the current thread throwing memory away by itself? */
+static bool fisc_discard_is_asked(void)
+{
+	unsigned long args[6];
+
+	if (current->flags & PF_KTHREAD || in_compat_syscall() ||
+	    syscall_get_nr(current, task_pt_regs(current)) != __NR_madvise)
+		return false;
+	syscall_get_arguments(current, task_pt_regs(current), args);
+
+	return (int)args[2] == MADV_DONTNEED || (int)args[2] == MADV_DONTNEED_LOCKED;
+}
+
+static bool fisc_discard_is_running(void)
+{
+	struct fisc_discard *discard;
+	bool running = false;
+
+	spin_lock(&fisc_discard_lock);
+	list_for_each_entry(discard, &fisc_discards, node)
+		running |= discard->task == current && discard->running;
+	spin_unlock(&fisc_discard_lock);
+
+	return running;
+}
+
+static bool fisc_vma_is_adopted(const struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &fisc_vm_operations &&
+	       fisc_region_of(file_inode(vma->vm_file))->adopted;
+}
+
+/* A mapping of an adopted file in a range, with a reference; or NULL. */
+static struct file *fisc_discard_next(struct mm_struct *mm, unsigned long *addr,
+				      unsigned long end, pgoff_t *first,
+				      pgoff_t *last)
+{
+	struct vm_area_struct *vma;
+	struct file *file = NULL;
+
+	mmap_read_lock(mm);
+	for (vma = find_vma(mm, *addr); vma && vma->vm_start < end;
+	     vma = find_vma(mm, *addr)) {
+		unsigned long start = max(*addr, vma->vm_start);
+
+		*addr = min(end, vma->vm_end);
+		if (fisc_vma_is_adopted(vma)) {
+			file = get_file(vma->vm_file);
+			*first = linear_page_index(vma, start);
+			*last = linear_page_index(vma, *addr - 1);
+			break;
+		}
+		if (*addr == end)
+			break;
+	}
+	mmap_read_unlock(mm);
+
+	return file;
+}
+
+static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
+			       unsigned long end)
+{
+	pgoff_t first, last;
+	struct file *file;
+
+	while (addr < end) {
+		file = fisc_discard_next(mm, &addr, end, &first, &last);
+		if (!file)
+			break;
+		inode_lock(file_inode(file));
+		fisc_region_remove(fisc_region_of(file_inode(file)), first, last);
+		inode_unlock(file_inode(file));
+		fput(file);
+	}
+}
+
+static void fisc_discard_work(struct callback_head *work)
+{
+	struct fisc_discard *discard = container_of(work, struct fisc_discard,
+						    work);
+
+	scoped_guard(spinlock, &fisc_discard_lock)
+		discard->running = true;
+	/* A thread that ends has no memory any more. */
+	if (current->mm)
+		fisc_discard_range(current->mm, discard->start, discard->end);
+	scoped_guard(spinlock, &fisc_discard_lock)
+		list_del(&discard->node);
+	kfree(discard);
+	module_put(THIS_MODULE);
+}
+
+/* Part of the range that is notified, before it is unmapped. */
+static void fisc_discard_add(const struct mmu_notifier_range *range)
+{
+	struct fisc_discard *discard = kmalloc(sizeof(*discard),
+					       GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!discard)
+		return;
+	*discard = (struct fisc_discard){
+		.task = current, .start = range->start, .end = range->end,
+	};
+	init_task_work(&discard->work, fisc_discard_work);
+	/* There is an adoption, so it is held by that. */
+	__module_get(THIS_MODULE);
+	scoped_guard(spinlock, &fisc_discard_lock)
+		list_add(&discard->node, &fisc_discards);
+	if (!task_work_add(current, &discard->work, TWA_RESUME))
+		return;
+	/* It ends. */
+	scoped_guard(spinlock, &fisc_discard_lock)
+		list_del(&discard->node);
+	kfree(discard);
+	module_put(THIS_MODULE);
+}
+
+static int fisc_discard_start(struct mmu_notifier *notifier,
+			      const struct mmu_notifier_range *range)
+{
+	struct vm_area_struct *vma;
+
+	if (range->event != MMU_NOTIFY_CLEAR || current->mm != range->mm ||
+	    !fisc_discard_is_asked() || fisc_discard_is_running())
+		return 0;
+	/* The system call holds mmap_lock. */
+	vma = find_vma(range->mm, range->start);
+	if (vma && vma->vm_start < range->end && fisc_vma_is_adopted(vma))
+		fisc_discard_add(range);
+
+	return 0;
+}
+
+const struct mmu_notifier_ops fisc_discard_ops = {
+	.invalidate_range_start = fisc_discard_start,
+};
+
+/**
+ * fisc_discard_exit() - no work of the module's is in progress after this
+ *
+ * Nothing is adopted.
+ *
+ * Context: may sleep.
+ */
+void fisc_discard_exit(void)
+{
+	/* A work may be about to return from the module that it has let go of. */
+	synchronize_rcu_tasks();
+}
