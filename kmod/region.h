@@ -151,6 +151,7 @@ struct fisc_chunk {
  * @next_due: the earliest of its chunks' that wait for their time
  * @adopted: it has a process's memory (DOC: Adoption), which alone may map it
  * @admitted: size that has been admitted, in pages (tax/quota.c)
+ * @settled: size that it had when targets were last asked for because of it, in pages
  * @backing: where pages are that were paged out (reclaim/backing.c), or NULL; it is
  *	there if there is a swapped entry
  * @counters: what this region holds and has seen
@@ -165,6 +166,7 @@ struct fisc_region {
 	u16 next_due;
 	bool adopted;
 	u64 admitted;
+	u64 settled;
 	struct file *backing;
 	struct fisc_counters __percpu *counters;
 };

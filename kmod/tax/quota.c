@@ -209,7 +209,14 @@ int fisc_admit(struct fisc_region *region, loff_t size)
  */
 void fisc_admit_settle(struct fisc_region *region, loff_t size)
 {
-	fisc_admit_pages(region, DIV_ROUND_UP_ULL(size, PAGE_SIZE));
+	u64 pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+
+	fisc_admit_pages(region, pages);
+	/* Targets that were made since it was admitted are of the old size. */
+	if (pages != region->settled) {
+		region->settled = pages;
+		fisc_policy_poke();
+	}
 }
 
 /**
