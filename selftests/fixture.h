@@ -9,6 +9,9 @@
 #ifndef FISC_SELFTESTS_FIXTURE_H
 #define FISC_SELFTESTS_FIXTURE_H
 
+#include <signal.h>
+#include <sys/prctl.h>
+
 #include "kselftest_harness.h"
 
 #include "fisc.h"
@@ -81,6 +84,8 @@ static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_be
 	size_t i;
 
 	before->pid = getpid();
+	/* Of a case that takes too long the harness ends only the parent. */
+	ASSERT_EQ(0, prctl(PR_SET_PDEATHSIG, SIGKILL));
 	fisc_sweep();
 	fisc_catch_signals();
 	for (i = 0; i < FISC_NR_KNOBS; i++) {
