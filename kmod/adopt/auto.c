@@ -48,11 +48,13 @@ static const char * const fisc_auto_policies[] = { "none", "listed", "all" };
  * @node: in fisc_candidates
  * @pid: the process, held
  * @looks: how often it has been looked at
+ * @told: KVM says that it has a VM, though its file may be on its way still
  */
 struct fisc_candidate {
 	struct list_head node;
 	struct pid *pid;
 	unsigned int looks;
+	bool told;
 };
 
 static DEFINE_MUTEX(fisc_auto_mutex);
@@ -226,6 +228,8 @@ static void fisc_auto_look(struct work_struct *work)
 
 		if (task)
 			put_task_struct(task);
+		if (err == -ENODEV && candidate->told)
+			err = -EAGAIN;
 		if (err != -EAGAIN || ++candidate->looks == FISC_AUTO_LOOKS)
 			fisc_candidate_free(candidate);
 	}
@@ -234,7 +238,7 @@ static void fisc_auto_look(struct work_struct *work)
 }
 
 /* Takes over the reference on @pid. fisc_auto_mutex held. */
-static int fisc_candidate_add(struct pid *pid)
+static int fisc_candidate_add(struct pid *pid, bool told)
 {
 	struct fisc_candidate *candidate = kzalloc(sizeof(*candidate),
 						   GFP_KERNEL);
@@ -244,6 +248,7 @@ static int fisc_candidate_add(struct pid *pid)
 		return -ENOMEM;
 	}
 	candidate->pid = pid;
+	candidate->told = told;
 	list_add_tail(&candidate->node, &fisc_candidates);
 	mod_delayed_work(system_wq, &fisc_auto_work, 0);
 
@@ -298,7 +303,7 @@ static int fisc_candidates_collect(void)
 		list.pids = pids;
 	} while (!fisc_pids_collect(&list));
 	while (list.nr && !err)
-		err = fisc_candidate_add(list.pids[--list.nr]);
+		err = fisc_candidate_add(list.pids[--list.nr], false);
 	fisc_pids_put(&list);
 	kvfree(list.pids);
 
@@ -438,7 +443,7 @@ static ssize_t created_store(struct kobject *kobj, struct kobj_attribute *attr,
 	if (fisc_auto_policy == FISC_AUTO_NONE)
 		put_pid(pid);
 	else
-		err = fisc_candidate_add(pid);
+		err = fisc_candidate_add(pid, true);
 
 	return err ?: count;
 }
