@@ -12,8 +12,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 
 #include "guest.h"
+#include "nullb.h"
+
+#define SWAP		"fiscswap"
+#define SWAP_MIB	64
 
 FIXTURE(device)
 {
@@ -485,6 +490,45 @@ TEST_F(device, target_follows_the_tax)
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "0"));
 	EXPECT_TRUE(fisc_wait_vm("st-a", "balloon/target", 0));
 	EXPECT_EQ(0, wanted(&guest));
+}
+
+/* Of a guest that gave nothing when it was time; then it can choose better. */
+TEST_F(device, what_was_paged_out_is_asked_for)
+{
+	static struct guest guest;
+	char value[32];
+	double end;
+
+	ASSERT_EQ(0, nullb_start(SWAP, SWAP_MIB, 0));
+	ASSERT_EQ(0, nullb_make_swap(SWAP, SWAP_MIB));
+	ASSERT_EQ(0, swapon("/dev/" SWAP, 0));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
+	boot(_metadata, &guest, VM_PAGES, VDPA_FEATURES);
+	fill(&guest, FIRST, VM_PAGES - FIRST);
+	fisc_take(_metadata, TARGET, "0", "0");
+	snprintf(value, sizeof(value), "%ld", fisc_read_long(TAX_RESERVED) + 10 * MIB);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(fisc_wait_vm_between("st-a", "swapped", 5 * MIB, 16 * MIB));
+	EXPECT_EQ(0, fisc_read_long(TARGET));
+	ASSERT_EQ(0, fisc_write_str(TARGET, "\n"));
+	for (end = fisc_now() + WAIT_S; fisc_now() < end; fisc_sleep_ms(20))
+		if (fisc_read_long(TARGET) > 4 * MIB)
+			break;
+	EXPECT_LT(4 * MIB, fisc_read_long(TARGET));
+	EXPECT_GT(17 * MIB, fisc_read_long(TARGET) + fisc_vm("st-a", "target"));
+	/* It gives that, and all that it has is in memory. */
+	ASSERT_TRUE(inflate(&guest, FIRST, wanted(&guest)));
+	EXPECT_EQ(-1, damaged(&guest, FIRST + actual(&guest), VM_PAGES - FIRST - actual(&guest)));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "0"));
+	vdpa_close(&guest.vdpa);
+	munmap(guest.map, VM_PAGES * PAGE_SIZE);
+	close(guest.fd);
+	ASSERT_EQ(0, unlink(ST "a"));
+	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_EQ(0, swapoff("/dev/" SWAP));
+	nullb_stop(SWAP);
 }
 
 TEST_F(device, sysfs_takes_what_it_should)

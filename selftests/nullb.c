@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,4 +49,21 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 	    nullb_set(name, "power", "1"))
 		return -1;
 	return 0;
+}
+
+/* The swap header (linux/swap.h): version and last page behind a boot block. */
+int nullb_make_swap(const char *name, unsigned int mib)
+{
+	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };
+	char path[64];
+	int fd, ok;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	memcpy((char *)page + PAGE_SIZE - 10, "SWAPSPACE2", 10);
+	ok = pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE && !fsync(fd);
+	close(fd);
+	return ok ? 0 : -1;
 }

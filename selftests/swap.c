@@ -34,23 +34,9 @@
 #define POOL_PAGES	2048L
 #define MIB		(1024 * 1024L)
 
-/* The swap header (linux/swap.h): version and last page behind a boot block. */
-static int make_swap(const char *path, unsigned int mib)
-{
-	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ok;
-
-	if (fd < 0)
-		return -1;
-	memcpy((char *)page + PAGE_SIZE - 10, "SWAPSPACE2", 10);
-	ok = pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE && !fsync(fd);
-	close(fd);
-	return ok ? 0 : -1;
-}
-
 static int swap_start(void)
 {
-	if (nullb_start(DEVICE, DEVICE_MIB, 0) || make_swap("/dev/" DEVICE, DEVICE_MIB))
+	if (nullb_start(DEVICE, DEVICE_MIB, 0) || nullb_make_swap(DEVICE, DEVICE_MIB))
 		return -1;
 	return swapon("/dev/" DEVICE, 0);
 }
@@ -470,7 +456,7 @@ TEST_F(swap, swapoff_brings_them_back)
 	EXPECT_LT(0, fisc_reclaim("swapped"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
-	ASSERT_EQ(0, make_swap("/dev/" DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, nullb_make_swap(DEVICE, DEVICE_MIB));
 	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
 }
 
@@ -516,7 +502,7 @@ TEST_F(swap, waiting_processes_can_be_killed)
 	/* The device takes two seconds for a page: there is room, but it is slow. */
 	swap_stop();
 	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
-	ASSERT_EQ(0, make_swap("/dev/" DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, nullb_make_swap(DEVICE, DEVICE_MIB));
 	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	pid = fork();
@@ -705,7 +691,7 @@ static int swap_start_filled(void)
 	if (fd < 0 || fsync(fd))
 		ret = -1;
 	close(fd);
-	return ret ?: make_swap("/dev/" DEVICE, DEVICE_MIB) ?: swapon("/dev/" DEVICE, 0);
+	return ret ?: nullb_make_swap(DEVICE, DEVICE_MIB) ?: swapon("/dev/" DEVICE, 0);
 }
 
 /* Only the reader's allocations fail, then only those of the thread that pages out. */
