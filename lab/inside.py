@@ -96,9 +96,11 @@ def scan(pages_per_sec=200000, cpu_percent=100, break_pages=1):
 
 
 def remove_memory():
-    """Unlink all files of guest memory; frames that are left."""
+    """Unlink all files of guest memory; frames that are left.  The directories of
+    adopted guests go with their VMMs."""
     for name in os.listdir(MOUNT):
-        os.unlink(f"{MOUNT}/{name}")
+        if not os.path.isdir(f"{MOUNT}/{name}"):
+            os.unlink(f"{MOUNT}/{name}")
     deadline = time.monotonic() + 30
     while read_stats("core")["regions"] and time.monotonic() < deadline:
         time.sleep(0.1)

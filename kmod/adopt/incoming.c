@@ -99,7 +99,7 @@ static bool fisc_is_hole(struct mm_struct *mm, unsigned long addr)
 /**
  * fisc_incoming_pin() - pin what there is of a range
  * @incoming: empty
- * @mm: the process's memory
+ * @mm: the process's memory, which is the current thread's
  * @addr: address of the first page, in a private anonymous mapping that is locked
  *	for writing: its page tables stay what they are
  * @first: its place in the chunk
@@ -125,9 +125,12 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 			i++;
 			continue;
 		}
-		done = pin_user_pages_remote(mm, addr + i * PAGE_SIZE, run,
-					     FOLL_WRITE,
-					     &incoming->pages[first + i], NULL);
+		/*
+		 * Not pin_user_pages_remote(), which has pages activated: those that
+		 * wait for that are referenced, and would be taken for busy.
+		 */
+		done = pin_user_pages(addr + i * PAGE_SIZE, run, FOLL_WRITE,
+				      &incoming->pages[first + i]);
 		if (done <= 0) {
 			done = done ?: -EFAULT;
 			break;
