@@ -43,12 +43,14 @@ struct fisc_ram {
  * @chunk: whose they are going to be
  * @kept: flags of the mapping that was there before
  * @zero: /dev/zero if it goes the other way
+ * @gap: what was there is gone already, for want of memory
  */
 struct fisc_step {
 	struct fisc_incoming *incoming;
 	struct fisc_chunk *chunk;
 	unsigned long kept;
 	struct file *zero;
+	bool gap;
 };
 
 /**

@@ -75,8 +75,8 @@ int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	struct vm_area_struct *vma = vma_lookup(current->mm, addr);
 	int err;
 
-	/* It is tried again: what was there is pinned already. */
-	if (!step->incoming && !step->zero)
+	/* It is tried again: what was there is pinned already, or in the file. */
+	if (step->gap)
 		return 0;
 	if (!vma || addr + len > vma->vm_end)
 		return -EAGAIN;
@@ -126,19 +126,30 @@ static bool fisc_mm_ends(struct mm_struct *mm)
 	return atomic_read(&mm->mm_users) == 1;
 }
 
-/* Is ordinary memory still where it was? */
-static bool fisc_adopt_is_as_before(struct mm_struct *mm, unsigned long addr,
-				    unsigned long len)
+/*
+ * Was there no memory, when nothing was mapped any more and the new mapping not
+ * yet? Then there is no way back: it has to be mapped as long as it takes. Unless the
+ * process ends, or maps something there itself.
+ */
+static bool fisc_adopt_left_gap(struct fisc_step *step, long err,
+				unsigned long addr, unsigned long len)
 {
-	struct vm_area_struct *vma;
-	bool is;
+	struct mm_struct *mm = current->mm;
 
 	mmap_read_lock(mm);
-	vma = vma_lookup(mm, addr);
-	is = vma && vma_is_anonymous(vma) && addr + len <= vma->vm_end;
+	step->gap = err == -ENOMEM && !find_vma_intersection(mm, addr, addr + len);
 	mmap_read_unlock(mm);
+	if (!step->gap || fisc_mm_ends(mm))
+		return false;
+	msleep(FISC_ADOPT_RETRY_MS);
 
-	return is;
+	return true;
+}
+
+/* MAP_FIXED for the first time, when it replaces what was looked at. */
+static unsigned long fisc_adopt_map_flag(const struct fisc_step *step)
+{
+	return step->gap ? MAP_FIXED_NOREPLACE : MAP_FIXED;
 }
 
 /*
@@ -153,27 +164,19 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 	struct fisc_incoming *incoming = step->incoming;
 	unsigned long ret;
 
-	for (;;) {
+	step->gap = false;
+	do {
 		u64 start = local_clock();
 
 		ret = vm_mmap(ram->file, addr, len, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_FIXED, fisc_ram_offset(ram, addr));
+			      MAP_SHARED | fisc_adopt_map_flag(step),
+			      fisc_ram_offset(ram, addr));
 		fisc_wait_account(FISC_WAIT_ADOPT_MAP, start);
 		if (!IS_ERR_VALUE(ret))
 			return 0;
 		if (!step->chunk->incoming)
 			return (long)ret;
-		if (fisc_adopt_is_as_before(current->mm, addr, len))
-			break;
-		/*
-		 * No memory, when nothing was mapped any more and the new mapping
-		 * not yet. What was there is pinned: map it as long as it takes.
-		 */
-		if (fisc_mm_ends(current->mm))
-			break;
-		step->incoming = NULL;
-		msleep(FISC_ADOPT_RETRY_MS);
-	}
+	} while (fisc_adopt_left_gap(step, (long)ret, addr, len));
 	down_write(&step->chunk->lock);
 	WRITE_ONCE(step->chunk->incoming, NULL);
 	up_write(&step->chunk->lock);
@@ -243,13 +246,19 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 			 unsigned long end, unsigned long prot)
 {
 	struct inode *inode = file_inode(ram->file);
+	struct fisc_step *step = &adoption->step;
 	unsigned long ret;
 	int err;
 
 	inode_lock(inode);
-	adoption->step.kept = ram->kept;
-	ret = vm_mmap(ram->file, start, end - start, prot,
-		      MAP_PRIVATE | MAP_FIXED, fisc_ram_offset(ram, start));
+	step->kept = ram->kept;
+	step->gap = false;
+	do {
+		ret = vm_mmap(ram->file, start, end - start, prot,
+			      MAP_PRIVATE | fisc_adopt_map_flag(step),
+			      fisc_ram_offset(ram, start));
+	} while (IS_ERR_VALUE(ret) &&
+		 fisc_adopt_left_gap(step, (long)ret, start, end - start));
 	err = IS_ERR_VALUE(ret) ? (long)ret : 0;
 	if (!err)
 		err = fisc_release_fill(current->mm, fisc_region_of(inode),
