@@ -93,11 +93,14 @@ static int adopt(void)
 	return adopt_pid(getpid());
 }
 
-static bool wait_gone(void)
+/* A VM has no adoption any more; there is no such VM then. */
+static bool wait_vm_gone(const char *vm)
 {
 	double end = fisc_now() + WAIT_S;
+	char path[96];
 
-	while (!access(ADOPTION, F_OK)) {
+	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/adoption", vm);
+	while (!access(path, F_OK)) {
 		if (fisc_now() > end)
 			return false;
 		fisc_sleep_ms(10);
@@ -105,9 +108,19 @@ static bool wait_gone(void)
 	return true;
 }
 
+static bool wait_gone(void)
+{
+	return wait_vm_gone(NAME);
+}
+
+static bool release_vm(const char *vm)
+{
+	return !fisc_vm_set(vm, "adoption", "release") && wait_vm_gone(vm);
+}
+
 static bool release(void)
 {
-	return !fisc_write_str(ADOPTION, "release") && wait_gone();
+	return release_vm(NAME);
 }
 
 /* A release that fails for want of memory says so, and may be tried again. */
@@ -349,18 +362,10 @@ static bool is_adopted_by_pid(int pid, double seconds)
 
 static bool release_by_pid(int pid)
 {
-	double end = fisc_now() + WAIT_S;
-	char path[96];
+	char vm[32];
 
-	snprintf(path, sizeof(path), FISC_SYSFS "/vms/pid-%d/adoption", pid);
-	if (fisc_write_str(path, "release"))
-		return false;
-	while (!access(path, F_OK)) {
-		if (fisc_now() > end)
-			return false;
-		fisc_sleep_ms(10);
-	}
-	return true;
+	snprintf(vm, sizeof(vm), "pid-%d", pid);
+	return release_vm(vm);
 }
 
 TEST_F(adopt, nothing_is_adopted_by_itself_unless_told)
