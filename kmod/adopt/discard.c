@@ -43,8 +43,8 @@ struct fisc_discard {
 static DEFINE_SPINLOCK(fisc_discard_lock);
 static LIST_HEAD(fisc_discards);
 
-/* Is the current thread throwing memory away by itself? */
-static bool fisc_discard_is_asked(void)
+/* Is the current thread throwing memory away by itself, and which? */
+static bool fisc_discard_is_asked(unsigned long *start, unsigned long *end)
 {
 	unsigned long args[6];
 
@@ -52,6 +52,8 @@ static bool fisc_discard_is_asked(void)
 	    syscall_get_nr(current, task_pt_regs(current)) != __NR_madvise)
 		return false;
 	syscall_get_arguments(current, task_pt_regs(current), args);
+	*start = args[0];
+	*end = args[0] + PAGE_ALIGN(args[1]);
 
 	return (int)args[2] == MADV_DONTNEED || (int)args[2] == MADV_DONTNEED_LOCKED;
 }
@@ -136,16 +138,16 @@ static void fisc_discard_work(struct callback_head *work)
 	module_put(THIS_MODULE);
 }
 
-/* Part of the range that is notified, before it is unmapped. */
-static void fisc_discard_add(const struct mmu_notifier_range *range)
+/* Before it is unmapped. */
+static void fisc_discard_add(unsigned long start, unsigned long end)
 {
 	struct fisc_discard *discard = kmalloc(sizeof(*discard),
-					       GFP_NOWAIT | __GFP_NOWARN);
+					       GFP_ATOMIC | __GFP_NOWARN);
 
 	if (!discard)
 		return;
 	*discard = (struct fisc_discard){
-		.task = current, .start = range->start, .end = range->end,
+		.task = current, .start = start, .end = end,
 	};
 	init_task_work(&discard->work, fisc_discard_work);
 	/* There is an adoption, so it is held by that. */
@@ -165,14 +167,20 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 			      const struct mmu_notifier_range *range)
 {
 	struct vm_area_struct *vma;
+	unsigned long start, end;
 
 	if (range->event != MMU_NOTIFY_CLEAR || current->mm != range->mm ||
-	    !fisc_discard_is_asked() || fisc_discard_is_running())
+	    !fisc_discard_is_asked(&start, &end) || fisc_discard_is_running())
+		return 0;
+	/* A large page that is to be split is notified about as a whole. */
+	start = max(start, range->start);
+	end = min(end, range->end);
+	if (start >= end)
 		return 0;
 	/* The system call holds mmap_lock. */
-	vma = find_vma(range->mm, range->start);
-	if (vma && vma->vm_start < range->end && fisc_vma_is_adopted(vma))
-		fisc_discard_add(range);
+	vma = find_vma(range->mm, start);
+	if (vma && vma->vm_start < end && fisc_vma_is_adopted(vma))
+		fisc_discard_add(start, end);
 
 	return 0;
 }

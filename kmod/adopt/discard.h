@@ -17,7 +17,8 @@
  * unmapped (MMU_NOTIFY_CLEAR). That is discarded if the current thread is the
  * process's, in a system call madvise() with that advice, and the range is a mapping of an
  * adopted file. Nothing else is: pages are unmapped for many reasons, by this
- * module, too.
+ * module, too. Nor is what the call does not name: of a mapped large page that loses a
+ * part, the kernel unmaps all.
  *
  * *When it is done.* Not in the notifier, where the module's locks cannot be taken: they
  * are held where pages are unmapped, which calls notifiers. A task work does it, that the
