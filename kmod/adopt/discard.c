@@ -73,8 +73,9 @@ static bool fisc_discard_is_running(void)
 
 static bool fisc_vma_is_adopted(const struct vm_area_struct *vma)
 {
-	return vma->vm_ops == &fisc_vm_operations &&
-	       fisc_region_of(file_inode(vma->vm_file))->adopted;
+	const struct fisc_region *region = fisc_vma_region(vma);
+
+	return region && region->adopted;
 }
 
 /* A mapping of an adopted file in a range, with a reference; or NULL. */

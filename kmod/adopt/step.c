@@ -54,8 +54,9 @@ enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
  */
 bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 {
-	return vma->vm_ops == &fisc_vm_operations &&
-	       fisc_region_of(file_inode(vma->vm_file))->vm == vm;
+	const struct fisc_region *region = fisc_vma_region(vma);
+
+	return region && region->vm == vm;
 }
 
 /**

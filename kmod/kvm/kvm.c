@@ -211,6 +211,7 @@ static int fisc_slots_add_memslot(void *arg, int as_id,
 
 	for (vma = find_vma(mm, start); vma && vma->vm_start < end && !err;
 	     vma = find_vma(mm, vma->vm_end)) {
+		const struct fisc_region *region = fisc_vma_region(vma);
 		unsigned long first = max(start, vma->vm_start);
 		struct fisc_slot slot = {
 			.file = vma->vm_file,
@@ -222,8 +223,7 @@ static int fisc_slots_add_memslot(void *arg, int as_id,
 			.id = memslot->id,
 		};
 
-		if (vma->vm_ops == &fisc_vm_operations &&
-		    fisc_region_of(file_inode(vma->vm_file))->vm == search->vm)
+		if (region && region->vm == search->vm)
 			err = fisc_slots_add(search->list, &slot);
 	}
 
