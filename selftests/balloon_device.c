@@ -500,8 +500,7 @@ TEST_F(device, what_was_paged_out_is_asked_for)
 	double end;
 
 	ASSERT_EQ(0, nullb_start(SWAP, SWAP_MIB, 0));
-	ASSERT_EQ(0, nullb_make_swap(SWAP, SWAP_MIB));
-	ASSERT_EQ(0, swapon("/dev/" SWAP, 0));
+	ASSERT_EQ(0, nullb_swapon(SWAP, SWAP_MIB));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
 	boot(_metadata, &guest, VM_PAGES, VDPA_FEATURES);
 	fill(&guest, FIRST, VM_PAGES - FIRST);

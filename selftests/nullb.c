@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <unistd.h>
 
 #include "fisc.h"
@@ -52,7 +53,7 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 }
 
 /* The swap header (linux/swap.h): version and last page behind a boot block. */
-int nullb_make_swap(const char *name, unsigned int mib)
+int nullb_swapon(const char *name, unsigned int mib)
 {
 	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };
 	char path[64];
@@ -65,5 +66,5 @@ int nullb_make_swap(const char *name, unsigned int mib)
 	memcpy((char *)page + PAGE_SIZE - 10, "SWAPSPACE2", 10);
 	ok = pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE && !fsync(fd);
 	close(fd);
-	return ok ? 0 : -1;
+	return ok ? swapon(path, 0) : -1;
 }

@@ -9,8 +9,8 @@
 int nullb_start(const char *name, unsigned int mib, unsigned long us);
 void nullb_stop(const char *name);
 
-/* It is swap space then, that swapon() takes: 0, or -1. */
-int nullb_make_swap(const char *name, unsigned int mib);
+/* Swap on all of it: 0, or -1. */
+int nullb_swapon(const char *name, unsigned int mib);
 
 /* One of its attributes: 0 or -errno. */
 int nullb_set(const char *name, const char *attr, const char *value);

@@ -36,9 +36,7 @@
 
 static int swap_start(void)
 {
-	if (nullb_start(DEVICE, DEVICE_MIB, 0) || nullb_make_swap(DEVICE, DEVICE_MIB))
-		return -1;
-	return swapon("/dev/" DEVICE, 0);
+	return nullb_start(DEVICE, DEVICE_MIB, 0) ?: nullb_swapon(DEVICE, DEVICE_MIB);
 }
 
 static void swap_stop(void)
@@ -456,8 +454,7 @@ TEST_F(swap, swapoff_brings_them_back)
 	EXPECT_LT(0, fisc_reclaim("swapped"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
-	ASSERT_EQ(0, nullb_make_swap(DEVICE, DEVICE_MIB));
-	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
+	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
 }
 
 /* A page whose place on the device is bad; others are not affected. */
@@ -502,8 +499,7 @@ TEST_F(swap, waiting_processes_can_be_killed)
 	/* The device takes two seconds for a page: there is room, but it is slow. */
 	swap_stop();
 	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
-	ASSERT_EQ(0, nullb_make_swap(DEVICE, DEVICE_MIB));
-	ASSERT_EQ(0, swapon("/dev/" DEVICE, 0));
+	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	pid = fork();
 	if (!pid) {
@@ -691,7 +687,7 @@ static int swap_start_filled(void)
 	if (fd < 0 || fsync(fd))
 		ret = -1;
 	close(fd);
-	return ret ?: nullb_make_swap(DEVICE, DEVICE_MIB) ?: swapon("/dev/" DEVICE, 0);
+	return ret ?: nullb_swapon(DEVICE, DEVICE_MIB);
 }
 
 /* Only the reader's allocations fail, then only those of the thread that pages out. */
