@@ -798,6 +798,69 @@ TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
 	EXPECT_LT(10, changer.done);
 }
 
+/**
+ * struct changer - changes a VM's slots
+ * @vmm: the VM
+ * @mem: its memory
+ * @stop: shall end
+ * @err: of the call that failed
+ * @done: changes
+ */
+struct changer {
+	struct vmm *vmm;
+	char *mem;
+	bool stop;
+	int err;
+	unsigned long done;
+};
+
+/* Memory is in one slot or two, here or there, or in none at all. */
+static void *change_slots(void *arg)
+{
+	struct changer *c = arg;
+	size_t half = PAGES / 2;
+	__u64 gpa = GPA;
+
+	while (!READ_ONCE(c->stop) && !c->err) {
+		gpa = gpa == GPA ? GPA + 2 * SIZE : GPA;
+		c->err = vmm_delete_slot(c->vmm, 0) ?:
+			 vmm_set_slot(c->vmm, 1, gpa, c->mem, half) ?:
+			 vmm_set_slot(c->vmm, 2, gpa + SIZE, c->mem + SIZE / 2, half) ?:
+			 vmm_delete_slot(c->vmm, 1) ?: vmm_delete_slot(c->vmm, 2) ?:
+			 vmm_set_slot(c->vmm, 0, gpa, c->mem, PAGES);
+		c->done++;
+	}
+	return NULL;
+}
+
+TEST_F(adopt, slots_may_change_meanwhile)
+{
+	struct changer changer = { .vmm = &self->vmm, .mem = self->mem };
+	double end = fisc_now() + fisc_stress_s(15);
+	struct writer writers[WRITERS];
+	pthread_t thread;
+	int cycles = 0;
+
+	start_writers(writers, self->mem, PAGES, false);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, change_slots, &changer));
+	while (fisc_now() < end) {
+		ASSERT_EQ(0, adopt());
+		fisc_sleep_ms(cycles % 4 * 100);
+		ASSERT_TRUE(release());
+		cycles++;
+	}
+	WRITE_ONCE(changer.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, changer.err);
+	EXPECT_LT(10, changer.done);
+	/* All of it, once they stay what they are. */
+	ASSERT_EQ(0, adopt());
+	EXPECT_TRUE(wait_moved(0));
+	stop_writers(_metadata, writers);
+	ASSERT_TRUE(release());
+	TH_LOG("%d cycles, %lu changes", cycles, changer.done);
+}
+
 /* Ends */
 
 TEST_F(adopt, killed_vmm_leaves_nothing)
