@@ -150,6 +150,9 @@ struct fisc_chunk {
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @next_due: the earliest of its chunks' that wait for their time
  * @adopted: it has a process's memory (DOC: Adoption), which alone may map it
+ * @source: file that this was the memory of, if it was one; protected by the inode's
+ *	lock
+ * @source_version: of @source, when it was last looked at (adopt/discard.c)
  * @admitted: size that has been admitted, in pages (tax/quota.c)
  * @settled: size that it had when targets were last asked for because of it, in pages
  * @backing: where pages are that were paged out (reclaim/backing.c), or NULL; it is
@@ -165,6 +168,8 @@ struct fisc_region {
 	struct xarray chunks;
 	u16 next_due;
 	bool adopted;
+	struct inode *source;
+	u64 source_version;
 	u64 admitted;
 	u64 settled;
 	struct file *backing;

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define FISC_OWN_FIXTURE
@@ -178,6 +179,7 @@ FIXTURE_TEARDOWN_PARENT(adopt)
 	EXPECT_EQ(0, fisc_write_str(AUTO "policy", "none"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "names", "\n"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "uid", "any"));
+	EXPECT_EQ(0, fisc_write_str(AUTO "shared", "0"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "min_bytes", "128M"));
 	EXPECT_TRUE(wait_gone());
 	fisc_tear_down(_metadata, &self->before);
@@ -480,8 +482,10 @@ TEST_F(adopt, other_memory_is_left_alone)
 	char *locked, *file;
 
 	ASSERT_EQ(0, ftruncate(fd, CHUNK));
-	file = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	/* Of a memfd, but not shared. */
+	file = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	ASSERT_NE(MAP_FAILED, file);
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
 	locked = map_memory(CHUNK);
 	ASSERT_NE(NULL, locked);
 	ASSERT_EQ(0, mlock(locked, CHUNK));
@@ -620,6 +624,138 @@ TEST_F(adopt, memory_that_is_thrown_away_is_given_back)
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 }
 
+/* Shared memory */
+
+/* A memfd takes the place of the VM's memory, and not at a multiple of a chunk. */
+#define SHARED_OFFSET	(3 * (off_t)PAGE_SIZE)
+
+static int share_memory(char *mem)
+{
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, SIZE + SHARED_OFFSET) ||
+	    mmap(mem, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		 SHARED_OFFSET) == MAP_FAILED)
+		return -1;
+	return fd;
+}
+
+/* Pages of a file that are in memory or swap. */
+static long held_pages(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : st.st_blocks * 512 / (long)PAGE_SIZE;
+}
+
+static void *map_again(int fd)
+{
+	return mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SHARED_OFFSET);
+}
+
+static bool wait_left_shared(long bytes)
+{
+	double end = fisc_now() + WAIT_S;
+	struct adoption now;
+
+	while (!look(&now) || left(&now, "shared") != bytes) {
+		if (fisc_now() > end) {
+			fprintf(stderr, "# " ADOPTION ": %s\n", now.text);
+			return false;
+		}
+		fisc_sleep_ms(10);
+	}
+	return true;
+}
+
+TEST_F(adopt, shared_memory_is_moved_if_that_is_wanted)
+{
+	int fd = share_memory(self->mem);
+	long i, half = PAGES / 2;
+
+	ASSERT_LE(0, fd);
+	fisc_fill_pages(self->mem, half, 1);
+	/* Of the other half, two pages are there: one not mapped, one with zeroes. */
+	ASSERT_EQ(4, pwrite(fd, "word", 4, SHARED_OFFSET + (half + 5) * PAGE_SIZE));
+	self->mem[(half + 9) * PAGE_SIZE] = 0;
+	ASSERT_EQ(0, adopt());
+	EXPECT_TRUE(wait_left_shared(SIZE));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(half + 2, held_pages(fd));
+
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	EXPECT_EQ(0, held_pages(fd));
+	EXPECT_EQ(MAP_FAILED, map_again(fd));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, half, 1));
+	for (i = half; i < PAGES; i++)
+		ASSERT_EQ(i == half + 5 ? 'w' : 0, self->mem[i * PAGE_SIZE]);
+	fisc_fill_pages(self->mem, PAGES, 2);
+	ASSERT_TRUE(release());
+	EXPECT_FALSE(is_mapped());
+	EXPECT_EQ(0, held_pages(fd));
+	EXPECT_NE(MAP_FAILED, map_again(fd));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 2));
+}
+
+TEST_F(adopt, shared_memory_is_left_alone_while_others_have_it)
+{
+	int fd = share_memory(self->mem);
+	char *again;
+	pid_t pid;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	pid = fork();
+	if (!pid) {
+		for (;;)
+			pause();
+	}
+	again = map_again(fd);
+	ASSERT_NE(MAP_FAILED, again);
+	ASSERT_EQ(0, adopt());
+	EXPECT_TRUE(wait_left_shared(SIZE));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* It is looked at again every second. */
+	fisc_sleep_ms(2500);
+	EXPECT_TRUE(wait_left_shared(SIZE));
+	EXPECT_EQ(PAGES, held_pages(fd));
+	munmap(again, SIZE);
+	EXPECT_TRUE(wait_moved(0));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+}
+
+/* As QEMU does it. */
+TEST_F(adopt, shared_memory_is_thrown_away_by_a_hole)
+{
+	int fd = share_memory(self->mem);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	/* The advice alone is about what is mapped. */
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       SHARED_OFFSET, 7 * PAGE_SIZE));
+	ASSERT_EQ(0, madvise(self->mem, 7 * PAGE_SIZE, MADV_DONTNEED));
+	EXPECT_EQ(PAGES - 7, fisc_core("frames"));
+	EXPECT_EQ(-1, fisc_check_zero(self->mem, 7 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
+	ASSERT_TRUE(release());
+}
+
 /*
  * Numbers that only go up, in each page; whoever writes one checks the last. Where pages
  * are thrown away, they begin at 0 again.
@@ -713,6 +849,34 @@ TEST_F(adopt, guest_and_vmm_write_all_the_time)
 	EXPECT_LT(0, self->vmm.rounds);
 	EXPECT_LT(0, cycles);
 	TH_LOG("%d cycles, %lu rounds of the guest", cycles, self->vmm.rounds);
+}
+
+TEST_F(adopt, shared_memory_is_written_all_the_time)
+{
+	double end = fisc_now() + fisc_stress_s(15);
+	struct writer writers[WRITERS];
+	int cycles = 0;
+
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
+	ASSERT_EQ(0, vmm_aim(&self->vmm, GPA, PAGES, true));
+	ASSERT_EQ(0, vmm_start(&self->vmm));
+	while (fisc_now() < end) {
+		int fd = share_memory(self->mem);
+
+		ASSERT_LE(0, fd);
+		start_writers(writers, self->mem, PAGES, false);
+		fisc_sleep_ms(100);
+		ASSERT_EQ(0, adopt());
+		ASSERT_TRUE(wait_moved(0));
+		fisc_sleep_ms(100);
+		EXPECT_EQ(0, held_pages(fd));
+		ASSERT_TRUE(release());
+		stop_writers(_metadata, writers);
+		close(fd);
+		cycles++;
+	}
+	vmm_stop(&self->vmm);
+	EXPECT_LT(0, cycles);
 }
 
 /* Thrown away before, while and after it is moved; never while it is released. */

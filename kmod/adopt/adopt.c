@@ -289,7 +289,7 @@ static const char * const fisc_adopt_states[FISC_ADOPT_STATES] = {
 };
 
 static const char * const fisc_left_names[FISC_NR_LEFT] = {
-	"rom", "file", "locked", "busy", "error",
+	"rom", "file", "shared", "locked", "busy", "error",
 };
 
 static ssize_t adoption_show(struct kobject *kobj, struct kobj_attribute *attr,

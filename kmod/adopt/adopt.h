@@ -21,8 +21,9 @@ struct vm_area_struct;
  * each mapping that guest memory is in. A thread of its own (fisc_adopt_thread())
  * asks KVM for memslots, moves what lies in them to the files, 2 MiB at a time (DOC:
  * Memory that comes in), and looks again every second: for slots that came later,
- * and for memory that was in use by somebody else. Only private anonymous memory is
- * moved. What else there is, is left alone, and counted by reason.
+ * and for memory that was in use by somebody else. Private anonymous memory is moved,
+ * and shared memory if that is wanted (DOC: Adoption of shared memory). What else
+ * there is, is left alone, and counted by reason.
  *
  * Where a page of the process's memory lies in its file follows from its address, so
  * that large pages can be mapped: file offset and address are the same modulo
@@ -69,6 +70,8 @@ enum fisc_adopt_state {
  * @FISC_LEFT_ROM: the slot is read-only, or its memory is a guest_memfd
  * @FISC_LEFT_FILE: it is a file's, a device's, huge pages of hugetlbfs, or not to be
  *	read and written, but executed
+ * @FISC_LEFT_SHARED: it is shared memory, and that is not wanted or it is mapped somewhere
+ *	else, too
  * @FISC_LEFT_LOCKED: it is locked (mlock()), or watched by userfaultfd()
  * @FISC_LEFT_BUSY: somebody else has a reference on it; it is tried again
  * @FISC_LEFT_ERROR: something else failed; it is tried again
@@ -77,6 +80,7 @@ enum fisc_adopt_state {
 enum fisc_adopt_left {
 	FISC_LEFT_ROM,
 	FISC_LEFT_FILE,
+	FISC_LEFT_SHARED,
 	FISC_LEFT_LOCKED,
 	FISC_LEFT_BUSY,
 	FISC_LEFT_ERROR,

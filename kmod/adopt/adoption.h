@@ -25,6 +25,8 @@ struct task_struct;
  * struct fisc_ram - a file with memory of an adopted VM
  * @node: in fisc_adoption.rams
  * @file: the file, open
+ * @source: file of shared memory that was mapped before, NULL if it was anonymous
+ * @denied: nobody can map @source for writing any more
  * @kept: flags that the mapping had before
  * @start: address of its first page
  * @end: address after its last one
@@ -32,6 +34,8 @@ struct task_struct;
 struct fisc_ram {
 	struct list_head node;
 	struct file *file;
+	struct file *source;
+	bool denied;
 	unsigned long kept;
 	unsigned long start;
 	unsigned long end;
@@ -39,16 +43,20 @@ struct fisc_ram {
 
 /**
  * struct fisc_step - what the mapping that is being made is about
+ * @ram: the file that it is a mapping of
  * @incoming: where pages are pinned, NULL if none are to be
  * @chunk: whose they are going to be
  * @kept: flags of the mapping that was there before
+ * @index: its first page in @ram's source
  * @zero: /dev/zero if it goes the other way
  * @gap: what was there is gone already, for want of memory
  */
 struct fisc_step {
+	const struct fisc_ram *ram;
 	struct fisc_incoming *incoming;
 	struct fisc_chunk *chunk;
 	unsigned long kept;
+	pgoff_t index;
 	struct file *zero;
 	bool gap;
 };
@@ -112,7 +120,9 @@ struct dentry *fisc_adopt_make_dir(const char *name);
 void fisc_adopt_unlink(struct dentry *dentry);
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
-			      unsigned long vma_start, unsigned long vma_end);
+			      unsigned long vma_start, unsigned long vma_end,
+			      struct file *source);
+void fisc_rams_deny(struct fisc_adoption *adoption, bool deny);
 void fisc_rams_free(struct fisc_adoption *adoption);
 
 /* walk.c */

@@ -27,6 +27,7 @@
 #include "../vm.h"
 #include "adoption.h"
 #include "auto.h"
+#include "shared.h"
 
 #define FISC_AUTO_LOOK	HZ
 #define FISC_AUTO_LOOKS	30
@@ -468,6 +469,9 @@ static struct kobj_attribute uid_attr = __ATTR_RW(uid);
 static struct kobj_attribute created_attr = __ATTR_WO(created);
 static struct kobj_attribute release_all_attr = __ATTR_WO(release_all);
 
+static struct fisc_knob fisc_shared_knob =
+	FISC_KNOB(shared, &fisc_shared_wanted, 0, 1);
+
 static struct attribute *fisc_auto_attrs[] = {
 	&policy_attr.attr,
 	&names_attr.attr,
@@ -475,6 +479,7 @@ static struct attribute *fisc_auto_attrs[] = {
 	&uid_attr.attr,
 	&created_attr.attr,
 	&release_all_attr.attr,
+	&fisc_shared_knob.attr.attr,
 	NULL,
 };
 

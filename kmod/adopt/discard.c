@@ -21,6 +21,7 @@
 #include "../region.h"
 #include "adoption.h"
 #include "discard.h"
+#include "shared.h"
 
 /**
  * struct fisc_discard - part of a system call's range, to be discarded
@@ -109,6 +110,7 @@ static struct file *fisc_discard_next(struct mm_struct *mm, unsigned long *addr,
 static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
 			       unsigned long end)
 {
+	struct fisc_region *region;
 	pgoff_t first, last;
 	struct file *file;
 
@@ -116,9 +118,11 @@ static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
 		file = fisc_discard_next(mm, &addr, end, &first, &last);
 		if (!file)
 			break;
-		inode_lock(file_inode(file));
-		fisc_region_remove(fisc_region_of(file_inode(file)), first, last);
-		inode_unlock(file_inode(file));
+		region = fisc_region_of(file_inode(file));
+		inode_lock(region->inode);
+		if (fisc_shared_may_discard(region))
+			fisc_region_remove(region, first, last);
+		inode_unlock(region->inode);
 		fput(file);
 	}
 }

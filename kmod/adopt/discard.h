@@ -10,7 +10,8 @@
  * A VMM gives memory back by madvise(MADV_DONTNEED): what its guest put into its
  * balloon, or reports to be free. Of anonymous memory nothing is left after that, and
  * it reads as zeroes. Of a file's nothing but the mapping is gone, and the VMM does
- * not know that its memory is a file's now. So adoption has to do the rest: the
+ * not know that its memory is a file's now. (Of memory that was shared: see DOC: Adoption
+ * of shared memory.) So adoption has to do the rest: the
  * pages become holes of the file before the system call returns.
  *
  * *How it is noticed.* An MMU notifier of the process is told that a range is being

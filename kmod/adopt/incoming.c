@@ -5,8 +5,10 @@
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -18,15 +20,19 @@
 #define FISC_INCOMING_POLL_US	100
 
 /*
- * Does anybody else use a folio, of which @pins pages are pinned for us? One that
- * is not on a list of the kernel's is on its way there, or taken off for a moment,
+ * Does anybody else use a folio, of which @pins pages are pinned or held for us? One
+ * that is not on a list of the kernel's is on its way there, or taken off for a moment,
  * with a reference.
  */
 static bool fisc_folio_in_use(struct folio *folio, unsigned int pins)
 {
-	long own = folio_test_large(folio) ? pins : pins * GUP_PIN_COUNTING_BIAS;
+	bool anon = folio_test_anon(folio);
+	long own = pins;
 
-	if (folio_test_swapcache(folio))
+	if (anon && !folio_test_large(folio))
+		own *= GUP_PIN_COUNTING_BIAS;
+	/* A cache has one for each page. */
+	if (folio_test_swapcache(folio) || (folio->mapping && !anon))
 		own += folio_nr_pages(folio);
 	if (!folio_test_lru(folio))
 		own++;
@@ -65,9 +71,14 @@ void fisc_incoming_unpin(struct fisc_incoming *incoming)
 {
 	unsigned int i;
 
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		if (incoming->pages[i])
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (!incoming->pages[i])
+			continue;
+		if (PageAnon(incoming->pages[i]))
 			unpin_user_page(incoming->pages[i]);
+		else
+			put_page(incoming->pages[i]);
+	}
 	memset(incoming->pages, 0, sizeof(incoming->pages));
 }
 
@@ -147,6 +158,52 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 	fisc_incoming_unpin(incoming);
 
 	return done;
+}
+
+/* Hold a page of a file's, if there is one. */
+static int fisc_incoming_hold_page(struct inode *inode, pgoff_t index,
+				   struct page **page)
+{
+	struct folio *folio;
+	int err = shmem_get_folio(inode, index, 0, &folio, SGP_READ);
+
+	*page = NULL;
+	if (err || !folio)
+		return err;
+	folio_unlock(folio);
+	*page = folio_file_page(folio, index);
+
+	return PageHWPoison(*page) ? -EHWPOISON : 0;
+}
+
+/**
+ * fisc_incoming_hold() - hold what there is of a part of shared memory
+ * @incoming: empty
+ * @inode: the file that it is the memory of
+ * @index: the first page there
+ * @first: its place in the chunk
+ * @nr: number of pages
+ *
+ * Context: may sleep; mmap_lock held for writing, and nobody else has the file mapped.
+ * Return: 0; -EBUSY if somebody else has a reference on one of the pages; -EINVAL if the
+ * file ends before; -EIO, -ENOMEM, -EHWPOISON and so on if one cannot be had. Nothing is
+ * held then.
+ */
+int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
+		       pgoff_t index, unsigned int first, unsigned int nr)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = fisc_incoming_hold_page(inode, index + i,
+					      &incoming->pages[first + i]);
+	if (!err && fisc_incoming_in_use(incoming))
+		err = -EBUSY;
+	if (err)
+		fisc_incoming_unpin(incoming);
+
+	return err;
 }
 
 /**

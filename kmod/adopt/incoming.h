@@ -30,6 +30,10 @@
  * look and the unmapping, through get_user_pages_fast(). What was pinned is let go
  * of after it was copied.
  *
+ * Shared memory is in the page cache of a file, mapped or not. Its pages are looked for
+ * there, and held by a reference (fisc_incoming_hold()); they are the file's until they
+ * have been copied.
+ *
  * The chunk is empty meanwhile, for the scanner and for reclaim. System calls that
  * read, write or cut the file wait for the inode's lock, which is held until the chunk
  * is settled, and nobody else may map it (EBUSY), so that page faults of the
@@ -38,7 +42,7 @@
 
 /**
  * struct fisc_incoming - memory of a process that is going to be a chunk's
- * @pages: pinned; NULL where nothing was
+ * @pages: pinned, or held if they are not anonymous; NULL where nothing was
  * @leaf: entries of frames that have been copied, NULL if there are none
  * @copied: up to which page that was done: without memory, it is gone on with later
  *
@@ -53,6 +57,8 @@ struct fisc_incoming {
 
 int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 		      unsigned long addr, unsigned int first, unsigned int nr);
+int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
+		       pgoff_t index, unsigned int first, unsigned int nr);
 void fisc_incoming_unpin(struct fisc_incoming *incoming);
 void fisc_incoming_free(struct fisc_chunk *chunk);
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk);

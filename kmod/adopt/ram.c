@@ -38,12 +38,15 @@ void fisc_adopt_release_fs(void)
 }
 
 static struct fisc_ram *fisc_ram_find(struct fisc_adoption *adoption,
-				      unsigned long start, unsigned long end)
+				      unsigned long start, unsigned long end,
+				      struct file *source)
 {
+	struct inode *inode = source ? file_inode(source) : NULL;
 	struct fisc_ram *ram;
 
 	list_for_each_entry(ram, &adoption->rams, node)
-		if (start >= ram->start && end <= ram->end)
+		if (start >= ram->start && end <= ram->end &&
+		    fisc_region_of(file_inode(ram->file))->source == inode)
 			return ram;
 
 	return NULL;
@@ -133,7 +136,8 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 
 /* A file for the mapping from @start to @end. */
 static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
-				      unsigned long start, unsigned long end)
+				      unsigned long start, unsigned long end,
+				      struct file *source)
 {
 	struct fisc_ram *ram = kzalloc(sizeof(*ram), GFP_KERNEL);
 
@@ -148,6 +152,10 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 		kfree(ram);
 		return ERR_PTR(err);
 	}
+	if (source) {
+		ram->source = get_file(source);
+		fisc_region_of(file_inode(ram->file))->source = file_inode(source);
+	}
 	list_add_tail(&ram->node, &adoption->rams);
 
 	return ram;
@@ -160,16 +168,39 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
  * @end: and its end
  * @vma_start: address of the mapping it is in, all of which the file has room for
  * @vma_end: and its end
+ * @source: the file whose memory that is, NULL if it is anonymous
  *
  * Context: may sleep.
- * Return: the file, or an error pointer: -ENOMEM, -ENOSPC if it is not admitted.
+ * Return: the file, or an error pointer: -ENOMEM, -ENOSPC if it is not admitted, -EEXIST
+ * if there was memory of another kind.
  */
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
-			      unsigned long vma_start, unsigned long vma_end)
+			      unsigned long vma_start, unsigned long vma_end,
+			      struct file *source)
 {
-	return fisc_ram_find(adoption, start, end) ?:
-	       fisc_ram_make(adoption, vma_start, vma_end);
+	return fisc_ram_find(adoption, start, end, source) ?:
+	       fisc_ram_make(adoption, vma_start, vma_end, source);
+}
+
+/**
+ * fisc_rams_deny() - say whether files that memory was taken out of may be mapped
+ * @adoption: the current thread's
+ * @deny: not for writing, if nobody has done so; or as anybody likes
+ *
+ * Context: does not sleep.
+ */
+void fisc_rams_deny(struct fisc_adoption *adoption, bool deny)
+{
+	struct fisc_ram *ram;
+
+	list_for_each_entry(ram, &adoption->rams, node) {
+		if (!ram->source || ram->denied == deny)
+			continue;
+		if (!deny)
+			mapping_allow_writable(ram->source->f_mapping);
+		ram->denied = deny && !mapping_deny_writable(ram->source->f_mapping);
+	}
 }
 
 /**
@@ -182,7 +213,15 @@ void fisc_rams_free(struct fisc_adoption *adoption)
 {
 	struct fisc_ram *ram, *next;
 
+	fisc_rams_deny(adoption, false);
 	list_for_each_entry_safe(ram, next, &adoption->rams, node) {
+		struct inode *inode = file_inode(ram->file);
+
+		inode_lock(inode);
+		fisc_region_of(inode)->source = NULL;
+		inode_unlock(inode);
+		if (ram->source)
+			fput(ram->source);
 		fisc_adopt_unlink(ram->file->f_path.dentry);
 		fput(ram->file);
 		kfree(ram);

@@ -16,11 +16,12 @@
 #include "adoption.h"
 #include "incoming.h"
 #include "release.h"
+#include "shared.h"
 
 /* What can be moved, and what can only be left alone. */
-#define FISC_VM_FOREIGN		(VM_SHARED | VM_MAYSHARE | VM_IO | VM_PFNMAP | \
-				 VM_MIXEDMAP | VM_HUGETLB | VM_GROWSDOWN | \
-				 VM_GROWSUP | VM_WIPEONFORK | VM_EXEC)
+#define FISC_VM_FOREIGN		(VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB | \
+				 VM_GROWSDOWN | VM_GROWSUP | VM_WIPEONFORK | \
+				 VM_EXEC)
 #define FISC_VM_WANTED		(VM_READ | VM_WRITE)
 /* What a mapping keeps when another takes its place. */
 #define FISC_VM_KEPT		(VM_DONTCOPY | VM_DONTDUMP | VM_HUGEPAGE | \
@@ -37,9 +38,15 @@ enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
 {
 	if (vma->vm_flags & (VM_LOCKED | VM_LOCKONFAULT) || userfaultfd_armed(vma))
 		return FISC_LEFT_LOCKED;
-	if (!vma_is_anonymous(vma) || vma->vm_flags & FISC_VM_FOREIGN ||
-	    (vma->vm_flags & FISC_VM_WANTED) != FISC_VM_WANTED || vma_pkey(vma))
+	if (vma->vm_flags & FISC_VM_FOREIGN || vma_pkey(vma) ||
+	    (vma->vm_flags & FISC_VM_WANTED) != FISC_VM_WANTED)
 		return FISC_LEFT_FILE;
+	if (vma_is_anonymous(vma))
+		return FISC_NR_LEFT;
+	if (!fisc_vma_is_shared(vma))
+		return FISC_LEFT_FILE;
+	if (!READ_ONCE(fisc_shared_wanted) || fisc_vma_is_elsewhere(vma))
+		return FISC_LEFT_SHARED;
 
 	return FISC_NR_LEFT;
 }
@@ -57,6 +64,30 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 	const struct fisc_region *region = fisc_vma_region(vma);
 
 	return region && region->vm == vm;
+}
+
+/* Is it memory of the file that the step is about, or anonymous as that was? */
+static bool fisc_vma_is_expected(struct vm_area_struct *vma,
+				 const struct fisc_ram *ram)
+{
+	if (!ram->source)
+		return vma_is_anonymous(vma);
+
+	return vma->vm_file && file_inode(vma->vm_file) == file_inode(ram->source);
+}
+
+static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
+			   unsigned long addr, unsigned long len)
+{
+	unsigned int first = (addr >> PAGE_SHIFT) & (FISC_CHUNK_PAGES - 1);
+
+	if (!step->ram->source)
+		return fisc_incoming_pin(step->incoming, vma->vm_mm, addr, first,
+					 len >> PAGE_SHIFT);
+	step->index = linear_page_index(vma, addr);
+
+	return fisc_incoming_hold(step->incoming, file_inode(step->ram->source),
+				  step->index, first, len >> PAGE_SHIFT);
 }
 
 /**
@@ -83,14 +114,13 @@ int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
 		return -EAGAIN;
 	if (step->zero)
 		return fisc_vma_is_of(vma, adoption->vm) ? 0 : -EAGAIN;
-	if (fisc_vma_refused(vma) != FISC_NR_LEFT)
+	if (fisc_vma_refused(vma) != FISC_NR_LEFT ||
+	    !fisc_vma_is_expected(vma, step->ram))
 		return -EAGAIN;
 
 	/* No fault from now on. */
 	vma_start_write(vma);
-	err = fisc_incoming_pin(step->incoming, current->mm, addr,
-				(addr >> PAGE_SHIFT) & (FISC_CHUNK_PAGES - 1),
-				len >> PAGE_SHIFT);
+	err = fisc_adopt_take(step, vma, addr, len);
 	if (err)
 		return err;
 	step->kept = vma->vm_flags & FISC_VM_KEPT;
@@ -213,6 +243,7 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 		return -ENOMEM;
 	}
 	step->incoming = incoming;
+	step->ram = ram;
 
 	/* Nobody else changes the file. */
 	inode_lock(inode);
@@ -225,6 +256,8 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 	while (!err && fisc_incoming_settle(region, step->chunk) == -ENOMEM &&
 	       !fisc_mm_ends(current->mm))
 		msleep(FISC_ADOPT_RETRY_MS);
+	if (!err && ram->source && !step->chunk->incoming)
+		fisc_shared_remove(region, step->index, len >> PAGE_SHIFT);
 	inode_unlock(inode);
 	step->incoming = NULL;
 

@@ -17,6 +17,7 @@
 #include "../array.h"
 #include "../vm.h"
 #include "adoption.h"
+#include "shared.h"
 
 /**
  * struct fisc_range - part of a memslot
@@ -69,6 +70,7 @@ static int fisc_ranges_add(void *arg, int as_id,
  * @vma_start: the mapping
  * @vma_end: and its end
  * @prot: what the process may do there
+ * @source: file of shared memory that is to be moved, held; or NULL
  * @ours: it is in a file already
  * @left: why it is left alone, or FISC_NR_LEFT
  */
@@ -77,16 +79,19 @@ struct fisc_piece {
 	unsigned long vma_start;
 	unsigned long vma_end;
 	unsigned long prot;
+	struct file *source;
 	bool ours;
 	enum fisc_adopt_left left;
 };
 
+/* Undone by fisc_piece_done(). */
 static void fisc_piece_look(const struct fisc_adoption *adoption,
 			    unsigned long addr, unsigned long end,
 			    struct fisc_piece *piece)
 {
 	struct vm_area_struct *vma;
 
+	piece->source = NULL;
 	mmap_read_lock(adoption->mm);
 	vma = find_vma(adoption->mm, addr);
 	if (!vma || vma->vm_start > addr) {
@@ -101,8 +106,16 @@ static void fisc_piece_look(const struct fisc_adoption *adoption,
 			      (vma->vm_flags & VM_WRITE ? PROT_WRITE : 0);
 		piece->ours = fisc_vma_is_of(vma, adoption->vm);
 		piece->left = fisc_vma_refused(vma);
+		if (piece->left == FISC_NR_LEFT && !vma_is_anonymous(vma))
+			piece->source = get_file(vma->vm_file);
 	}
 	mmap_read_unlock(adoption->mm);
+}
+
+static void fisc_piece_done(struct fisc_piece *piece)
+{
+	if (piece->source)
+		fput(piece->source);
 }
 
 static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
@@ -110,7 +123,8 @@ static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 					     const struct fisc_piece *piece)
 {
 	struct fisc_ram *ram = fisc_ram_get(adoption, addr, piece->end,
-					    piece->vma_start, piece->vma_end);
+					    piece->vma_start, piece->vma_end,
+					    piece->source);
 	int err;
 
 	if (IS_ERR(ram))
@@ -142,6 +156,7 @@ static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 		adoption->next_adopted += piece.end - addr;
 	else
 		adoption->next_left[piece.left] += piece.end - addr;
+	fisc_piece_done(&piece);
 	if (adoption->state == FISC_ADOPT_ADOPTING)
 		WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 
@@ -210,6 +225,7 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	memset(adoption->next_left, 0, sizeof(adoption->next_left));
 	for (i = 0; i < list.nr && !err; i++)
 		err = fisc_adopt_range(adoption, &list.ranges[i]);
+	fisc_rams_deny(adoption, true);
 	WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
 	kvfree(list.ranges);
@@ -232,6 +248,7 @@ static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
 		if (piece.ours)
 			err = fisc_adopt_give_back(adoption, ram, addr,
 						   piece.end, piece.prot);
+		fisc_piece_done(&piece);
 		fisc_adopt_leave(adoption);
 		cond_resched();
 		/* The process has changed its mappings since: look again. */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_SHARED_H
+#define _FISC_SHARED_H
+
+#include <linux/types.h>
+
+struct fisc_region;
+struct vm_area_struct;
+
+/**
+ * DOC: Adoption of shared memory
+ *
+ * A VMM's memory may be a memfd, a file of a tmpfs, or anonymous and shared: so that
+ * another process, which is given the file, can map it (vhost-user). Adoption takes
+ * the memory out of that file, and whoever maps the file after that finds nothing. So
+ * it is only done when the administrator says that there is no such process
+ * (adoption/shared in sysfs); a mapping is left alone while there is another one of the
+ * file's by which its memory could be written, in this process or in any; and when all is
+ * moved, new ones are refused by the kernel (EPERM) until the VM is released or ends:
+ * mapping_deny_writable().
+ *
+ * *There.* What content there is, is in the page cache or in swap, mapped or not. The
+ * pages are held, not pinned (fisc_incoming_hold()); all else is as for anonymous
+ * memory. When they are copied they are removed from the file.
+ *
+ * *Back* is private memory, as it is of any VM: the file stays empty.
+ *
+ * *Thrown away.* MADV_DONTNEED does not throw shared memory away: the VMM makes a hole in
+ * its file. QEMU does that first, and gives that advice after it. Making a hole changes the
+ * version of the file's inode, so that the advice is taken for what it is meant to
+ * be if there was a hole made since the last (fisc_shared_may_discard()).
+ */
+
+/* Shared memory is adopted, too: 0 or 1. */
+extern unsigned int fisc_shared_wanted;
+
+bool fisc_vma_is_shared(const struct vm_area_struct *vma);
+bool fisc_vma_is_elsewhere(struct vm_area_struct *vma);
+void fisc_shared_remove(struct fisc_region *region, pgoff_t first, pgoff_t nr);
+bool fisc_shared_may_discard(struct fisc_region *region);
+
+#endif /* _FISC_SHARED_H */
