@@ -123,8 +123,11 @@ def compare(mib):
 
 def main():
     inside.load()
-    rows = [row for eighths in EIGHTHS
-            for row in compare(MEM_MIB * eighths // 8)]
+    rows = []
+    for eighths in EIGHTHS:
+        rows += compare(MEM_MIB * eighths // 8)
+        # The next size may not come to an end.
+        inside.write_rows("/out/runs.csv", rows)
     points = []
     for mib in sorted({row["mib"] for row in rows}):
         runs = [row for row in rows if row["mib"] == mib]
@@ -136,7 +139,6 @@ def main():
         points.append({"mib": mib, "native": middle["native"],
                        "ballooned": middle["ballooned"],
                        "slowdown_pct": round(100 * (1 - ratio), 2)})
-    inside.write_rows("/out/runs.csv", rows)
     inside.write_rows("/out/points.csv", points)
     inside.write_summary("/out/summary.json", {
         "worst_slowdown_pct": max(p["slowdown_pct"] for p in points),
