@@ -19,6 +19,7 @@
 #include "adoption.h"
 #include "auto.h"
 #include "discard.h"
+#include "release.h"
 
 /* How often memslots are looked at for new memory. */
 #define FISC_ADOPT_LOOK		HZ
@@ -393,4 +394,5 @@ void fisc_adopt_exit(void)
 {
 	fisc_auto_exit();
 	fisc_discard_exit();
+	fisc_release_exit();
 }

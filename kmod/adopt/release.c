@@ -5,14 +5,48 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/highmem.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/spinlock.h>
 
 #include "../region.h"
 #include "release.h"
 
 /* Without memory for a copy, it is tried again. */
 #define FISC_RELEASE_RETRY_MS	10
+
+/*
+ * Copies that page faults were given. The kernel unlocks such a page when it is mapped
+ * already, so that it may have been copied again and unmapped by then: it is held until
+ * it is unlocked.
+ */
+static DEFINE_SPINLOCK(fisc_release_lock);
+static LIST_HEAD(fisc_release_pages);
+
+static void fisc_release_hold(struct page *page)
+{
+	get_page(page);
+	spin_lock(&fisc_release_lock);
+	list_add(&page->lru, &fisc_release_pages);
+	spin_unlock(&fisc_release_lock);
+}
+
+static void fisc_release_unhold(void)
+{
+	struct page *page, *next;
+	LIST_HEAD(done);
+
+	spin_lock(&fisc_release_lock);
+	list_for_each_entry_safe(page, next, &fisc_release_pages, lru)
+		if (!PageLocked(page))
+			list_move(&page->lru, &done);
+	spin_unlock(&fisc_release_lock);
+	list_for_each_entry_safe(page, next, &done, lru) {
+		list_del(&page->lru);
+		put_page(page);
+	}
+}
 
 static struct file *fisc_release_source(const struct vm_area_struct *vma)
 {
@@ -42,6 +76,8 @@ static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 		return VM_FAULT_HWPOISON;
 	}
 	lock_page(page);
+	fisc_release_unhold();
+	fisc_release_hold(page);
 	vmf->page = page;
 
 	return VM_FAULT_LOCKED;
@@ -195,6 +231,19 @@ int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 	}
 	if (!err)
 		fisc_release_done(mm, region->inode, start, end);
+	fisc_release_unhold();
 
 	return err;
+}
+
+/**
+ * fisc_release_exit() - let go of what page faults were given
+ *
+ * No mapping is served by a file any more.
+ *
+ * Context: does not sleep.
+ */
+void fisc_release_exit(void)
+{
+	fisc_release_unhold();
 }

@@ -11,5 +11,6 @@ void fisc_release_map(struct vm_area_struct *vma, struct file *zero);
 int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 		      unsigned long start, unsigned long end,
 		      unsigned long base);
+void fisc_release_exit(void);
 
 #endif /* _FISC_RELEASE_H */
