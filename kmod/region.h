@@ -94,6 +94,7 @@ struct fisc_vm;
 struct fisc_chunk_balloon;
 struct fisc_chunk_hints;
 struct fisc_incoming;
+struct fisc_source;
 
 /**
  * struct fisc_chunk - the frame map of 2 MiB of guest memory
@@ -150,9 +151,8 @@ struct fisc_chunk {
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @next_due: the earliest of its chunks' that wait for their time
  * @adopted: it has a process's memory (DOC: Adoption), which alone may map it
- * @source: file that this was the memory of, if it was one; protected by the inode's
- *	lock
- * @source_version: of @source, when it was last looked at (adopt/discard.c)
+ * @source: what this was the memory of, if that was shared (adopt/shared.h);
+ *	protected by the inode's lock
  * @admitted: size that has been admitted, in pages (tax/quota.c)
  * @settled: size that it had when targets were last asked for because of it, in pages
  * @backing: where pages are that were paged out (reclaim/backing.c), or NULL; it is
@@ -168,8 +168,7 @@ struct fisc_region {
 	struct xarray chunks;
 	u16 next_due;
 	bool adopted;
-	struct inode *source;
-	u64 source_version;
+	struct fisc_source *source;
 	u64 admitted;
 	u64 settled;
 	struct file *backing;

@@ -103,6 +103,7 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&adoption->node);
 	INIT_LIST_HEAD(&adoption->rams);
+	INIT_LIST_HEAD(&adoption->sources);
 	err = fisc_adopt_pin_fs();
 	if (err)
 		goto err_free;

@@ -17,6 +17,7 @@ struct dentry;
 struct file;
 struct fisc_chunk;
 struct fisc_incoming;
+struct fisc_source;
 struct fisc_vm;
 struct pid;
 struct task_struct;
@@ -25,8 +26,7 @@ struct task_struct;
  * struct fisc_ram - a file with memory of an adopted VM
  * @node: in fisc_adoption.rams
  * @file: the file, open
- * @source: file of shared memory that was mapped before, NULL if it was anonymous
- * @denied: nobody can map @source for writing any more
+ * @source: what it was the memory of, NULL if it was anonymous
  * @kept: flags that the mapping had before
  * @start: address of its first page
  * @end: address after its last one
@@ -34,8 +34,7 @@ struct task_struct;
 struct fisc_ram {
 	struct list_head node;
 	struct file *file;
-	struct file *source;
-	bool denied;
+	struct fisc_source *source;
 	unsigned long kept;
 	unsigned long start;
 	unsigned long end;
@@ -70,6 +69,7 @@ struct fisc_step {
  * @notifier: is told what the process throws away
  * @dir: the VM's directory, held
  * @rams: its files; the thread's
+ * @sources: files that their memory comes from; the thread's
  * @step: what the thread is doing; the thread's
  * @state: see there
  * @release: it is to be given back
@@ -88,6 +88,7 @@ struct fisc_adoption {
 	struct mmu_notifier notifier;
 	struct dentry *dir;
 	struct list_head rams;
+	struct list_head sources;
 	struct fisc_step step;
 	enum fisc_adopt_state state;
 	bool release;
@@ -121,8 +122,9 @@ void fisc_adopt_unlink(struct dentry *dentry);
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
 			      unsigned long vma_start, unsigned long vma_end,
-			      struct file *source);
-void fisc_rams_deny(struct fisc_adoption *adoption, bool deny);
+			      struct file *from);
+void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr);
+void fisc_sources_deny(struct fisc_adoption *adoption);
 void fisc_rams_free(struct fisc_adoption *adoption);
 
 /* walk.c */

@@ -5,13 +5,16 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/iversion.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
 #include "../fs.h"
 #include "../region.h"
 #include "adoption.h"
+#include "shared.h"
 
 static struct vfsmount *fisc_adopt_mount;
 static int fisc_adopt_mounts;
@@ -39,14 +42,13 @@ void fisc_adopt_release_fs(void)
 
 static struct fisc_ram *fisc_ram_find(struct fisc_adoption *adoption,
 				      unsigned long start, unsigned long end,
-				      struct file *source)
+				      struct fisc_source *source)
 {
-	struct inode *inode = source ? file_inode(source) : NULL;
 	struct fisc_ram *ram;
 
 	list_for_each_entry(ram, &adoption->rams, node)
 		if (start >= ram->start && end <= ram->end &&
-		    fisc_region_of(file_inode(ram->file))->source == inode)
+		    ram->source == source)
 			return ram;
 
 	return NULL;
@@ -137,7 +139,7 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 /* A file for the mapping from @start to @end. */
 static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 				      unsigned long start, unsigned long end,
-				      struct file *source)
+				      struct fisc_source *source)
 {
 	struct fisc_ram *ram = kzalloc(sizeof(*ram), GFP_KERNEL);
 
@@ -152,13 +154,30 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 		kfree(ram);
 		return ERR_PTR(err);
 	}
-	if (source) {
-		ram->source = get_file(source);
-		fisc_region_of(file_inode(ram->file))->source = file_inode(source);
-	}
+	ram->source = source;
+	fisc_region_of(file_inode(ram->file))->source = source;
 	list_add_tail(&ram->node, &adoption->rams);
 
 	return ram;
+}
+
+/* Of a file that memory is taken out of there is one, however often it is mapped. */
+static struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
+					   struct file *file)
+{
+	struct fisc_source *source;
+
+	list_for_each_entry(source, &adoption->sources, node)
+		if (file_inode(source->file) == file_inode(file))
+			return source;
+	source = kzalloc(sizeof(*source), GFP_KERNEL);
+	if (!source)
+		return ERR_PTR(-ENOMEM);
+	source->file = get_file(file);
+	source->version = inode_peek_iversion(file_inode(file));
+	list_add_tail(&source->node, &adoption->sources);
+
+	return source;
 }
 
 /**
@@ -168,7 +187,7 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
  * @end: and its end
  * @vma_start: address of the mapping it is in, all of which the file has room for
  * @vma_end: and its end
- * @source: the file whose memory that is, NULL if it is anonymous
+ * @from: the file whose memory that is, NULL if it is anonymous
  *
  * Context: may sleep.
  * Return: the file, or an error pointer: -ENOMEM, -ENOSPC if it is not admitted, -EEXIST
@@ -177,30 +196,63 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
 			      unsigned long vma_start, unsigned long vma_end,
-			      struct file *source)
+			      struct file *from)
 {
+	struct fisc_source *source = from ? fisc_source_get(adoption, from) : NULL;
+
+	if (IS_ERR(source))
+		return ERR_CAST(source);
+
 	return fisc_ram_find(adoption, start, end, source) ?:
 	       fisc_ram_make(adoption, vma_start, vma_end, source);
 }
 
 /**
- * fisc_rams_deny() - say whether files that memory was taken out of may be mapped
+ * fisc_source_remove() - memory that was moved is not needed any more
+ * @source: the file that it was the memory of
+ * @first: its first page there
+ * @nr: number of pages
+ *
+ * This is no hole that the process has made.
+ *
+ * Context: may sleep.
+ */
+void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr)
+{
+	struct inode *inode = file_inode(source->file);
+
+	shmem_truncate_range(inode, (loff_t)first << PAGE_SHIFT,
+			     ((loff_t)(first + nr) << PAGE_SHIFT) - 1);
+	WRITE_ONCE(source->version, inode_peek_iversion(inode));
+}
+
+/**
+ * fisc_sources_deny() - have nobody map files for writing that are not mapped any more
  * @adoption: the current thread's
- * @deny: not for writing, if nobody has done so; or as anybody likes
  *
  * Context: does not sleep.
  */
-void fisc_rams_deny(struct fisc_adoption *adoption, bool deny)
+void fisc_sources_deny(struct fisc_adoption *adoption)
 {
-	struct fisc_ram *ram;
+	struct fisc_source *source;
 
-	list_for_each_entry(ram, &adoption->rams, node) {
-		if (!ram->source || ram->denied == deny)
-			continue;
-		if (!deny)
-			mapping_allow_writable(ram->source->f_mapping);
-		ram->denied = deny && !mapping_deny_writable(ram->source->f_mapping);
+	list_for_each_entry(source, &adoption->sources, node)
+		if (!source->denied)
+			source->denied =
+				!mapping_deny_writable(source->file->f_mapping);
+}
+
+static void fisc_sources_free(struct fisc_adoption *adoption)
+{
+	struct fisc_source *source, *next;
+
+	list_for_each_entry_safe(source, next, &adoption->sources, node) {
+		if (source->denied)
+			mapping_allow_writable(source->file->f_mapping);
+		fput(source->file);
+		kfree(source);
 	}
+	INIT_LIST_HEAD(&adoption->sources);
 }
 
 /**
@@ -213,20 +265,18 @@ void fisc_rams_free(struct fisc_adoption *adoption)
 {
 	struct fisc_ram *ram, *next;
 
-	fisc_rams_deny(adoption, false);
 	list_for_each_entry_safe(ram, next, &adoption->rams, node) {
 		struct inode *inode = file_inode(ram->file);
 
 		inode_lock(inode);
 		fisc_region_of(inode)->source = NULL;
 		inode_unlock(inode);
-		if (ram->source)
-			fput(ram->source);
 		fisc_adopt_unlink(ram->file->f_path.dentry);
 		fput(ram->file);
 		kfree(ram);
 	}
 	INIT_LIST_HEAD(&adoption->rams);
+	fisc_sources_free(adoption);
 	/* Threads of the kernel close their files later; have it done. */
 	flush_delayed_fput();
 }

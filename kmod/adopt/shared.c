@@ -6,7 +6,6 @@
 #include <linux/file.h>
 #include <linux/iversion.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 
 #include "../region.h"
@@ -63,38 +62,24 @@ bool fisc_vma_is_elsewhere(struct vm_area_struct *vma)
 }
 
 /**
- * fisc_shared_remove() - memory that was moved is not needed any more
- * @region: where it is now
- * @first: its first page in the file that it was the memory of
- * @nr: number of pages
- *
- * Context: may sleep; the inode locked.
- */
-void fisc_shared_remove(struct fisc_region *region, pgoff_t first, pgoff_t nr)
-{
-	shmem_truncate_range(region->source, (loff_t)first << PAGE_SHIFT,
-			     ((loff_t)(first + nr) << PAGE_SHIFT) - 1);
-	region->source_version = inode_peek_iversion(region->source);
-}
-
-/**
  * fisc_shared_may_discard() - does MADV_DONTNEED throw away what a file holds?
  * @region: the file
  *
  * Context: the inode locked.
  * Return: true if its memory was anonymous; or if the file that it was the memory of
- * has had holes made since this was last asked.
+ * has had holes made since this was last asked about any of its memory.
  */
-bool fisc_shared_may_discard(struct fisc_region *region)
+bool fisc_shared_may_discard(const struct fisc_region *region)
 {
+	struct fisc_source *source = region->source;
 	u64 version;
 
-	if (!region->source)
+	if (!source)
 		return true;
-	version = inode_peek_iversion(region->source);
-	if (version == region->source_version)
+	version = inode_peek_iversion(file_inode(source->file));
+	if (version == READ_ONCE(source->version))
 		return false;
-	region->source_version = version;
+	WRITE_ONCE(source->version, version);
 
 	return true;
 }

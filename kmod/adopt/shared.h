@@ -2,10 +2,26 @@
 #ifndef _FISC_SHARED_H
 #define _FISC_SHARED_H
 
+#include <linux/list.h>
 #include <linux/types.h>
 
+struct file;
 struct fisc_region;
 struct vm_area_struct;
+
+/**
+ * struct fisc_source - a file that memory is taken out of
+ * @node: in fisc_adoption.sources
+ * @file: the file, held
+ * @version: of its inode, when it was last looked at
+ * @denied: nobody can map it for writing any more
+ */
+struct fisc_source {
+	struct list_head node;
+	struct file *file;
+	u64 version;
+	bool denied;
+};
 
 /**
  * DOC: Adoption of shared memory
@@ -36,7 +52,6 @@ extern unsigned int fisc_shared_wanted;
 
 bool fisc_vma_is_shared(const struct vm_area_struct *vma);
 bool fisc_vma_is_elsewhere(struct vm_area_struct *vma);
-void fisc_shared_remove(struct fisc_region *region, pgoff_t first, pgoff_t nr);
-bool fisc_shared_may_discard(struct fisc_region *region);
+bool fisc_shared_may_discard(const struct fisc_region *region);
 
 #endif /* _FISC_SHARED_H */

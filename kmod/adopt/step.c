@@ -73,7 +73,8 @@ static bool fisc_vma_is_expected(struct vm_area_struct *vma,
 	if (!ram->source)
 		return vma_is_anonymous(vma);
 
-	return vma->vm_file && file_inode(vma->vm_file) == file_inode(ram->source);
+	return vma->vm_file &&
+	       file_inode(vma->vm_file) == file_inode(ram->source->file);
 }
 
 static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
@@ -86,7 +87,7 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 					 len >> PAGE_SHIFT);
 	step->index = linear_page_index(vma, addr);
 
-	return fisc_incoming_hold(step->incoming, file_inode(step->ram->source),
+	return fisc_incoming_hold(step->incoming, file_inode(step->ram->source->file),
 				  step->index, first, len >> PAGE_SHIFT);
 }
 
@@ -257,7 +258,7 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 	       !fisc_mm_ends(current->mm))
 		msleep(FISC_ADOPT_RETRY_MS);
 	if (!err && ram->source && !step->chunk->incoming)
-		fisc_shared_remove(region, step->index, len >> PAGE_SHIFT);
+		fisc_source_remove(ram->source, step->index, len >> PAGE_SHIFT);
 	inode_unlock(inode);
 	step->incoming = NULL;
 

@@ -225,7 +225,7 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	memset(adoption->next_left, 0, sizeof(adoption->next_left));
 	for (i = 0; i < list.nr && !err; i++)
 		err = fisc_adopt_range(adoption, &list.ranges[i]);
-	fisc_rams_deny(adoption, true);
+	fisc_sources_deny(adoption);
 	WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
 	kvfree(list.ranges);
