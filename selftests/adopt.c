@@ -941,26 +941,35 @@ static void *change_mappings(void *arg)
 	return NULL;
 }
 
+/* Adopted and released, after more time and less: how often, or -1. */
+static int cycle_until(double end)
+{
+	int cycles = 0;
+
+	while (fisc_now() < end) {
+		if (adopt())
+			return -1;
+		fisc_sleep_ms(cycles % 4 * 100);
+		if (!release())
+			return -1;
+		cycles++;
+	}
+	return cycles;
+}
+
 TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
 {
 	double end = fisc_now() + fisc_stress_s(15);
 	struct writer writers[WRITERS], changer = {
 		.mem = self->mem, .first = PAGES / 2, .last = PAGES,
 	};
-	int cycles = 0;
 
 	start_writers(writers, self->mem, PAGES / 2, false);
 	ASSERT_EQ(0, pthread_create(&changer.thread, NULL, change_mappings, &changer));
-	while (fisc_now() < end) {
-		ASSERT_EQ(0, adopt());
-		fisc_sleep_ms(cycles % 4 * 100);
-		ASSERT_TRUE(release());
-		cycles++;
-	}
+	ASSERT_LT(0, cycle_until(end));
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(changer.thread, NULL);
 	stop_writers(_metadata, writers);
-	EXPECT_LT(0, cycles);
 	EXPECT_LT(10, changer.done);
 }
 
@@ -1005,16 +1014,12 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	double end = fisc_now() + fisc_stress_s(15);
 	struct writer writers[WRITERS];
 	pthread_t thread;
-	int cycles = 0;
+	int cycles;
 
 	start_writers(writers, self->mem, PAGES, false);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, change_slots, &changer));
-	while (fisc_now() < end) {
-		ASSERT_EQ(0, adopt());
-		fisc_sleep_ms(cycles % 4 * 100);
-		ASSERT_TRUE(release());
-		cycles++;
-	}
+	cycles = cycle_until(end);
+	ASSERT_LT(0, cycles);
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, changer.err);
