@@ -57,6 +57,12 @@ is_running()
 	guest list | grep -q "^$1 .* running"
 }
 
+# balloon GUEST MIB: leave it so much memory, by QEMU's own balloon.
+balloon()
+{
+	guest qmp "$1" "{\"execute\": \"balloon\", \"arguments\": {\"value\": $(($2 << 20))}}" >/dev/null
+}
+
 # start_memcheck GUEST OPTION...: in the background. On a slow host the answer
 # may be late: whether it runs is seen at its end.
 start_memcheck()
