@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# How long a guest's accesses took, from bench/adopt's holds.csv.
+# How long a guest's accesses took, and how long the module held them off, from bench/adopt's holds.csv.
 set terminal svg size 800,480 background "white"
 set output dir."/adopt.svg"
 set datafile separator comma
@@ -12,5 +12,5 @@ set yrange [0.5:*]
 set xlabel "an access took less than so many us"
 set ylabel "accesses"
 csv = dir."/holds.csv"
-plot for [c in "nothing first_access adoption release"] \
+plot for [c in "nothing first_access adoption release waits_map waits_copy waits_release"] \
 	csv using 1:(column(c)) with linespoints title c noenhanced

@@ -120,6 +120,7 @@ static inline void fisc_count_total(enum fisc_counter c, long n)
  * @FISC_WAIT_BLOCKED: memory, as the VM has more than its target
  * @FISC_WAIT_ADOPT_MAP: the process's mappings, while a chunk is taken over
  * @FISC_WAIT_ADOPT_COPY: a chunk that was taken over to be copied
+ * @FISC_WAIT_RELEASE_MAP: the process's mappings, while some are given back
  * @FISC_NR_WAITS: number of these
  */
 enum fisc_wait {
@@ -128,6 +129,7 @@ enum fisc_wait {
 	FISC_WAIT_BLOCKED,
 	FISC_WAIT_ADOPT_MAP,
 	FISC_WAIT_ADOPT_COPY,
+	FISC_WAIT_RELEASE_MAP,
 	FISC_NR_WAITS,
 };
 

@@ -357,6 +357,7 @@ static int fisc_adopt_stats_show(struct seq_file *m, void *unused)
 	seq_printf(m, "adoptions: %u\n", adoptions);
 	fisc_wait_show(m, FISC_WAIT_ADOPT_MAP, "map", FISC_WAIT_BUCKETS);
 	fisc_wait_show(m, FISC_WAIT_ADOPT_COPY, "copy", FISC_WAIT_BUCKETS);
+	fisc_wait_show(m, FISC_WAIT_RELEASE_MAP, "release", FISC_WAIT_BUCKETS);
 
 	return 0;
 }

@@ -289,9 +289,12 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 	step->kept = ram->kept;
 	step->gap = false;
 	do {
+		u64 begin = local_clock();
+
 		ret = vm_mmap(ram->file, start, end - start, prot,
 			      MAP_PRIVATE | fisc_adopt_map_flag(step),
 			      fisc_ram_offset(ram, start));
+		fisc_wait_account(FISC_WAIT_RELEASE_MAP, begin);
 	} while (IS_ERR_VALUE(ret) &&
 		 fisc_adopt_left_gap(step, (long)ret, start, end - start));
 	err = IS_ERR_VALUE(ret) ? (long)ret : 0;
