@@ -29,13 +29,16 @@ struct vm_area_struct;
  * that large pages can be mapped: file offset and address are the same modulo
  * 2 MiB, and a file begins where its mapping did.
  *
- * *Release* is the other way round, a whole mapping at once: a private mapping of
+ * *Release* is the other way round, 64 MiB at a time: a private mapping of
  * /dev/zero, which is what anonymous memory is, takes the place of the file's. Until
  * all content has been copied, page faults that it does not know are served by the
  * module (fisc_release_vm_operations), with copies of what the file holds; nobody
  * writes to the file any more. The thread writes to each page that has content, or
  * has the kernel believe so, so that all is copied; then the mapping becomes one that
- * the module has no part in.
+ * the module has no part in. The kernel does not join it with the one before, and a
+ * process may have 65530 mappings (vm.max_map_count): so it is not done in smaller parts,
+ * and not in one, as faults wait while a mapping is exchanged. A file that is
+ * made for such memory later is one for all of it.
  *
  * *Lifetimes.* The thread holds the file system (simple_pin_fs()), and by that the
  * module; the VM; and the process's mm_struct, but its memory (mm_users) only while

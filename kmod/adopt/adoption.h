@@ -5,6 +5,7 @@
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
+#include <linux/sizes.h>
 
 #include "adopt.h"
 
@@ -12,6 +13,9 @@
 
 /* How long to wait for memory where there is no way back. */
 #define FISC_ADOPT_RETRY_MS	10
+
+/* What is given back at once. */
+#define FISC_RELEASE_BYTES	SZ_64M
 
 struct dentry;
 struct file;

@@ -180,6 +180,35 @@ static struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
 	return source;
 }
 
+/* Is it what a release has left, as mappings of /dev/zero one after the other? */
+static bool fisc_vma_was_released(struct vm_area_struct *vma)
+{
+	return vma && vma->vm_file && vma_is_anonymous(vma) &&
+	       fisc_vma_refused(vma) == FISC_NR_LEFT;
+}
+
+/* All of such memory that the mapping from @start to @end is a part of. */
+static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
+			    unsigned long *end)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, *start);
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, *start);
+	while (fisc_vma_was_released(vma) && vma->vm_end >= *start) {
+		*start = min(*start, vma->vm_start);
+		vma = vma_prev(&vmi);
+	}
+	vma = vma_lookup(mm, *start);
+	while (fisc_vma_was_released(vma)) {
+		*end = max(*end, vma->vm_end);
+		vma = vma_lookup(mm, vma->vm_end);
+	}
+	mmap_read_unlock(mm);
+}
+
 /**
  * fisc_ram_get() - the file for part of a process's memory
  * @adoption: the current thread's
@@ -199,12 +228,18 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      struct file *from)
 {
 	struct fisc_source *source = from ? fisc_source_get(adoption, from) : NULL;
+	struct fisc_ram *ram;
 
 	if (IS_ERR(source))
 		return ERR_CAST(source);
 
-	return fisc_ram_find(adoption, start, end, source) ?:
-	       fisc_ram_make(adoption, vma_start, vma_end, source);
+	ram = fisc_ram_find(adoption, start, end, source);
+	if (ram)
+		return ram;
+	if (!source)
+		fisc_ram_extend(adoption->mm, &vma_start, &vma_end);
+
+	return fisc_ram_make(adoption, vma_start, vma_end, source);
 }
 
 /**

@@ -242,9 +242,12 @@ static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
 	int err = 0;
 
 	while (addr < ram->end && !err) {
+		unsigned long end = round_down(addr, FISC_RELEASE_BYTES) +
+				    FISC_RELEASE_BYTES;
+
 		if (!fisc_adopt_enter(adoption))
 			return -ESRCH;
-		fisc_piece_look(adoption, addr, ram->end, &piece);
+		fisc_piece_look(adoption, addr, min(ram->end, end), &piece);
 		if (piece.ours)
 			err = fisc_adopt_give_back(adoption, ram, addr,
 						   piece.end, piece.prot);
