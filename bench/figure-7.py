@@ -124,12 +124,15 @@ def main():
     inside.write_knob("sample/period_ms", PERIOD_MS)
     inside.write_knob("tax/tax_rate", 0)
     inside.write_knob("tax/capacity", round(CAPACITY * 2 * SIZE))
-    # Memory gets short as the second one comes: by then the first has its driver.
+    # Memory gets short as the second one comes: by then the first has its driver. What
+    # would be paged out of the idle one then would stay there.
+    inside.write_knob("reclaim/paging", 0)
     for who, name in NAMES.items():
         busy = Reader(who, ["--backend", inside.MOUNT],
                       inside.balloon_device(name))
     begin = time.monotonic()
     time.sleep(SETTLE_S)
+    inside.write_knob("reclaim/paging", 1)
     inside.say("  ".join(f"{key} {value:.2f}"
                          for key, value in look(0, begin).items()))
     busy.read()
