@@ -20,6 +20,7 @@ CYCLES = int(os.environ.get("CYCLES", "100"))
 MEM = "192M"
 HOLD_MIB = 64
 QUIET_S = 5
+SETTLE_S = 15
 MEMORY_MIB = 48
 MEMORY_S = 0.5
 CHECK_MIB = 32
@@ -142,6 +143,8 @@ def against_native():
                                      else ["--anon"]))
             if not native:
                 inside.adopt(names)
+            # Guests have things to do when they are up.
+            time.sleep(SETTLE_S)
             reads, accesses, writes = zip(*speed(names))
             row = {"kind": kind, "run": run,
                    "read_mib_s": statistics.median(reads),
