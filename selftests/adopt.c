@@ -970,7 +970,7 @@ TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(changer.thread, NULL);
 	stop_writers(_metadata, writers);
-	EXPECT_LT(10, changer.done);
+	EXPECT_LT(0, changer.done);
 }
 
 /**
@@ -1023,7 +1023,7 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, changer.err);
-	EXPECT_LT(10, changer.done);
+	EXPECT_LT(0, changer.done);
 	/* All of it, once they stay what they are. */
 	ASSERT_EQ(0, adopt());
 	EXPECT_TRUE(wait_moved(0));
