@@ -6,6 +6,7 @@ LAB_GUEST=${LAB_GUEST:-$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../lab/guest
 # Guests of a debug kernel, emulated, take their time.
 PATIENCE=${PATIENCE:-300}
 
+SYSFS=/sys/kernel/fisc
 DEBUGFS=/sys/kernel/debug
 KMEMLEAK=$DEBUGFS/kmemleak
 
@@ -61,6 +62,17 @@ is_running()
 balloon()
 {
 	guest qmp "$1" "{\"execute\": \"balloon\", \"arguments\": {\"value\": $(($2 << 20))}}" >/dev/null
+}
+
+# How far the adoption of a VM is, in the module's words; nothing if there is none.
+adoption()
+{
+	cat "$SYSFS/vms/$1/adoption" 2>/dev/null
+}
+
+is_released()
+{
+	[ ! -e "$SYSFS/vms/$1" ]
 }
 
 # start_memcheck GUEST OPTION...: in the background. On a slow host the answer
