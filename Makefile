@@ -38,7 +38,7 @@ bench-share:
 
 bench-tax:
 	mkdir -p build/bench results/bench-tax
-	lab/in-tree gcc -O2 -static -Wall -Wextra '-DIS_ENABLED(option)=0' -Ibench/tax-shim \
+	lab/in-tree gcc -O2 -static -Wall -Wextra -Ibench/tax-shim -Ikmod \
 		-o build/bench/tax bench/tax.c kmod/tax/tax.c
 	build/bench/tax >results/bench-tax/summary.json
 	cat results/bench-tax/summary.json

@@ -1,158 +1,200 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fisc: VMware-class memory overcommit for KVM.
+ * fisc: VMware-class memory overcommit for KVM. What the module consists of, and in which order that
+ * begins and ends.
  */
 #include <linux/debugfs.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 
 #include "adopt/adopt.h"
+#include "adopt/auto.h"
+#include "adopt/step.h"
+#include "adopt/sysfs.h"
 #include "balloon/balloon.h"
-#include "frame.h"
-#include "fs.h"
-#include "large.h"
+#include "balloon/sysfs.h"
+#include "base/knob.h"
+#include "base/poke.h"
+#include "fs/super.h"
+#include "kvm/debugfs.h"
+#include "kvm/vmm.h"
+#include "memory/frame.h"
+#include "memory/large.h"
+#include "memory/shared.h"
 #include "policy.h"
 #include "reclaim/reclaim.h"
-#include "region.h"
+#include "reclaim/sysfs.h"
+#include "reclaim/vms.h"
+#include "sample/sample.h"
+#include "sample/sysfs.h"
 #include "share/hint.h"
-#include "share/share.h"
-#include "stats.h"
-#include "tax/target.h"
-#include "vm.h"
+#include "share/member.h"
+#include "share/scan.h"
+#include "share/sysfs.h"
+#include "tax/quota.h"
+#include "tax/sysfs.h"
+#include "vm/sysfs.h"
+#include "vm/vm.h"
 
-#define CREATE_TRACE_POINTS
-#include "trace.h"
+/* --- what is kept of each VM --------------------------------------------------- */
 
-static struct kobject *fisc_kobj;
+static const struct fisc_vm_part fisc_parts[] = {
+	{ &fisc_vm_group },
+	{ &fisc_share_vm_group, fisc_member_begin, fisc_member_end },
+	{ .end = fisc_vmm_forget },
+	{ &fisc_sample_vm_group, fisc_sampler_begin, fisc_sampler_end },
+	{ &fisc_tax_vm_group, fisc_quota_begin, fisc_quota_end },
+	{ &fisc_reclaim_vm_group, fisc_reclaim_begin_vm, fisc_reclaim_end_vm },
+	{ &fisc_balloon_vm_group, fisc_balloon_begin, fisc_balloon_end },
+	{ &fisc_adopt_vm_group },
+};
+
+static int fisc_vm_start(void)
+{
+	return fisc_vm_init(fisc_parts, ARRAY_SIZE(fisc_parts));
+}
+
+/* --- what is shown ------------------------------------------------------------- */
+
+static const struct attribute_group *fisc_groups[] = {
+	&fisc_large_group,
+	&fisc_share_group,
+	&fisc_sample_group,
+	&fisc_tax_group,
+	&fisc_reclaim_group,
+	&fisc_balloon_group,
+	&fisc_adopt_group,
+	&fisc_adoption_group,
+	NULL,
+};
+
+/**
+ * struct fisc_stats_file - a file in debugfs
+ * @name: its name
+ * @show: prints it
+ */
+struct fisc_stats_file {
+	const char *name;
+	int (*show)(struct seq_file *m, void *v);
+};
+
+static const struct fisc_stats_file fisc_stats_files[] = {
+	{ "core", fisc_core_stats_show },
+	{ "share", fisc_share_stats_show },
+	{ "sample", fisc_sample_stats_show },
+	{ "tax", fisc_tax_stats_show },
+	{ "reclaim", fisc_reclaim_stats_show },
+	{ "vms", fisc_vms_show },
+	{ "adopt", fisc_adopt_stats_show },
+};
+
+static const struct fisc_stats_file fisc_kvm_slots_file = {
+	"kvm", fisc_kvm_slots_show
+};
+
+static int fisc_stats_open(struct inode *inode, struct file *file)
+{
+	const struct fisc_stats_file *stats = inode->i_private;
+
+	return single_open(file, stats->show, NULL);
+}
+
+static const struct file_operations fisc_stats_fops = {
+	.owner = THIS_MODULE,
+	.open = fisc_stats_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
 static struct dentry *fisc_debugfs;
 
-static int fisc_core_stats_show(struct seq_file *m, void *v)
+static int fisc_publish(void)
 {
-	long private = fisc_total_sum(FISC_PRIVATE);
-	long sharing = fisc_total_sum(FISC_SHARING);
-	long shared = fisc_total_sum(FISC_SHARED);
-	long zero = fisc_total_sum(FISC_ZERO);
+	const struct fisc_stats_file *stats = fisc_stats_files;
+	unsigned int i;
+	int err;
 
-	seq_printf(m, "vms: %u\n", fisc_vm_count());
-	seq_printf(m, "regions: %u\n", fisc_region_count());
-	seq_printf(m, "present: %ld\n", private + sharing + zero);
-	seq_printf(m, "private: %ld\n", private);
-	seq_printf(m, "sharing: %ld\n", sharing);
-	seq_printf(m, "shared: %ld\n", shared);
-	seq_printf(m, "zero: %ld\n", zero);
-	seq_printf(m, "swapped: %ld\n", fisc_total_sum(FISC_SWAPPED));
-	seq_printf(m, "frames: %ld\n", fisc_frames_in_use());
-	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_FAULTS));
-	seq_printf(m, "write_faults: %ld\n", fisc_total_sum(FISC_WRITE_FAULTS));
-	seq_printf(m, "large: %ld\n", fisc_total_sum(FISC_LARGE));
-	seq_printf(m, "large_allocs: %ld\n",
-		   fisc_total_sum(FISC_LARGE_ALLOCS));
-	seq_printf(m, "large_failed: %ld\n",
-		   fisc_total_sum(FISC_LARGE_FAILED));
-	seq_printf(m, "large_breaks: %ld\n",
-		   fisc_total_sum(FISC_LARGE_BREAKS));
-	seq_printf(m, "large_rebuilds: %ld\n",
-		   fisc_total_sum(FISC_LARGE_REBUILDS));
-	seq_printf(m, "map_bytes: %ld\n", fisc_total_sum(FISC_MAP_BYTES));
-	seq_printf(m, "metadata_bytes: %lu\n", fisc_metadata_bytes());
+	err = sysfs_create_groups(fisc_kobj, fisc_groups);
+	if (err)
+		return err;
+
+	fisc_debugfs = debugfs_create_dir("fisc", NULL);
+	for (i = 0; i < ARRAY_SIZE(fisc_stats_files); i++)
+		debugfs_create_file(stats[i].name, 0444, fisc_debugfs,
+				    (void *)&stats[i], &fisc_stats_fops);
+	debugfs_create_file("kvm", 0400, fisc_debugfs,
+			    (void *)&fisc_kvm_slots_file, &fisc_stats_fops);
+	debugfs_create_file("young", 0400, fisc_debugfs, NULL,
+			    &fisc_kvm_young_fops);
 
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(fisc_core_stats);
+
+static void fisc_withdraw(void)
+{
+	debugfs_remove(fisc_debugfs);
+	sysfs_remove_groups(fisc_kobj, fisc_groups);
+}
+
+/* --- beginning and end --------------------------------------------------------- */
+
+/*
+ * Each step may use those above it. Nobody outside of the module can call on what is
+ * below publishing, and no VM comes in before the last one (fisc_fs_init()): so a
+ * step that fails is undone with nobody in the way.
+ */
+static const struct {
+	int (*init)(void);
+	void (*exit)(void);
+} fisc_steps[] = {
+	{ fisc_knob_init, fisc_knob_exit },
+	{ fisc_frame_init, fisc_frame_exit },
+	{ fisc_shared_init, fisc_shared_exit },
+	{ fisc_hint_init, fisc_hint_exit },
+	{ fisc_policy_start, fisc_policy_exit },
+	{ fisc_vm_start, fisc_vm_exit },
+	{ fisc_scan_init, fisc_scan_exit },
+	{ fisc_reclaim_init, fisc_reclaim_exit },
+	{ fisc_step_init, fisc_adopt_exit },
+	{ .exit = fisc_auto_exit },
+	{ fisc_publish, fisc_withdraw },
+	{ fisc_fs_init, fisc_fs_exit },
+};
+
+static void fisc_undo(unsigned int steps)
+{
+	while (steps--)
+		if (fisc_steps[steps].exit)
+			fisc_steps[steps].exit();
+}
 
 static int __init fisc_init(void)
 {
-	int err = -ENOMEM;
+	unsigned int i;
+	int err;
 
-	fisc_kobj = kobject_create_and_add("fisc", kernel_kobj);
-	if (!fisc_kobj)
-		return err;
-	fisc_debugfs = debugfs_create_dir("fisc", NULL);
-	debugfs_create_file("core", 0444, fisc_debugfs, NULL,
-			    &fisc_core_stats_fops);
-
-	err = fisc_frame_init();
-	if (err)
-		goto err_kobj;
-	err = fisc_shared_init();
-	if (err)
-		goto err_frame;
-	err = fisc_hint_init();
-	if (err)
-		goto err_shared;
-	err = fisc_vm_init(fisc_kobj);
-	if (err)
-		goto err_hint;
-	err = fisc_policy_init();
-	if (err)
-		goto err_vm;
-	err = fisc_balloon_init(fisc_kobj);
-	if (err)
-		goto err_policy;
-	fisc_kvm_init(fisc_debugfs);
-	fisc_target_init(fisc_debugfs);
-	err = fisc_sample_init(fisc_kobj, fisc_debugfs);
-	if (err)
-		goto err_policy;
-	err = fisc_quota_init(fisc_kobj);
-	if (err)
-		goto err_policy;
-	err = fisc_large_init(fisc_kobj);
-	if (err)
-		goto err_policy;
-	err = fisc_scan_init(fisc_kobj, fisc_debugfs);
-	if (err)
-		goto err_policy;
-	err = fisc_reclaim_init(fisc_kobj, fisc_debugfs);
-	if (err)
-		goto err_scan;
-	err = fisc_adopt_init(fisc_kobj, fisc_debugfs);
-	if (err)
-		goto err_reclaim;
-	err = fisc_fs_init();
-	if (err)
-		goto err_adopt;
+	for (i = 0; i < ARRAY_SIZE(fisc_steps); i++) {
+		err = fisc_steps[i].init ? fisc_steps[i].init() : 0;
+		if (err) {
+			fisc_undo(i);
+			return err;
+		}
+	}
 
 	return 0;
-
-err_adopt:
-	fisc_adopt_exit();
-err_reclaim:
-	fisc_reclaim_exit();
-err_scan:
-	debugfs_remove(fisc_debugfs);
-	fisc_debugfs = NULL;
-	fisc_scan_exit();
-err_policy:
-	fisc_policy_exit();
-err_vm:
-	fisc_vm_exit();
-err_hint:
-	fisc_hint_exit();
-err_shared:
-	fisc_shared_exit();
-err_frame:
-	fisc_frame_exit();
-err_kobj:
-	debugfs_remove(fisc_debugfs);
-	kobject_put(fisc_kobj);
-	return err;
 }
 
 static void __exit fisc_exit(void)
 {
-	fisc_adopt_exit();
-	fisc_fs_exit();
-	debugfs_remove(fisc_debugfs);
-	fisc_reclaim_exit();
-	fisc_vm_exit();
-	kobject_put(fisc_kobj);
-	fisc_policy_exit();
-	fisc_scan_exit();
-	fisc_hint_exit();
-	fisc_shared_exit();
-	fisc_frame_exit();
+	/*
+	 * Somebody who held the module until now, in a fault that waited for memory
+	 * or a work of a task, may be about to return from it.
+	 */
+	synchronize_rcu_tasks();
+	fisc_undo(ARRAY_SIZE(fisc_steps));
 }
 
 module_init(fisc_init);

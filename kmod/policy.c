@@ -2,19 +2,17 @@
 /*
  * When samples end and targets change. See DOC: Policy in policy.h.
  */
+#include <linux/minmax.h>
+#include <linux/sched.h>
 #include <linux/workqueue.h>
 
+#include "balloon/balloon.h"
+#include "base/poke.h"
 #include "policy.h"
 #include "sample/sample.h"
-#include "tax/quota.h"
+#include "share/account.h"
 #include "tax/target.h"
-#include "vm.h"
-
-static struct workqueue_struct *fisc_policy_queue;
-static bool fisc_policy_poked;
-
-static void fisc_policy_run(struct work_struct *work);
-static DECLARE_DELAYED_WORK(fisc_policy_work, fisc_policy_run);
+#include "vm/vm.h"
 
 static void fisc_policy_balloons(void)
 {
@@ -28,7 +26,7 @@ static void fisc_policy_balloons(void)
 
 static void fisc_policy_run(struct work_struct *work)
 {
-	bool update = xchg(&fisc_policy_poked, false);
+	bool update = fisc_policy_take_poke();
 	unsigned long next = HZ;
 	struct fisc_vm *vm = NULL;
 	bool none = true;
@@ -40,49 +38,21 @@ static void fisc_policy_run(struct work_struct *work)
 		none = false;
 		cond_resched();
 	}
-	fisc_domain_account();
+	fisc_share_account();
 	if (update)
 		fisc_targets_update();
 	fisc_policy_balloons();
 	if (!none)
-		queue_delayed_work(fisc_policy_queue, &fisc_policy_work,
-				   max(next, 1UL));
+		fisc_policy_again(max(next, 1UL));
 }
 
 /**
- * fisc_policy_poke() - something has changed that targets depend on
- *
- * Context: any.
- */
-void fisc_policy_poke(void)
-{
-	WRITE_ONCE(fisc_policy_poked, true);
-	if (fisc_policy_queue)
-		mod_delayed_work(fisc_policy_queue, &fisc_policy_work, 0);
-}
-
-/**
- * fisc_policy_init() - begin
+ * fisc_policy_start() - begin
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
-int fisc_policy_init(void)
+int fisc_policy_start(void)
 {
-	fisc_policy_queue = alloc_workqueue("fisc", WQ_UNBOUND | WQ_FREEZABLE, 1);
-
-	return fisc_policy_queue ? 0 : -ENOMEM;
-}
-
-/**
- * fisc_policy_exit() - end
- *
- * There are no VMs any more, nor knobs.
- *
- * Context: may sleep.
- */
-void fisc_policy_exit(void)
-{
-	cancel_delayed_work_sync(&fisc_policy_work);
-	destroy_workqueue(fisc_policy_queue);
+	return fisc_policy_init(fisc_policy_run);
 }

@@ -14,8 +14,6 @@
  * time.
  */
 
-void fisc_policy_poke(void);
-int fisc_policy_init(void);
-void fisc_policy_exit(void);
+int fisc_policy_start(void);
 
 #endif /* _FISC_POLICY_H */

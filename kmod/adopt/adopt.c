@@ -3,23 +3,23 @@
  * VMs that run are adopted and released. See DOC: Adoption in adopt.h.
  */
 #include <linux/dcache.h>
-#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 #include <linux/wait.h>
 
-#include "../vm.h"
-#include "adoption.h"
-#include "auto.h"
-#include "discard.h"
-#include "release.h"
+#include "adopt/adopt.h"
+#include "adopt/discard.h"
+#include "adopt/ram.h"
+#include "adopt/release.h"
+#include "adopt/walk.h"
+#include "kvm/kvm.h"
+#include "kvm/vmm.h"
+#include "vm/vm.h"
 
 /* How often memslots are looked at for new memory. */
 #define FISC_ADOPT_LOOK		HZ
@@ -27,23 +27,6 @@
 static DEFINE_MUTEX(fisc_adopt_mutex);
 static LIST_HEAD(fisc_adoptions);
 static DECLARE_WAIT_QUEUE_HEAD(fisc_adopt_wait);
-
-static int fisc_adopt_thread(void *data);
-
-/**
- * fisc_adopt_current() - is this a thread that adopts?
- *
- * Context: any.
- * Return: its adoption, or NULL.
- */
-struct fisc_adoption *fisc_adopt_current(void)
-{
-	if (!(current->flags & PF_KTHREAD) ||
-	    kthread_func(current) != fisc_adopt_thread)
-		return NULL;
-
-	return kthread_data(current);
-}
 
 static void fisc_adoption_free(struct fisc_adoption *adoption)
 {
@@ -87,8 +70,6 @@ static int fisc_adopt_thread(void *data)
 	/* Not from here: the module may be gone by then. */
 	module_put_and_kthread_exit(0);
 }
-
-/* --- what is chosen and shown ------------------------------------------------------ */
 
 static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 						 struct task_struct *task,
@@ -251,150 +232,67 @@ void fisc_adopt_release_all(void)
 		fisc_adopt_ask_release(adoption);
 }
 
-/* "PID [NAME]" */
-static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
-			   const char *buf, size_t count)
+/**
+ * fisc_adopt_release_vm() - begin to give a VM its memory back
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENODEV if it is not adopted.
+ */
+int fisc_adopt_release_vm(struct fisc_vm *vm)
 {
-	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
-	char *name, *word, pid_name[16];
-	struct task_struct *task;
-	struct pid *pid;
-	int nr, err;
-
-	if (!copy)
-		return -ENOMEM;
-	name = strim(copy);
-	word = strsep(&name, " \t");
-	if (kstrtoint(word, 10, &nr) || nr <= 0)
-		return -EINVAL;
-	pid = find_get_pid(nr);
-	task = get_pid_task(pid, PIDTYPE_TGID);
-	err = -ESRCH;
-	if (task) {
-		fisc_adopt_name(pid, pid_name, sizeof(pid_name));
-		name = name ? skip_spaces(name) : pid_name;
-		err = fisc_adopt_start(pid, task, name);
-		put_task_struct(task);
-	}
-	put_pid(pid);
-	/* A notifier cannot be registered while a signal is pending: after that. */
-	if (err == -EINTR)
-		err = -ERESTARTNOINTR;
-
-	return err ?: count;
-}
-
-static struct kobj_attribute adopt_attr = __ATTR_WO(adopt);
-
-static const char * const fisc_adopt_states[FISC_ADOPT_STATES] = {
-	"adopting", "adopted", "releasing",
-};
-
-static const char * const fisc_left_names[FISC_NR_LEFT] = {
-	"rom", "file", "shared", "locked", "busy", "error",
-};
-
-static ssize_t adoption_show(struct kobject *kobj, struct kobj_attribute *attr,
-			     char *buf)
-{
-	const struct fisc_adoption *adoption;
-	unsigned int i;
-	ssize_t len;
-
 	guard(mutex)(&fisc_adopt_mutex);
-	adoption = to_fisc_vm(kobj)->adoption;
-	if (!adoption)
-		return sysfs_emit(buf, "none\n");
-	len = sysfs_emit(buf, "%s %llu of %llu",
-			 fisc_adopt_states[READ_ONCE(adoption->state)],
-			 READ_ONCE(adoption->adopted), READ_ONCE(adoption->bytes));
-	for (i = 0; i < FISC_NR_LEFT; i++)
-		if (adoption->left[i])
-			len += sysfs_emit_at(buf, len, " %s %llu",
-					     fisc_left_names[i], adoption->left[i]);
-	if (adoption->err)
-		len += sysfs_emit_at(buf, len, " not released %d", adoption->err);
-
-	return len + sysfs_emit_at(buf, len, "\n");
-}
-
-static ssize_t adoption_store(struct kobject *kobj, struct kobj_attribute *attr,
-			      const char *buf, size_t count)
-{
-	struct fisc_adoption *adoption;
-
-	if (!sysfs_streq(buf, "release"))
-		return -EINVAL;
-	guard(mutex)(&fisc_adopt_mutex);
-	adoption = to_fisc_vm(kobj)->adoption;
-	if (!adoption)
+	if (!vm->adoption)
 		return -ENODEV;
-	fisc_adopt_ask_release(adoption);
-
-	return count;
-}
-
-static struct kobj_attribute adoption_attr = __ATTR_RW(adoption);
-
-static struct attribute *fisc_adopt_vm_attrs[] = {
-	&adoption_attr.attr,
-	NULL,
-};
-
-const struct attribute_group fisc_adopt_vm_group = {
-	.attrs = fisc_adopt_vm_attrs,
-};
-
-static int fisc_adopt_stats_show(struct seq_file *m, void *unused)
-{
-	const struct fisc_adoption *adoption;
-	unsigned int adoptions = 0;
-
-	mutex_lock(&fisc_adopt_mutex);
-	list_for_each_entry(adoption, &fisc_adoptions, node)
-		adoptions++;
-	mutex_unlock(&fisc_adopt_mutex);
-	seq_printf(m, "adoptions: %u\n", adoptions);
-	fisc_wait_show(m, FISC_WAIT_ADOPT_MAP, "map", FISC_WAIT_BUCKETS);
-	fisc_wait_show(m, FISC_WAIT_ADOPT_COPY, "copy", FISC_WAIT_BUCKETS);
-	fisc_wait_show(m, FISC_WAIT_RELEASE_MAP, "release", FISC_WAIT_BUCKETS);
+	fisc_adopt_ask_release(vm->adoption);
 
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(fisc_adopt_stats);
 
 /**
- * fisc_adopt_init() - make it possible to adopt
- * @parent: /sys/kernel/fisc
- * @debugfs: the module's directory there
+ * fisc_adopt_get_report() - say how far the adoption of a VM is
+ * @vm: the VM
+ * @report: the result
  *
  * Context: may sleep.
- * Return: 0 or -errno.
+ * Return: 0, or -ENODEV if it is not adopted.
  */
-int fisc_adopt_init(struct kobject *parent, struct dentry *debugfs)
+int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report)
 {
-	int err = fisc_auto_init(parent);
+	const struct fisc_adoption *adoption;
 
-	if (err)
-		return err;
-	err = sysfs_create_file(parent, &adopt_attr.attr);
-	if (err)
-		fisc_auto_exit();
-	else
-		debugfs_create_file("adopt", 0444, debugfs, NULL,
-				    &fisc_adopt_stats_fops);
+	guard(mutex)(&fisc_adopt_mutex);
+	adoption = vm->adoption;
+	if (!adoption)
+		return -ENODEV;
+	report->state = READ_ONCE(adoption->state);
+	report->err = READ_ONCE(adoption->err);
+	report->bytes = READ_ONCE(adoption->bytes);
+	report->adopted = READ_ONCE(adoption->adopted);
+	memcpy(report->left, adoption->left, sizeof(report->left));
 
-	return err;
+	return 0;
 }
 
 /**
- * fisc_adopt_exit() - undo fisc_adopt_init(); nothing is adopted
+ * fisc_adopt_count() - return the number of adopted VMs
+ *
+ * Context: may sleep.
+ * Return: the number.
+ */
+unsigned int fisc_adopt_count(void)
+{
+	guard(mutex)(&fisc_adopt_mutex);
+
+	return list_count_nodes(&fisc_adoptions);
+}
+
+/**
+ * fisc_adopt_exit() - let go of what is left of adoptions, which have ended
  *
  * Context: may sleep.
  */
 void fisc_adopt_exit(void)
 {
-	fisc_auto_exit();
-	fisc_discard_exit();
 	fisc_release_exit();
 }

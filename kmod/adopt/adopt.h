@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_ADOPT_H
-#define _FISC_ADOPT_H
+#ifndef _FISC_ADOPT_ADOPT_H
+#define _FISC_ADOPT_ADOPT_H
 
-#include <linux/fs.h>
-#include <linux/sysfs.h>
 #include <linux/types.h>
 
-struct dentry;
-struct fisc_adoption;
-struct kobject;
-struct vm_area_struct;
+#include "adopt/adoption.h"
+
+struct fisc_vm;
+struct pid;
+struct task_struct;
 
 /**
  * DOC: Adoption
@@ -55,48 +54,27 @@ struct vm_area_struct;
  */
 
 /**
- * enum fisc_adopt_state - how far an adoption is
- * @FISC_ADOPT_ADOPTING: memory is being moved
- * @FISC_ADOPT_ADOPTED: all that can be has been
- * @FISC_ADOPT_RELEASING: it is given back
- * @FISC_ADOPT_STATES: number of these
+ * struct fisc_adopt_report - how far an adoption is
+ * @state: see there
+ * @err: what a release failed for
+ * @bytes: memory in memslots, of any kind
+ * @adopted: of it, what is in files
+ * @left: of it, what is left alone, by reason
  */
-enum fisc_adopt_state {
-	FISC_ADOPT_ADOPTING,
-	FISC_ADOPT_ADOPTED,
-	FISC_ADOPT_RELEASING,
-	FISC_ADOPT_STATES,
+struct fisc_adopt_report {
+	enum fisc_adopt_state state;
+	int err;
+	u64 bytes;
+	u64 adopted;
+	u64 left[FISC_NR_LEFT];
 };
 
-/**
- * enum fisc_adopt_left - why memory in a memslot is left alone
- * @FISC_LEFT_ROM: the slot is read-only, or its memory is a guest_memfd
- * @FISC_LEFT_FILE: it is a file's, a device's, huge pages of hugetlbfs, or not to be
- *	read and written, but executed
- * @FISC_LEFT_SHARED: it is shared memory, and that is not wanted or it is mapped somewhere
- *	else, too
- * @FISC_LEFT_LOCKED: it is locked (mlock()), or watched by userfaultfd()
- * @FISC_LEFT_BUSY: somebody else has a reference on it; it is tried again
- * @FISC_LEFT_ERROR: something else failed; it is tried again
- * @FISC_NR_LEFT: number of these
- */
-enum fisc_adopt_left {
-	FISC_LEFT_ROM,
-	FISC_LEFT_FILE,
-	FISC_LEFT_SHARED,
-	FISC_LEFT_LOCKED,
-	FISC_LEFT_BUSY,
-	FISC_LEFT_ERROR,
-	FISC_NR_LEFT,
-};
-
-extern const struct attribute_group fisc_adopt_vm_group;
-
-struct fisc_adoption *fisc_adopt_current(void);
-int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
-		       unsigned long len);
-void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma);
-int fisc_adopt_init(struct kobject *parent, struct dentry *debugfs);
+void fisc_adopt_name(struct pid *pid, char *name, size_t size);
+int fisc_adopt_start(struct pid *pid, struct task_struct *task, const char *name);
+int fisc_adopt_release_vm(struct fisc_vm *vm);
+void fisc_adopt_release_all(void);
+int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report);
+unsigned int fisc_adopt_count(void);
 void fisc_adopt_exit(void);
 
-#endif /* _FISC_ADOPT_H */
+#endif /* _FISC_ADOPT_ADOPT_H */

@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_ADOPTION_H
-#define _FISC_ADOPTION_H
+#ifndef _FISC_ADOPT_ADOPTION_H
+#define _FISC_ADOPT_ADOPTION_H
 
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sizes.h>
 
-#include "adopt.h"
-
-/* What adopt/ has in common and others need not know. */
-
-/* How long to wait for memory where there is no way back. */
-#define FISC_ADOPT_RETRY_MS	10
-
-/* What is given back at once. */
-#define FISC_RELEASE_BYTES	SZ_64M
+/* What the files of adopt/ have in common. */
 
 struct dentry;
 struct file;
@@ -24,7 +16,48 @@ struct fisc_incoming;
 struct fisc_source;
 struct fisc_vm;
 struct pid;
-struct task_struct;
+
+/**
+ * enum fisc_adopt_state - how far an adoption is
+ * @FISC_ADOPT_ADOPTING: memory is being moved
+ * @FISC_ADOPT_ADOPTED: all that can be has been
+ * @FISC_ADOPT_RELEASING: it is given back
+ * @FISC_ADOPT_STATES: number of these
+ */
+enum fisc_adopt_state {
+	FISC_ADOPT_ADOPTING,
+	FISC_ADOPT_ADOPTED,
+	FISC_ADOPT_RELEASING,
+	FISC_ADOPT_STATES,
+};
+
+/**
+ * enum fisc_adopt_left - why memory in a memslot is left alone
+ * @FISC_LEFT_ROM: the slot is read-only, or its memory is a guest_memfd
+ * @FISC_LEFT_FILE: it is a file's, a device's, huge pages of hugetlbfs, or not to be
+ *	read and written, but executed
+ * @FISC_LEFT_SHARED: it is shared memory, and that is not wanted or it is mapped somewhere
+ *	else, too
+ * @FISC_LEFT_LOCKED: it is locked (mlock()), or watched by userfaultfd()
+ * @FISC_LEFT_BUSY: somebody else has a reference on it; it is tried again
+ * @FISC_LEFT_ERROR: something else failed; it is tried again
+ * @FISC_NR_LEFT: number of these
+ */
+enum fisc_adopt_left {
+	FISC_LEFT_ROM,
+	FISC_LEFT_FILE,
+	FISC_LEFT_SHARED,
+	FISC_LEFT_LOCKED,
+	FISC_LEFT_BUSY,
+	FISC_LEFT_ERROR,
+	FISC_NR_LEFT,
+};
+
+/* How long to wait for memory before trying again, where there is no way back. */
+#define FISC_ADOPT_RETRY_MS	10
+
+/* What is given back at once. */
+#define FISC_RELEASE_BYTES	SZ_64M
 
 /**
  * struct fisc_ram - a file with memory of an adopted VM
@@ -104,41 +137,10 @@ struct fisc_adoption {
 	u64 next_left[FISC_NR_LEFT];
 };
 
-/* adopt.c */
-void fisc_adopt_name(struct pid *pid, char *name, size_t size);
-int fisc_adopt_start(struct pid *pid, struct task_struct *task, const char *name);
-void fisc_adopt_release_all(void);
-
-/* step.c */
-enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);
-bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm);
-int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
-		    unsigned long addr, unsigned long len);
-int fisc_adopt_give_back(struct fisc_adoption *adoption,
-			 const struct fisc_ram *ram, unsigned long start,
-			 unsigned long end, unsigned long prot);
-
-/* ram.c */
-int fisc_adopt_pin_fs(void);
-void fisc_adopt_release_fs(void);
-struct dentry *fisc_adopt_make_dir(const char *name);
-void fisc_adopt_unlink(struct dentry *dentry);
-struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
-			      unsigned long start, unsigned long end,
-			      unsigned long vma_start, unsigned long vma_end,
-			      struct file *from);
-void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr);
-void fisc_sources_deny(struct fisc_adoption *adoption);
-void fisc_rams_free(struct fisc_adoption *adoption);
-
-/* walk.c */
-int fisc_adopt_all(struct fisc_adoption *adoption);
-int fisc_adopt_release(struct fisc_adoption *adoption);
-
 static inline unsigned long fisc_ram_offset(const struct fisc_ram *ram,
 					    unsigned long addr)
 {
 	return addr - ram->start;
 }
 
-#endif /* _FISC_ADOPTION_H */
+#endif /* _FISC_ADOPT_ADOPTION_H */

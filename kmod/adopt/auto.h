@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_AUTO_H
-#define _FISC_AUTO_H
+#ifndef _FISC_ADOPT_AUTO_H
+#define _FISC_ADOPT_AUTO_H
 
-struct kobject;
+#include <linux/types.h>
+#include <linux/uidgid.h>
+
+struct pid;
 
 /**
- * DOC: Which VMs are adopted by themselves
+ * DOC: Automatic adoption
  *
  * None, unless the administrator says so in /sys/kernel/fisc/adoption: policy is
  * "none", "listed" (those whose name matches a pattern in names) or "all". Two filters
@@ -31,7 +34,19 @@ struct kobject;
  * fisc_adopt_mutex is taken within it.
  */
 
-int fisc_auto_init(struct kobject *parent);
+enum fisc_auto_policy {
+	FISC_AUTO_NONE,
+	FISC_AUTO_LISTED,
+	FISC_AUTO_ALL,
+};
+
+extern u64 fisc_auto_min_bytes;
+
+enum fisc_auto_policy fisc_auto_policy(void);
+int fisc_auto_set_policy(enum fisc_auto_policy policy);
+bool fisc_auto_uid(kuid_t *uid);
+void fisc_auto_set_uid(bool any, kuid_t uid);
+int fisc_auto_created(struct pid *pid);
 void fisc_auto_exit(void);
 
-#endif /* _FISC_AUTO_H */
+#endif /* _FISC_ADOPT_AUTO_H */

@@ -8,7 +8,6 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
-#include <linux/rcupdate.h>
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -17,11 +16,10 @@
 #include <asm/syscall.h>
 #include <asm/unistd.h>
 
-#include "../fs.h"
-#include "../region.h"
-#include "adoption.h"
-#include "discard.h"
-#include "shared.h"
+#include "adopt/discard.h"
+#include "adopt/source.h"
+#include "memory/hole.h"
+#include "memory/region.h"
 
 /**
  * struct fisc_discard - part of a system call's range, to be discarded
@@ -74,7 +72,7 @@ static bool fisc_discard_is_running(void)
 
 static bool fisc_vma_is_adopted(const struct vm_area_struct *vma)
 {
-	const struct fisc_region *region = fisc_vma_region(vma);
+	const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
 
 	return region && region->adopted;
 }
@@ -120,7 +118,7 @@ static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
 			break;
 		region = fisc_region_of(file_inode(file));
 		inode_lock(region->inode);
-		if (fisc_shared_may_discard(region))
+		if (fisc_source_may_discard(region))
 			fisc_region_remove(region, first, last);
 		inode_unlock(region->inode);
 		fput(file);
@@ -193,16 +191,3 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 const struct mmu_notifier_ops fisc_discard_ops = {
 	.invalidate_range_start = fisc_discard_start,
 };
-
-/**
- * fisc_discard_exit() - no work of the module's is in progress after this
- *
- * Nothing is adopted.
- *
- * Context: may sleep.
- */
-void fisc_discard_exit(void)
-{
-	/* A work may be about to return from the module that it has let go of. */
-	synchronize_rcu_tasks();
-}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_DISCARD_H
-#define _FISC_DISCARD_H
+#ifndef _FISC_ADOPT_DISCARD_H
+#define _FISC_ADOPT_DISCARD_H
 
 #include <linux/mmu_notifier.h>
 
@@ -32,12 +32,10 @@
  * that is discarded while the VM is being released.
  *
  * Locks: fisc_discard_lock protects the list of works; nothing is taken within it. A work
- * holds the module until it has run; fisc_discard_exit() waits for what it does after
- * letting go.
+ * holds the module until it has run; fisc_exit() waits for what it does after letting
+ * go.
  */
 
 extern const struct mmu_notifier_ops fisc_discard_ops;
 
-void fisc_discard_exit(void);
-
-#endif /* _FISC_DISCARD_H */
+#endif /* _FISC_ADOPT_DISCARD_H */

@@ -5,16 +5,17 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/iversion.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
-#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
-#include "../fs.h"
-#include "../region.h"
-#include "adoption.h"
-#include "shared.h"
+#include "adopt/adoption.h"
+#include "adopt/ram.h"
+#include "adopt/source.h"
+#include "adopt/step.h"
+#include "adopt/vma.h"
+#include "fs/super.h"
+#include "memory/map.h"
 
 static struct vfsmount *fisc_adopt_mount;
 static int fisc_adopt_mounts;
@@ -130,6 +131,8 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 			fput(file);
 		fisc_adopt_unlink(path.dentry);
 		file = ERR_PTR(err);
+	} else {
+		fisc_step_own_file(file, adoption);
 	}
 	dput(path.dentry);
 
@@ -159,25 +162,6 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 	list_add_tail(&ram->node, &adoption->rams);
 
 	return ram;
-}
-
-/* Of a file that memory is taken out of there is one, however often it is mapped. */
-static struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
-					   struct file *file)
-{
-	struct fisc_source *source;
-
-	list_for_each_entry(source, &adoption->sources, node)
-		if (file_inode(source->file) == file_inode(file))
-			return source;
-	source = kzalloc(sizeof(*source), GFP_KERNEL);
-	if (!source)
-		return ERR_PTR(-ENOMEM);
-	source->file = get_file(file);
-	source->version = inode_peek_iversion(file_inode(file));
-	list_add_tail(&source->node, &adoption->sources);
-
-	return source;
 }
 
 /* Is it what a release has left, as mappings of /dev/zero one after the other? */
@@ -240,54 +224,6 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 		fisc_ram_extend(adoption->mm, &vma_start, &vma_end);
 
 	return fisc_ram_make(adoption, vma_start, vma_end, source);
-}
-
-/**
- * fisc_source_remove() - memory that was moved is not needed any more
- * @source: the file that it was the memory of
- * @first: its first page there
- * @nr: number of pages
- *
- * This is no hole that the process has made.
- *
- * Context: may sleep.
- */
-void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr)
-{
-	struct inode *inode = file_inode(source->file);
-
-	shmem_truncate_range(inode, (loff_t)first << PAGE_SHIFT,
-			     ((loff_t)(first + nr) << PAGE_SHIFT) - 1);
-	WRITE_ONCE(source->version, inode_peek_iversion(inode));
-}
-
-/**
- * fisc_sources_deny() - have nobody map files for writing that are not mapped any more
- * @adoption: the current thread's
- *
- * Context: does not sleep.
- */
-void fisc_sources_deny(struct fisc_adoption *adoption)
-{
-	struct fisc_source *source;
-
-	list_for_each_entry(source, &adoption->sources, node)
-		if (!source->denied)
-			source->denied =
-				!mapping_deny_writable(source->file->f_mapping);
-}
-
-static void fisc_sources_free(struct fisc_adoption *adoption)
-{
-	struct fisc_source *source, *next;
-
-	list_for_each_entry_safe(source, next, &adoption->sources, node) {
-		if (source->denied)
-			mapping_allow_writable(source->file->f_mapping);
-		fput(source->file);
-		kfree(source);
-	}
-	INIT_LIST_HEAD(&adoption->sources);
 }
 
 /**

@@ -10,11 +10,11 @@
 #include <linux/pagemap.h>
 #include <linux/spinlock.h>
 
-#include "../region.h"
-#include "release.h"
-
-/* Without memory for a copy, it is tried again. */
-#define FISC_RELEASE_RETRY_MS	10
+#include "adopt/adoption.h"
+#include "adopt/release.h"
+#include "fs/page.h"
+#include "memory/hole.h"
+#include "memory/region.h"
 
 /*
  * Copies that page faults were given. The kernel unlocks such a page when it is mapped
@@ -63,7 +63,7 @@ static void fisc_release_close(struct vm_area_struct *vma)
 	fput(fisc_release_source(vma));
 }
 
-/* A page that is nobody's else: it may stay mapped when the module is gone. */
+/* A page with no other owner, so it may outlive the module. */
 static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 {
 	struct page *page = alloc_page(GFP_HIGHUSER |
@@ -166,7 +166,7 @@ static int fisc_release_chunk(struct mm_struct *mm, struct fisc_region *region,
 		if (done > 0)
 			index++;
 		else if (done == -ENOMEM && atomic_read(&mm->mm_users) > 1)
-			msleep(FISC_RELEASE_RETRY_MS);
+			msleep(FISC_ADOPT_RETRY_MS);
 		else
 			return done ?: -EFAULT;
 	}

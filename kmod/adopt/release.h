@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_RELEASE_H
-#define _FISC_RELEASE_H
+#ifndef _FISC_ADOPT_RELEASE_H
+#define _FISC_ADOPT_RELEASE_H
 
 struct file;
 struct fisc_region;
@@ -13,4 +13,4 @@ int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 		      unsigned long base);
 void fisc_release_exit(void);
 
-#endif /* _FISC_RELEASE_H */
+#endif /* _FISC_ADOPT_RELEASE_H */

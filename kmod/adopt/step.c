@@ -4,67 +4,28 @@
  */
 #include <linux/delay.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
-#include <linux/pkeys.h>
+#include <linux/module.h>
 #include <linux/sched/clock.h>
 #include <linux/slab.h>
-#include <linux/userfaultfd_k.h>
 
-#include "../fs.h"
-#include "../vm.h"
-#include "adoption.h"
-#include "incoming.h"
-#include "release.h"
-#include "shared.h"
+#include "adopt/adoption.h"
+#include "adopt/release.h"
+#include "adopt/source.h"
+#include "adopt/step.h"
+#include "adopt/vma.h"
+#include "base/stats.h"
+#include "fs/fault.h"
+#include "fs/file.h"
+#include "memory/hole.h"
+#include "memory/incoming.h"
+#include "memory/region.h"
 
-/* What can be moved, and what can only be left alone. */
-#define FISC_VM_FOREIGN		(VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB | \
-				 VM_GROWSDOWN | VM_GROWSUP | VM_WIPEONFORK | \
-				 VM_EXEC)
-#define FISC_VM_WANTED		(VM_READ | VM_WRITE)
 /* What a mapping keeps when another takes its place. */
 #define FISC_VM_KEPT		(VM_DONTCOPY | VM_DONTDUMP | VM_HUGEPAGE | \
 				 VM_NOHUGEPAGE)
-
-/**
- * fisc_vma_refused() - why a mapping cannot be moved
- * @vma: the mapping
- *
- * Context: mmap_lock held.
- * Return: why; FISC_NR_LEFT if it can.
- */
-enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
-{
-	if (vma->vm_flags & (VM_LOCKED | VM_LOCKONFAULT) || userfaultfd_armed(vma))
-		return FISC_LEFT_LOCKED;
-	if (vma->vm_flags & FISC_VM_FOREIGN || vma_pkey(vma) ||
-	    (vma->vm_flags & FISC_VM_WANTED) != FISC_VM_WANTED)
-		return FISC_LEFT_FILE;
-	if (vma_is_anonymous(vma))
-		return FISC_NR_LEFT;
-	if (!fisc_vma_is_shared(vma))
-		return FISC_LEFT_FILE;
-	if (!READ_ONCE(fisc_shared_wanted) || fisc_vma_is_elsewhere(vma))
-		return FISC_LEFT_SHARED;
-
-	return FISC_NR_LEFT;
-}
-
-/**
- * fisc_vma_is_of() - is a mapping one of a VM's files?
- * @vma: the mapping
- * @vm: the VM
- *
- * Context: mmap_lock held.
- * Return: true if it is.
- */
-bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
-{
-	const struct fisc_region *region = fisc_vma_region(vma);
-
-	return region && region->vm == vm;
-}
 
 /* Is it memory of the file that the step is about, or anonymous as that was? */
 static bool fisc_vma_is_expected(struct vm_area_struct *vma,
@@ -91,18 +52,14 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 				  step->index, first, len >> PAGE_SHIFT);
 }
 
-/**
- * fisc_adopt_prepare() - a file of an adopted VM is going to be mapped
- * @adoption: the current thread's
- * @addr: where
- * @len: bytes, of one chunk
- *
- * Context: mmap_lock held for writing, by which the mapping will be made.
+/*
+ * A file is going to be mapped at @addr, @len bytes of one chunk, with mmap_lock held
+ * for writing.
  * Return: 0; -EAGAIN if what is there is not what it was; otherwise as
  * fisc_incoming_pin().
  */
-int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
-		       unsigned long len)
+static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
+			     unsigned long len)
 {
 	struct fisc_step *step = &adoption->step;
 	struct vm_area_struct *vma = vma_lookup(current->mm, addr);
@@ -132,17 +89,10 @@ int fisc_adopt_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	return 0;
 }
 
-/**
- * fisc_adopt_map() - it is being mapped
- * @adoption: the current thread's
- * @vma: the mapping
- *
- * Context: mmap_lock held for writing.
- */
-void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma)
+/* It is being mapped. */
+static void fisc_step_map(const struct fisc_step *step,
+			  struct vm_area_struct *vma)
 {
-	const struct fisc_step *step = &adoption->step;
-
 	vm_flags_set(vma, step->kept);
 	if (step->zero) {
 		fisc_release_map(vma, step->zero);
@@ -150,6 +100,71 @@ void fisc_adopt_map(struct fisc_adoption *adoption, struct vm_area_struct *vma)
 		vm_flags_set(vma, VM_DONTCOPY);
 		vma->vm_ops = &fisc_vm_operations;
 	}
+}
+
+/*
+ * Is it the adoption's thread that maps its file? Of all threads of the kernel, none
+ * but that has the file. The process itself gets here by mremap() and
+ * remap_file_pages(), at any time, so the adoption may be gone by then.
+ */
+static bool fisc_step_is_ours(void)
+{
+	return current->flags & PF_KTHREAD;
+}
+
+static unsigned long fisc_step_get_unmapped_area(struct file *file,
+						 unsigned long addr,
+						 unsigned long len,
+						 unsigned long pgoff,
+						 unsigned long flags)
+{
+	if (!fisc_step_is_ours())
+		return thp_get_unmapped_area(file, addr, len, pgoff, flags);
+
+	return fisc_step_prepare(file->private_data, addr, len) ?: addr;
+}
+
+static int fisc_step_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct fisc_adoption *adoption = file->private_data;
+
+	if (!fisc_step_is_ours())
+		return fisc_file_operations.mmap(file, vma);
+	fisc_step_map(&adoption->step, vma);
+
+	return 0;
+}
+
+/* Those of every file, but for those two. */
+static struct file_operations fisc_step_file_operations;
+
+/**
+ * fisc_step_init() - make the file operations
+ *
+ * Context: any.
+ * Return: 0.
+ */
+int fisc_step_init(void)
+{
+	fisc_step_file_operations = fisc_file_operations;
+	fisc_step_file_operations.mmap = fisc_step_mmap;
+	fisc_step_file_operations.get_unmapped_area =
+		fisc_step_get_unmapped_area;
+
+	return 0;
+}
+
+/**
+ * fisc_step_own_file() - have an adoption's thread map a file by steps
+ * @file: the file, which nobody else has
+ * @adoption: the adoption
+ *
+ * Context: any.
+ */
+void fisc_step_own_file(struct file *file, struct fisc_adoption *adoption)
+{
+	replace_fops(file, &fisc_step_file_operations);
+	file->private_data = adoption;
 }
 
 /* Does the process end? Somebody works on its memory, and nobody else has it. */

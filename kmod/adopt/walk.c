@@ -14,10 +14,16 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
-#include "../array.h"
-#include "../vm.h"
-#include "adoption.h"
-#include "shared.h"
+#include "adopt/adoption.h"
+#include "adopt/ram.h"
+#include "adopt/source.h"
+#include "adopt/step.h"
+#include "adopt/vma.h"
+#include "adopt/walk.h"
+#include "base/array.h"
+#include "kvm/kvm.h"
+#include "memory/map.h"
+#include "vm/vm.h"
 
 /**
  * struct fisc_range - part of a memslot

@@ -4,35 +4,38 @@
  * balloon.h.
  */
 #include <linux/export.h>
-#include <linux/fs.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
 
-#include "../../uapi/fisc.h"
-#include "../fs.h"
-#include "../knob.h"
-#include "../policy.h"
-#include "../region.h"
-#include "../trace.h"
-#include "../vm.h"
-#include "balloon.h"
-#include "pages.h"
+#include "balloon/balloon.h"
+#include "base/poke.h"
+#include "base/state.h"
+#include "base/trace.h"
+#include "memory/balloon.h"
+#include "reclaim/vms.h"
+#include "share/account.h"
+#include "tax/quota.h"
+#include "uapi/fisc.h"
+#include "vm/vm.h"
 
 static DEFINE_MUTEX(fisc_balloon_mutex);
-static unsigned int fisc_balloon_stats_ms = FISC_BALLOON_STATS_MS_DEFAULT;
+unsigned int fisc_balloon_stats_ms = FISC_BALLOON_STATS_MS_DEFAULT;
 
 static u64 fisc_balloon_size(struct fisc_vm *vm)
 {
 	return fisc_vm_size(vm) >> PAGE_SHIFT;
 }
 
-static u64 fisc_balloon_max(struct fisc_vm *vm)
+/* fisc_balloon_mutex held, or it does not matter. */
+static u64 fisc_balloon_limit(struct fisc_vm *vm)
 {
 	u64 size = fisc_balloon_size(vm);
 
-	if (vm->balloon.max != FISC_PAGES_FOLLOW)
-		return min(vm->balloon.max, size);
+	if (vm->balloon->max != FISC_PAGES_FOLLOW)
+		return min(vm->balloon->max, size);
 
 	return div_u64(size * FISC_BALLOON_MAX_PERCENT, 100);
 }
@@ -46,14 +49,14 @@ static u64 fisc_balloon_taxed(struct fisc_vm *vm)
 {
 	u64 had = fisc_vm_allocated(vm) + fisc_vm_sum(vm, FISC_SWAPPED) +
 		  fisc_balloon_actual(vm);
-	u64 target = READ_ONCE(vm->quota.target);
+	u64 target = fisc_quota_target(vm);
 
 	return had - min(had, target);
 }
 
 static void fisc_balloon_update(struct fisc_vm *vm)
 {
-	struct fisc_balloon *balloon = &vm->balloon;
+	struct fisc_balloon *balloon = vm->balloon;
 	u64 wanted = balloon->target;
 
 	lockdep_assert_held(&fisc_balloon_mutex);
@@ -65,15 +68,17 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 		if (fisc_reclaim_state() < FISC_RECLAIM_SOFT)
 			wanted = min(wanted, balloon->wanted);
 	}
-	wanted = min(wanted, fisc_balloon_max(vm));
+	wanted = min(wanted, fisc_balloon_limit(vm));
+	fisc_reclaim_want_balloon(vm, balloon->device ? wanted : 0);
 	if (wanted == balloon->wanted)
 		return;
 
 	WRITE_ONCE(balloon->wanted, wanted);
-	trace_fisc_balloon(vm, wanted, fisc_balloon_actual(vm));
+	trace_fisc_balloon(kobject_name(&vm->kobj), wanted,
+			   fisc_balloon_actual(vm));
 	if (balloon->device)
 		balloon->ops->retarget(balloon->device);
-	sysfs_notify(&vm->kobj, fisc_balloon_vm_group.name, "target");
+	sysfs_notify(&vm->kobj, "balloon", "target");
 }
 
 /**
@@ -89,30 +94,89 @@ void fisc_balloon_follow(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_init_vm() - a VM comes
- * @balloon: its balloon, all zero
+ * fisc_balloon_begin() - give a new VM its balloon
+ * @vm: the VM
  *
- * Context: any.
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void fisc_balloon_init_vm(struct fisc_balloon *balloon)
+int fisc_balloon_begin(struct fisc_vm *vm)
 {
+	struct fisc_balloon *balloon = kzalloc(sizeof(*balloon), GFP_KERNEL);
+
+	if (!balloon)
+		return -ENOMEM;
+
 	balloon->target = FISC_PAGES_FOLLOW;
 	balloon->max = FISC_PAGES_FOLLOW;
+	vm->balloon = balloon;
+
+	return 0;
 }
 
 /**
- * fisc_balloon_region() - is a file guest memory?
- * @file: the file
+ * fisc_balloon_end() - undo fisc_balloon_begin()
+ * @vm: the VM, which ends; it has no device
  *
  * Context: any.
- * Return: its region, which lives as long as the file is held; or NULL.
  */
-struct fisc_region *fisc_balloon_region(const struct file *file)
+void fisc_balloon_end(struct fisc_vm *vm)
 {
-	return file->f_op == &fisc_file_operations ?
-	       fisc_region_of(file_inode(file)) : NULL;
+	kfree(vm->balloon);
 }
-EXPORT_SYMBOL_NS_GPL(fisc_balloon_region, FISC);
+
+/* Choose a size, or FISC_PAGES_FOLLOW. */
+static int fisc_balloon_choose(struct fisc_vm *vm, u64 *choice, u64 pages)
+{
+	if (pages != FISC_PAGES_FOLLOW && pages > fisc_balloon_size(vm))
+		return -EINVAL;
+
+	guard(mutex)(&fisc_balloon_mutex);
+	*choice = pages;
+	fisc_balloon_update(vm);
+
+	return 0;
+}
+
+/**
+ * fisc_balloon_set_target() - choose what a VM's balloon is to hold
+ * @vm: the VM
+ * @pages: the size; FISC_PAGES_FOLLOW: what the tax says
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINVAL if the VM is smaller.
+ */
+int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
+{
+	return fisc_balloon_choose(vm, &vm->balloon->target, pages);
+}
+
+/**
+ * fisc_balloon_max() - return what a VM's balloon is to hold at most
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: pages.
+ */
+u64 fisc_balloon_max(struct fisc_vm *vm)
+{
+	guard(mutex)(&fisc_balloon_mutex);
+
+	return fisc_balloon_limit(vm);
+}
+
+/**
+ * fisc_balloon_set_max() - choose what a VM's balloon is to hold at most
+ * @vm: the VM
+ * @pages: the size; FISC_PAGES_FOLLOW: FISC_BALLOON_MAX_PERCENT of the VM
+ *
+ * Context: may sleep.
+ * Return: 0, or -EINVAL if the VM is smaller.
+ */
+int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
+{
+	return fisc_balloon_choose(vm, &vm->balloon->max, pages);
+}
 
 /**
  * fisc_balloon_attach() - a device begins to serve a VM
@@ -130,11 +194,12 @@ int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 {
 	guard(mutex)(&fisc_balloon_mutex);
 
-	if (vm->balloon.device)
+	if (vm->balloon->device)
 		return -EBUSY;
 	fisc_vm_get(vm);
-	vm->balloon.ops = ops;
-	vm->balloon.device = device;
+	vm->balloon->ops = ops;
+	vm->balloon->device = device;
+	fisc_reclaim_want_balloon(vm, vm->balloon->wanted);
 	fisc_policy_poke();
 
 	return 0;
@@ -149,8 +214,10 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_attach, FISC);
  */
 void fisc_balloon_detach(struct fisc_vm *vm)
 {
-	scoped_guard(mutex, &fisc_balloon_mutex)
-		vm->balloon.device = NULL;
+	scoped_guard(mutex, &fisc_balloon_mutex) {
+		vm->balloon->device = NULL;
+		fisc_reclaim_want_balloon(vm, 0);
+	}
 	fisc_policy_poke();
 	fisc_vm_put(vm);
 }
@@ -172,7 +239,7 @@ static int fisc_balloon_empty_region(struct fisc_region *region, void *arg)
 void fisc_balloon_empty(struct fisc_vm *vm)
 {
 	fisc_vm_each_region(vm, fisc_balloon_empty_region, NULL);
-	bitmap_zero(&vm->balloon.said, FISC_NR_STATS);
+	bitmap_zero(&vm->balloon->said, FISC_NR_STATS);
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty, FISC);
 
@@ -200,8 +267,8 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_actual, FISC);
 void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 		      u64 value)
 {
-	WRITE_ONCE(vm->balloon.stats[stat], value);
-	set_bit(stat, &vm->balloon.said);
+	WRITE_ONCE(vm->balloon->stats[stat], value);
+	set_bit(stat, &vm->balloon->said);
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_say, FISC);
 
@@ -217,186 +284,17 @@ unsigned int fisc_balloon_stats_period(void)
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_stats_period, FISC);
 
-static ssize_t fisc_balloon_show_pages(char *buf, u64 pages)
-{
-	return sysfs_emit(buf, "%llu\n", pages << PAGE_SHIFT);
-}
-
-/* A size for @choice, an empty line: none. Return: @count or -EINVAL. */
-static ssize_t fisc_balloon_store(struct fisc_vm *vm, u64 *choice,
-				  const char *buf, size_t count)
-{
-	u64 pages = FISC_PAGES_FOLLOW;
-
-	if (!sysfs_streq(buf, "") &&
-	    (fisc_knob_parse_bytes(buf, &pages) ||
-	     pages > fisc_balloon_size(vm)))
-		return -EINVAL;
-
-	guard(mutex)(&fisc_balloon_mutex);
-	*choice = pages;
-	fisc_balloon_update(vm);
-
-	return count;
-}
-
-static ssize_t balloon_target_show(struct kobject *kobj,
-				   struct kobj_attribute *attr, char *buf)
-{
-	return fisc_balloon_show_pages(buf,
-				       READ_ONCE(to_fisc_vm(kobj)->balloon.wanted));
-}
-
-static ssize_t balloon_target_store(struct kobject *kobj,
-				    struct kobj_attribute *attr,
-				    const char *buf, size_t count)
-{
-	struct fisc_vm *vm = to_fisc_vm(kobj);
-
-	return fisc_balloon_store(vm, &vm->balloon.target, buf, count);
-}
-
-static struct kobj_attribute balloon_target_attr =
-	__ATTR(target, 0644, balloon_target_show, balloon_target_store);
-
-static ssize_t balloon_max_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
-{
-	guard(mutex)(&fisc_balloon_mutex);
-
-	return fisc_balloon_show_pages(buf, fisc_balloon_max(to_fisc_vm(kobj)));
-}
-
-static ssize_t balloon_max_store(struct kobject *kobj,
-				 struct kobj_attribute *attr, const char *buf,
-				 size_t count)
-{
-	struct fisc_vm *vm = to_fisc_vm(kobj);
-
-	return fisc_balloon_store(vm, &vm->balloon.max, buf, count);
-}
-
-static struct kobj_attribute balloon_max_attr =
-	__ATTR(max, 0644, balloon_max_show, balloon_max_store);
-
-static ssize_t actual_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
-{
-	return fisc_balloon_show_pages(buf,
-				       fisc_balloon_actual(to_fisc_vm(kobj)));
-}
-
-static struct kobj_attribute actual_attr = __ATTR_RO(actual);
-
-static ssize_t popped_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
-{
-	return sysfs_emit(buf, "%ld\n", fisc_vm_sum(to_fisc_vm(kobj),
-						    FISC_BALLOON_POPPED));
-}
-
-static struct kobj_attribute popped_attr = __ATTR_RO(popped);
-
-/* What guests say, by enum fisc_balloon_stat. */
-static struct kobj_attribute fisc_stats[FISC_NR_STATS];
-
-static ssize_t fisc_stat_show(struct kobject *kobj, struct kobj_attribute *attr,
-			      char *buf)
-{
-	struct fisc_balloon *balloon = &to_fisc_vm(kobj)->balloon;
-	enum fisc_balloon_stat stat = attr - fisc_stats;
-
-	if (!test_bit(stat, &balloon->said))
-		return -ENODATA;
-
-	return sysfs_emit(buf, "%llu\n", READ_ONCE(balloon->stats[stat]));
-}
-
-#define FISC_STAT(_name, _stat)						\
-	[_stat] = __ATTR(stat_##_name, 0444, fisc_stat_show, NULL)
-
-static struct kobj_attribute fisc_stats[FISC_NR_STATS] = {
-	FISC_STAT(swap_in, FISC_STAT_SWAP_IN),
-	FISC_STAT(swap_out, FISC_STAT_SWAP_OUT),
-	FISC_STAT(major_faults, FISC_STAT_MAJOR_FAULTS),
-	FISC_STAT(minor_faults, FISC_STAT_MINOR_FAULTS),
-	FISC_STAT(free, FISC_STAT_FREE),
-	FISC_STAT(total, FISC_STAT_TOTAL),
-	FISC_STAT(available, FISC_STAT_AVAILABLE),
-	FISC_STAT(disk_caches, FISC_STAT_DISK_CACHES),
-	FISC_STAT(hugetlb_allocations, FISC_STAT_HUGETLB_ALLOCATIONS),
-	FISC_STAT(hugetlb_failures, FISC_STAT_HUGETLB_FAILURES),
-	FISC_STAT(oom_kills, FISC_STAT_OOM_KILLS),
-	FISC_STAT(alloc_stalls, FISC_STAT_ALLOC_STALLS),
-	FISC_STAT(async_scanned, FISC_STAT_ASYNC_SCANNED),
-	FISC_STAT(direct_scanned, FISC_STAT_DIRECT_SCANNED),
-	FISC_STAT(async_reclaimed, FISC_STAT_ASYNC_RECLAIMED),
-	FISC_STAT(direct_reclaimed, FISC_STAT_DIRECT_RECLAIMED),
-	FISC_STAT(psi_some, FISC_STAT_PSI_SOME),
-	FISC_STAT(psi_full, FISC_STAT_PSI_FULL),
-	FISC_STAT(refaults, FISC_STAT_REFAULTS),
-	FISC_STAT(small, FISC_STAT_SMALL),
-	FISC_STAT(large, FISC_STAT_LARGE),
-	FISC_STAT(floor, FISC_STAT_FLOOR),
-	FISC_STAT(short, FISC_STAT_SHORT),
-};
-
-#define FISC_BALLOON_OTHER_ATTRS	4
-
-/* Those below, and fisc_stats: see fisc_balloon_init(). */
-static struct attribute *fisc_balloon_vm_attrs[FISC_BALLOON_OTHER_ATTRS +
-					       FISC_NR_STATS + 1] = {
-	&balloon_target_attr.attr,
-	&balloon_max_attr.attr,
-	&actual_attr.attr,
-	&popped_attr.attr,
-};
-
-const struct attribute_group fisc_balloon_vm_group = {
-	.name = "balloon",
-	.attrs = fisc_balloon_vm_attrs,
-};
-
-/* Who waits for a period to end waits for a new one. */
-static void fisc_balloon_ask_all(void)
+/**
+ * fisc_balloon_ask_all() - ask all guests for statistics after a new period
+ *
+ * Context: may sleep.
+ */
+void fisc_balloon_ask_all(void)
 {
 	struct fisc_vm *vm = NULL;
 
 	while ((vm = fisc_vm_after(vm)))
 		scoped_guard(mutex, &fisc_balloon_mutex)
-			if (vm->balloon.device)
-				vm->balloon.ops->ask(vm->balloon.device);
-}
-
-static struct fisc_knob fisc_balloon_stats_knob =
-	FISC_KNOB_NOTIFY(stats_ms, &fisc_balloon_stats_ms,
-			 FISC_BALLOON_STATS_MS_MIN, FISC_BALLOON_STATS_MS_MAX,
-			 fisc_balloon_ask_all);
-
-static struct attribute *fisc_balloon_attrs[] = {
-	&fisc_balloon_stats_knob.attr.attr,
-	NULL,
-};
-
-static const struct attribute_group fisc_balloon_group = {
-	.name = "balloon",
-	.attrs = fisc_balloon_attrs,
-};
-
-/**
- * fisc_balloon_init() - make the knobs
- * @parent: /sys/kernel/fisc
- *
- * Context: may sleep; no VM yet.
- * Return: 0 or -errno.
- */
-int fisc_balloon_init(struct kobject *parent)
-{
-	unsigned int i;
-
-	for (i = 0; i < FISC_NR_STATS; i++)
-		fisc_balloon_vm_attrs[FISC_BALLOON_OTHER_ATTRS + i] =
-			&fisc_stats[i].attr;
-
-	return sysfs_create_group(parent, &fisc_balloon_group);
+			if (vm->balloon->device)
+				vm->balloon->ops->ask(vm->balloon->device);
 }

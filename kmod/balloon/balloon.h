@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_BALLOON_H
-#define _FISC_BALLOON_H
+#ifndef _FISC_BALLOON_BALLOON_H
+#define _FISC_BALLOON_BALLOON_H
 
-#include <linux/sysfs.h>
 #include <linux/types.h>
 
-struct file;
-struct fisc_region;
 struct fisc_vm;
-struct kobject;
 
 /**
  * DOC: Balloons
@@ -32,7 +28,7 @@ struct kobject;
  * the balloon, and is counted as *popped*. Nothing that a guest says about a
  * page is believed longer than that.
  *
- * Guests are reached by a *device* (balloon/vdpa.c, a module of its own). It
+ * Guests are reached by a *device* (balloon/device, a module of its own). It
  * attaches itself to the VM whose memory it was given; a VM has one at most.
  *
  * Locks: fisc_balloon_mutex protects what is chosen, and which device there is. It
@@ -107,14 +103,17 @@ struct fisc_balloon {
 	unsigned long said;
 };
 
-extern const struct attribute_group fisc_balloon_vm_group;
+extern unsigned int fisc_balloon_stats_ms;
 
-void fisc_balloon_init_vm(struct fisc_balloon *balloon);
+int fisc_balloon_begin(struct fisc_vm *vm);
+void fisc_balloon_end(struct fisc_vm *vm);
 void fisc_balloon_follow(struct fisc_vm *vm);
-int fisc_balloon_init(struct kobject *parent);
+int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages);
+u64 fisc_balloon_max(struct fisc_vm *vm);
+int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages);
+void fisc_balloon_ask_all(void);
 
 /* For devices. */
-struct fisc_region *fisc_balloon_region(const struct file *file);
 int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 			void *device);
 void fisc_balloon_detach(struct fisc_vm *vm);
@@ -124,4 +123,4 @@ void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 		      u64 value);
 unsigned int fisc_balloon_stats_period(void);
 
-#endif /* _FISC_BALLOON_H */
+#endif /* _FISC_BALLOON_BALLOON_H */

@@ -2,110 +2,23 @@
 /*
  * VMs of KVM behind guest memory. See DOC: KVM in kvm.h.
  */
-#include <linux/debugfs.h>
 #include <linux/fdtable.h>
-#include <linux/jiffies.h>
+#include <linux/file.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
-#include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "../array.h"
-#include "../fs.h"
-#include "../vm.h"
-#include "kvm.h"
+#include "base/array.h"
+#include "kvm/kvm.h"
+#include "kvm/vmm.h"
+#include "memory/region.h"
 
 /* VMs of KVM that are looked at in one process. */
 #define FISC_KVMS_OF_A_PROCESS	16
-
-/* Protects fisc_vmm.pid of all VMs; innermost. */
-static DEFINE_SPINLOCK(fisc_vmm_lock);
-
-/**
- * fisc_vmm_set() - say which process a VM belongs to
- * @vm: the VM
- * @pid: the process, or NULL
- * @mm: its memory, if that is certain
- *
- * Context: any.
- */
-void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
-{
-	struct pid *old;
-
-	spin_lock(&fisc_vmm_lock);
-	old = vm->vmm.pid;
-	vm->vmm.pid = get_pid(pid);
-	WRITE_ONCE(vm->vmm.mm, mm);
-	spin_unlock(&fisc_vmm_lock);
-	put_pid(old);
-}
-
-/**
- * fisc_vmm_maps() - the current process maps memory of a VM
- * @vm: the VM
- *
- * Context: any.
- */
-void fisc_vmm_maps(struct fisc_vm *vm)
-{
-	struct task_struct *task = NULL;
-
-	spin_lock(&fisc_vmm_lock);
-	if (vm->vmm.pid)
-		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
-	spin_unlock(&fisc_vmm_lock);
-
-	/* One that is alive stays the VMM until a fault says otherwise. */
-	if (!task || !READ_ONCE(task->mm))
-		fisc_vmm_set(vm, task_tgid(current), NULL);
-	if (task)
-		put_task_struct(task);
-}
-
-/**
- * __fisc_vmm_faults() - a process that is not known as the VMM has a fault
- * @vm: the VM
- * @vma: mapping of its memory that the fault is in
- *
- * Context: a page fault; may be any number of times a second.
- */
-void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
-{
-	struct kvm_vcpu *(*running_vcpu)(void);
-	struct kvm_vcpu *vcpu;
-
-	/* 0: it was not yet. */
-	if (READ_ONCE(vm->vmm.looked) &&
-	    time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 20))
-		return;
-	WRITE_ONCE(vm->vmm.looked, jiffies);
-
-	running_vcpu = symbol_get(kvm_get_running_vcpu);
-	if (!running_vcpu)
-		return;
-	/* The current task's, which cannot let go of it in the middle of a fault. */
-	vcpu = running_vcpu();
-	if (vcpu && vcpu->kvm->mm == vma->vm_mm)
-		fisc_vmm_set(vm, task_tgid(current), vma->vm_mm);
-	symbol_put(kvm_get_running_vcpu);
-}
-
-/**
- * fisc_vmm_forget() - let go of what is known of a VM's process
- * @vm: the VM, which ends
- *
- * Context: any.
- */
-void fisc_vmm_forget(struct fisc_vm *vm)
-{
-	fisc_vmm_set(vm, NULL, NULL);
-}
 
 /**
  * struct fisc_kvm_search - a search through a process's descriptors
@@ -211,7 +124,7 @@ static int fisc_slots_add_memslot(void *arg, int as_id,
 
 	for (vma = find_vma(mm, start); vma && vma->vm_start < end && !err;
 	     vma = find_vma(mm, vma->vm_end)) {
-		const struct fisc_region *region = fisc_vma_region(vma);
+		const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
 		unsigned long first = max(start, vma->vm_start);
 		struct fisc_slot slot = {
 			.file = vma->vm_file,
@@ -325,13 +238,8 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
 struct fisc_slots *fisc_slots_get(struct fisc_vm *vm)
 {
 	struct fisc_slots *list = ERR_PTR(-ENODEV);
-	struct task_struct *task = NULL;
+	struct task_struct *task = fisc_vmm_task(vm);
 	unsigned int nth;
-
-	spin_lock(&fisc_vmm_lock);
-	if (vm->vmm.pid)
-		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
-	spin_unlock(&fisc_vmm_lock);
 
 	for (nth = 0; task && nth < FISC_KVMS_OF_A_PROCESS; nth++) {
 		list = fisc_slots_get_nth(vm, task, nth);
@@ -425,93 +333,6 @@ long fisc_slots_young(const struct fisc_slots *list)
 	return young;
 }
 
-static void fisc_kvm_show_slots(struct seq_file *m, struct fisc_vm *vm)
-{
-	struct fisc_slots *list = fisc_slots_get(vm);
-	unsigned int i;
-
-	if (IS_ERR(list)) {
-		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
-		return;
-	}
-	for (i = 0; i < list->nr; i++) {
-		const struct fisc_slot *slot = &list->slots[i];
-
-		seq_printf(m, "%s %d %u %u %#llx %lu %#llx ",
-			   kobject_name(&vm->kobj), list->pid, slot->as_id,
-			   slot->id, slot->gfn, slot->nr_pages,
-			   (u64)slot->index << PAGE_SHIFT);
-		seq_file_path(m, slot->file, " \t\n\\");
-		seq_putc(m, '\n');
-	}
-	fisc_slots_put(list);
-}
-
-static void fisc_kvm_show_young(struct seq_file *m, struct fisc_vm *vm)
-{
-	struct fisc_slots *list = fisc_slots_get(vm);
-
-	if (IS_ERR(list)) {
-		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
-		return;
-	}
-	seq_printf(m, "%s %ld\n", kobject_name(&vm->kobj),
-		   fisc_slots_young(list));
-	fisc_slots_put(list);
-}
-
-static void fisc_kvm_show_vms(struct seq_file *m,
-			      void (*show)(struct seq_file *m,
-					   struct fisc_vm *vm))
-{
-	struct fisc_vm *vm = NULL;
-
-	while ((vm = fisc_vm_after(vm)))
-		show(m, vm);
-}
-
-static int fisc_kvm_slots_show(struct seq_file *m, void *v)
-{
-	fisc_kvm_show_vms(m, fisc_kvm_show_slots);
-
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(fisc_kvm_slots);
-
-static int fisc_kvm_young_show(struct seq_file *m, void *v)
-{
-	fisc_kvm_show_vms(m, fisc_kvm_show_young);
-
-	return 0;
-}
-
-/* Room for all, for what has been counted cannot be counted again. */
-static int fisc_kvm_young_open(struct inode *inode, struct file *file)
-{
-	return single_open_size(file, fisc_kvm_young_show, NULL,
-				(fisc_vm_count() + 16) * (NAME_MAX + 64));
-}
-
-static const struct file_operations fisc_kvm_young_fops = {
-	.owner = THIS_MODULE,
-	.open = fisc_kvm_young_open,
-	.read = seq_read,
-	.llseek = seq_lseek,
-	.release = single_release,
-};
-
-/**
- * fisc_kvm_init() - show the VMs' memslots
- * @debugfs: /sys/kernel/debug/fisc
- *
- * Context: may sleep.
- */
-void fisc_kvm_init(struct dentry *debugfs)
-{
-	debugfs_create_file("kvm", 0400, debugfs, NULL, &fisc_kvm_slots_fops);
-	debugfs_create_file("young", 0400, debugfs, NULL, &fisc_kvm_young_fops);
-}
-
-#if IS_ENABLED(CONFIG_KUNIT)
-#include "../tests/kvm-kunit.h"
+#ifdef FISC_KUNIT
+#include "tests/kvm-kunit.h"
 #endif

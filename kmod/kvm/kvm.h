@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_KVM_H
-#define _FISC_KVM_H
+#ifndef _FISC_KVM_KVM_H
+#define _FISC_KVM_KVM_H
 
+#include <linux/fs.h>
 #include <linux/types.h>
 
-#include "../region.h"
+#include "memory/map.h"
 
-struct dentry;
-struct file;
 struct fisc_vm;
 struct kvm;
 struct kvm_memory_slot;
-struct pid;
 struct task_struct;
 
 /**
@@ -47,18 +45,6 @@ struct task_struct;
  * KVM does in a fault, and before that task_lock and the descriptors' lock, both
  * spinning. Nothing of fisc is held meanwhile.
  */
-
-/**
- * struct fisc_vmm - which process a VM belongs to
- * @pid: the process, or NULL; under fisc_vmm_lock
- * @mm: its memory if it is known to be the VMM, to be compared only
- * @looked: when it was last tried to find out, in jiffies
- */
-struct fisc_vmm {
-	struct pid *pid;
-	const void *mm;
-	unsigned long looked;
-};
 
 /**
  * struct fisc_slot - a part of a memslot that one file backs
@@ -148,11 +134,4 @@ typedef int (*fisc_memslot_fn)(void *arg, int as_id,
 int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn,
 			  void *arg);
 
-void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm);
-void fisc_vmm_maps(struct fisc_vm *vm);
-void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma);
-void fisc_vmm_forget(struct fisc_vm *vm);
-
-void fisc_kvm_init(struct dentry *debugfs);
-
-#endif /* _FISC_KVM_H */
+#endif /* _FISC_KVM_KVM_H */

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_RECLAIM_H
-#define _FISC_RECLAIM_H
+#ifndef _FISC_RECLAIM_RECLAIM_H
+#define _FISC_RECLAIM_RECLAIM_H
 
-#include <linux/mm.h>
-#include <linux/percpu.h>
-#include <linux/sysfs.h>
+#include <linux/atomic.h>
+#include <linux/mm_types.h>
+#include <linux/types.h>
 
-#include "state.h"
-
-struct dentry;
-struct fisc_vm;
-struct kobject;
+#include "base/state.h"
 
 /**
  * DOC: Reclaim
@@ -53,85 +49,52 @@ struct kobject;
  * targets, and these fall with the memory that the host has left.
  */
 
-#define FISC_BALLOON_STUCK_MS	2000
+#define FISC_RECLAIM_HISTORY	32
 
 /**
- * enum fisc_reclaim_reason - what is done about a VM
- * @FISC_REASON_NONE: nothing
- * @FISC_REASON_BALLOON: its balloon grows
- * @FISC_REASON_PAGING: it is paged
- * @FISC_REASON_BLOCKED: it is paged, and waits when it wants more
- * @FISC_NR_REASONS: number of these
+ * struct fisc_reclaim_event - a state has begun
+ * @ns: when, by ktime_get_boottime_ns()
+ * @state: the state
+ * @free: pages of the pool that were free
+ * @host: pages of the host that were free
  */
-enum fisc_reclaim_reason {
-	FISC_REASON_NONE,
-	FISC_REASON_BALLOON,
-	FISC_REASON_PAGING,
-	FISC_REASON_BLOCKED,
-	FISC_NR_REASONS,
+struct fisc_reclaim_event {
+	u64 ns;
+	enum fisc_reclaim_state state;
+	u64 free;
+	u64 host;
 };
 
 /**
- * struct fisc_rate - how often something happens
- * @count: how often it had when last looked at
- * @rate: how often in a second, then
+ * struct fisc_reclaim_pool - memory that states depend on
+ * @total: pages in all
+ * @free: of them
+ * @levels: where states begin
  */
-struct fisc_rate {
-	u64 count;
-	u64 rate;
+struct fisc_reclaim_pool {
+	u64 total;
+	u64 free;
+	struct fisc_levels levels;
 };
 
 /**
- * struct fisc_reclaim_vm - what the thread knows of a VM
- * @excess: pages that it has above its target, when last looked at
- * @balloon: pages in its balloon then
- * @moved: when that was another number, in jiffies
- * @reason: what is done about it
- * @in: pages that come back from swap
- * @out: pages that go there
- * @blocked_ns: for how long faults have waited for memory
+ * struct fisc_reclaim_history - the latest changes of state
+ * @nr: how many there have been
+ * @events: the last of them, the nth at n modulo FISC_RECLAIM_HISTORY
  */
-struct fisc_reclaim_vm {
-	u64 excess;
-	u64 balloon;
-	unsigned long moved;
-	enum fisc_reclaim_reason reason;
-	struct fisc_rate in;
-	struct fisc_rate out;
-	atomic64_t blocked_ns;
+struct fisc_reclaim_history {
+	unsigned int nr;
+	struct fisc_reclaim_event events[FISC_RECLAIM_HISTORY];
 };
 
-DECLARE_PER_CPU(unsigned int, fisc_reclaim_charged);
-extern const struct attribute_group fisc_reclaim_vm_group;
+extern unsigned int fisc_reclaim_paging;
+extern unsigned int fisc_reclaim_cold_ms;
 
-enum fisc_reclaim_state fisc_reclaim_state(void);
-u64 fisc_reclaim_keep(u64 total);
-void __fisc_reclaim_charge(void);
-bool fisc_reclaim_blocks(const struct fisc_vm *vm);
-vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf);
-int fisc_reclaim_block(struct fisc_vm *vm);
-void fisc_reclaim_pause(struct fisc_vm *vm);
-int fisc_reclaim_init(struct kobject *parent, struct dentry *debugfs);
+void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
+			struct fisc_reclaim_pool *host);
+void fisc_reclaim_get_history(struct fisc_reclaim_history *history);
+u64 fisc_reclaim_excess(void);
+int fisc_reclaim_init(void);
 void fisc_reclaim_exit(void);
 
-/* vms.c */
-void fisc_reclaim_rates(void);
-void fisc_reclaim_vms_init(struct dentry *debugfs);
-
-/* Frames that are allocated between two looks of a CPU at what is free. */
-#define FISC_RECLAIM_CHARGE	128
-
-/**
- * fisc_reclaim_charge() - frames have been allocated
- * @nr: how many
- *
- * Context: any.
- */
-static inline void fisc_reclaim_charge(unsigned int nr)
-{
-	if (unlikely(this_cpu_add_return(fisc_reclaim_charged, nr) >=
-		     FISC_RECLAIM_CHARGE))
-		__fisc_reclaim_charge();
-}
-
-#endif /* _FISC_RECLAIM_H */
+#endif /* _FISC_RECLAIM_RECLAIM_H */

@@ -1,30 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is taken from each VM, as sysfs and debugfs show it.
+ * What is known of each VM to decide whose memory goes.
  */
-#include <linux/debugfs.h>
 #include <linux/jiffies.h>
-#include <linux/seq_file.h>
-#include <linux/string_helpers.h>
+#include <linux/math64.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 
-#include "../vm.h"
-#include "reclaim.h"
+#include "base/stats.h"
+#include "reclaim/vms.h"
+#include "vm/vm.h"
 
-static const char * const fisc_reason_names[FISC_NR_REASONS] = {
-	"none", "balloon", "paging", "blocked",
-};
-
-static const char *fisc_vm_reason(const struct fisc_vm *vm)
+/**
+ * fisc_reclaim_begin_vm() - begin to watch a new VM
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int fisc_reclaim_begin_vm(struct fisc_vm *vm)
 {
-	return fisc_reason_names[READ_ONCE(vm->reclaim.reason)];
+	vm->reclaim = kzalloc(sizeof(*vm->reclaim), GFP_KERNEL);
+
+	return vm->reclaim ? 0 : -ENOMEM;
 }
 
-static u64 fisc_vm_blocked_ms(const struct fisc_vm *vm)
+/**
+ * fisc_reclaim_end_vm() - undo fisc_reclaim_begin_vm()
+ * @vm: the VM, which ends
+ *
+ * Context: any.
+ */
+void fisc_reclaim_end_vm(struct fisc_vm *vm)
 {
-	return div_u64(atomic64_read(&vm->reclaim.blocked_ns), NSEC_PER_MSEC);
+	kfree(vm->reclaim);
 }
 
-/* --- pages a second -------------------------------------------------------------- */
+/**
+ * fisc_reclaim_want_balloon() - note what a VM's balloon is asked for
+ * @vm: the VM
+ * @pages: the size; 0 if there is no device to ask the guest
+ *
+ * Context: any.
+ */
+void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
+{
+	WRITE_ONCE(vm->reclaim->wanted, pages);
+}
+
+/**
+ * fisc_reclaim_balloon_works() - say whether a VM's balloon is on its way
+ * @vm: the VM
+ *
+ * Context: the thread that reclaims.
+ * Return: true if it is to grow, and has moved within FISC_BALLOON_STUCK_MS.
+ */
+bool fisc_reclaim_balloon_works(struct fisc_vm *vm)
+{
+	struct fisc_reclaim_vm *known = vm->reclaim;
+	u64 actual = fisc_vm_sum(vm, FISC_BALLOON);
+
+	if (actual != known->balloon) {
+		known->balloon = actual;
+		known->moved = jiffies;
+	}
+
+	return READ_ONCE(known->wanted) > actual &&
+	       time_before(jiffies, known->moved +
+			   msecs_to_jiffies(FISC_BALLOON_STUCK_MS));
+}
 
 static void fisc_rate_take(struct fisc_rate *rate, u64 count,
 			   unsigned long elapsed)
@@ -60,103 +104,10 @@ void fisc_reclaim_rates(void)
 		return;
 	moving = moved;
 	while ((vm = fisc_vm_after(vm))) {
-		fisc_rate_take(&vm->reclaim.in, fisc_vm_sum(vm, FISC_SWAP_IN),
+		fisc_rate_take(&vm->reclaim->in, fisc_vm_sum(vm, FISC_SWAP_IN),
 			       elapsed);
-		fisc_rate_take(&vm->reclaim.out, fisc_vm_sum(vm, FISC_SWAP_OUT),
+		fisc_rate_take(&vm->reclaim->out, fisc_vm_sum(vm, FISC_SWAP_OUT),
 			       elapsed);
 		cond_resched();
 	}
-}
-
-/* --- a directory for each ------------------------------------------------------- */
-
-#define FISC_RECLAIM_ATTR(_name, _value)				\
-static ssize_t _name##_show(struct kobject *kobj,			\
-			    struct kobj_attribute *attr, char *buf)	\
-{									\
-	struct fisc_vm *vm = to_fisc_vm(kobj);				\
-									\
-	return sysfs_emit(buf, "%llu\n", (u64)(_value));		\
-}									\
-static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
-
-FISC_RECLAIM_ATTR(swapped, (u64)fisc_vm_sum(vm, FISC_SWAPPED) << PAGE_SHIFT);
-FISC_RECLAIM_ATTR(swap_in, fisc_vm_sum(vm, FISC_SWAP_IN));
-FISC_RECLAIM_ATTR(swap_out, fisc_vm_sum(vm, FISC_SWAP_OUT));
-FISC_RECLAIM_ATTR(swap_in_rate, READ_ONCE(vm->reclaim.in.rate));
-FISC_RECLAIM_ATTR(swap_out_rate, READ_ONCE(vm->reclaim.out.rate));
-FISC_RECLAIM_ATTR(blocked_ms, fisc_vm_blocked_ms(vm));
-
-static ssize_t reclaim_show(struct kobject *kobj, struct kobj_attribute *attr,
-			    char *buf)
-{
-	return sysfs_emit(buf, "%s\n", fisc_vm_reason(to_fisc_vm(kobj)));
-}
-
-static struct kobj_attribute reclaim_attr = __ATTR_RO(reclaim);
-
-static struct attribute *fisc_reclaim_vm_attrs[] = {
-	&swapped_attr.attr,
-	&swap_in_attr.attr,
-	&swap_out_attr.attr,
-	&swap_in_rate_attr.attr,
-	&swap_out_rate_attr.attr,
-	&blocked_ms_attr.attr,
-	&reclaim_attr.attr,
-	NULL,
-};
-
-const struct attribute_group fisc_reclaim_vm_group = {
-	.attrs = fisc_reclaim_vm_attrs,
-};
-
-/* --- a table of all --------------------------------------------------------------- */
-
-static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
-{
-	char *name __free(kfree) = kstrdup_quotable(kobject_name(&vm->kobj),
-						    GFP_KERNEL);
-
-	seq_printf(m, "%10llu %10ld %10ld %10ld %10llu %10ld %8llu %8llu %10llu %10llu %10llu %10llu %-7s %s\n",
-		   fisc_vm_size(vm) >> PAGE_SHIFT,
-		   fisc_vm_sum(vm, FISC_PRIVATE),
-		   fisc_vm_sum(vm, FISC_SHARING),
-		   fisc_vm_sum(vm, FISC_ZERO),
-		   fisc_balloon_actual(vm),
-		   fisc_vm_sum(vm, FISC_SWAPPED),
-		   READ_ONCE(vm->reclaim.in.rate),
-		   READ_ONCE(vm->reclaim.out.rate),
-		   fisc_vm_blocked_ms(vm),
-		   fisc_sample_active(vm),
-		   fisc_vm_allocated(vm),
-		   READ_ONCE(vm->quota.target),
-		   fisc_vm_reason(vm), name ?: "?");
-}
-
-static int fisc_vms_show(struct seq_file *m, void *v)
-{
-	struct fisc_vm *vm = NULL;
-
-	seq_printf(m, "%10s %10s %10s %10s %10s %10s %8s %8s %10s %10s %10s %10s %-7s %s\n",
-		   "size", "private", "sharing", "zero", "ballooned", "swapped",
-		   "in/s", "out/s", "blocked_ms", "active", "allocated", "target",
-		   "reclaim", "vm");
-	while ((vm = fisc_vm_after(vm))) {
-		fisc_vms_line(m, vm);
-		cond_resched();
-	}
-
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(fisc_vms);
-
-/**
- * fisc_reclaim_vms_init() - show all VMs
- * @debugfs: /sys/kernel/debug/fisc
- *
- * Context: may sleep.
- */
-void fisc_reclaim_vms_init(struct dentry *debugfs)
-{
-	debugfs_create_file("vms", 0444, debugfs, NULL, &fisc_vms_fops);
 }

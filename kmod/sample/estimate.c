@@ -5,7 +5,7 @@
 #include <linux/kernel.h>
 #include <linux/math64.h>
 
-#include "estimate.h"
+#include "sample/estimate.h"
 
 /**
  * fisc_fraction() - fraction of a sample
@@ -92,6 +92,6 @@ u32 fisc_estimate_error(u32 fraction, unsigned int nr)
 	return int_sqrt64(div_u64(p * (FISC_FRACTION_ONE - p), nr + 4));
 }
 
-#if IS_ENABLED(CONFIG_KUNIT)
-#include "../tests/estimate-kunit.h"
+#ifdef FISC_KUNIT
+#include "tests/estimate-kunit.h"
 #endif

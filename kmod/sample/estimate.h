@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_ESTIMATE_H
-#define _FISC_ESTIMATE_H
+#ifndef _FISC_SAMPLE_ESTIMATE_H
+#define _FISC_SAMPLE_ESTIMATE_H
 
-#include <linux/bits.h>
 #include <linux/types.h>
+
+#include "base/fraction.h"
 
 /**
  * DOC: Estimates
@@ -19,9 +20,6 @@
  * taken for certainty (Agresti and Coull, 1998).
  */
 
-#define FISC_FRACTION_SHIFT	16
-#define FISC_FRACTION_ONE	BIT(FISC_FRACTION_SHIFT)
-
 /**
  * struct fisc_estimate - what earlier samples said
  * @slow: slow moving average
@@ -36,25 +34,26 @@ struct fisc_estimate {
 	bool valid;
 };
 
+/**
+ * struct fisc_activity - how active a VM is
+ * @active: the estimate
+ * @slow: slow moving average
+ * @fast: fast moving average
+ * @error: standard error
+ *
+ * Fractions of its memory, of FISC_FRACTION_ONE.
+ */
+struct fisc_activity {
+	u32 active;
+	u32 slow;
+	u32 fast;
+	u32 error;
+};
+
 u32 fisc_fraction(unsigned int touched, unsigned int nr);
 void fisc_estimate_add(struct fisc_estimate *estimate, u32 fraction,
 		       unsigned int slow_percent, unsigned int fast_percent);
 u32 fisc_estimate_active(const struct fisc_estimate *estimate, u32 running);
 u32 fisc_estimate_error(u32 fraction, unsigned int nr);
 
-/**
- * fisc_fraction_of() - so much of something
- * @whole: all of it
- * @fraction: the part
- *
- * Context: any.
- * Return: the product, rounded down.
- */
-static inline u64 fisc_fraction_of(u64 whole, u32 fraction)
-{
-	return (whole >> FISC_FRACTION_SHIFT) * fraction +
-	       (((whole & (FISC_FRACTION_ONE - 1)) * fraction) >>
-		FISC_FRACTION_SHIFT);
-}
-
-#endif /* _FISC_ESTIMATE_H */
+#endif /* _FISC_SAMPLE_ESTIMATE_H */

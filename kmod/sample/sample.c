@@ -4,28 +4,25 @@
  * sampling in sample.h.
  */
 #include <linux/bsearch.h>
-#include <linux/debugfs.h>
 #include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 #include <linux/sched/clock.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "../../uapi/fisc.h"
-#include "../knob.h"
-#include "../kvm/kvm.h"
-#include "../policy.h"
-#include "../trace.h"
-#include "../vm.h"
-#include "sample.h"
+#include "base/trace.h"
+#include "kvm/kvm.h"
+#include "memory/region.h"
+#include "sample/sample.h"
+#include "uapi/fisc.h"
+#include "vm/knob.h"
 
-static unsigned int fisc_sample_pages = FISC_SAMPLE_PAGES_DEFAULT;
-static unsigned int fisc_sample_period_ms = FISC_SAMPLE_PERIOD_MS_DEFAULT;
-static unsigned int fisc_sample_slow = FISC_SAMPLE_SLOW_DEFAULT;
-static unsigned int fisc_sample_fast = FISC_SAMPLE_FAST_DEFAULT;
+unsigned int fisc_sample_pages = FISC_SAMPLE_PAGES_DEFAULT;
+unsigned int fisc_sample_period_ms = FISC_SAMPLE_PERIOD_MS_DEFAULT;
+unsigned int fisc_sample_slow = FISC_SAMPLE_SLOW_DEFAULT;
+unsigned int fisc_sample_fast = FISC_SAMPLE_FAST_DEFAULT;
 
 /* Time spent on choosing and unmapping. */
 static atomic64_t fisc_sample_ns;
@@ -90,7 +87,7 @@ static bool fisc_sample_waits(const struct fisc_sampler *sampler,
 void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
 			 pgoff_t index)
 {
-	struct fisc_sampler *sampler = &region->vm->sampler;
+	struct fisc_sampler *sampler = region->vm->sampler;
 
 	spin_lock(&sampler->lock);
 	if (fisc_sample_mark(sampler, region, index) &&
@@ -124,10 +121,16 @@ vm_fault_t __fisc_sample_split(struct vm_fault *vmf)
 	return 0;
 }
 
-static void fisc_sample_activity(struct fisc_vm *vm,
-				 struct fisc_activity *activity)
+/**
+ * fisc_sample_activity() - say how active a VM is
+ * @vm: the VM
+ * @activity: the result
+ *
+ * Context: any.
+ */
+void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity)
 {
-	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_sampler *sampler = vm->sampler;
 
 	spin_lock(&sampler->lock);
 	activity->slow = sampler->estimate.slow;
@@ -345,7 +348,7 @@ static int fisc_sample_draw(struct fisc_vm *vm,
 /* Choose a sample and begin to look for touches. */
 static void fisc_sample_begin(struct fisc_vm *vm)
 {
-	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_sampler *sampler = vm->sampler;
 	struct fisc_sample_choice choice = {
 		.room = fisc_knob_value(&sampler->nr_pages,
 					&fisc_sample_pages),
@@ -376,7 +379,7 @@ static void fisc_sample_begin(struct fisc_vm *vm)
 /* Tell a trace what became of each page. */
 static void fisc_sample_trace(struct fisc_vm *vm)
 {
-	const struct fisc_sampler *sampler = &vm->sampler;
+	const struct fisc_sampler *sampler = vm->sampler;
 	struct fisc_slots *slots = fisc_slots_get(vm);
 	unsigned int i, k;
 
@@ -388,7 +391,7 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 			if (fisc_slot_gfn(&slots->slots[k], page->region,
 					  page->index, &gfn))
 				break;
-		trace_fisc_sample(vm, page->index, gfn, page->touched);
+		trace_fisc_sample(kobject_name(&vm->kobj), page->index, gfn, page->touched);
 	}
 	if (!IS_ERR(slots))
 		fisc_slots_put(slots);
@@ -397,7 +400,7 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 /* The period is over: what did the sample say? */
 static void fisc_sample_end(struct fisc_vm *vm)
 {
-	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_sampler *sampler = vm->sampler;
 	struct fisc_activity activity;
 
 	if (trace_fisc_sample_enabled())
@@ -414,7 +417,9 @@ static void fisc_sample_end(struct fisc_vm *vm)
 	fisc_count_total(FISC_SAMPLE_PERIODS, 1);
 
 	fisc_sample_activity(vm, &activity);
-	trace_fisc_estimate(vm, sampler->touched, sampler->nr, &activity);
+	trace_fisc_estimate(kobject_name(&vm->kobj), sampler->touched,
+			    sampler->nr, activity.slow, activity.fast,
+			    activity.active, activity.error);
 }
 
 /**
@@ -427,7 +432,7 @@ static void fisc_sample_end(struct fisc_vm *vm)
  */
 unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 {
-	struct fisc_sampler *sampler = &vm->sampler;
+	struct fisc_sampler *sampler = vm->sampler;
 	unsigned long period = msecs_to_jiffies(fisc_knob_value(&sampler->period_ms,
 								  &fisc_sample_period_ms));
 	unsigned long passed = jiffies - sampler->began;
@@ -451,129 +456,51 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 }
 
 /**
- * fisc_sampler_init() - a VM comes
- * @sampler: its sampler, all zero
+ * fisc_sample_cpu_ns() - return the time spent on choosing and unmapping
+ *
+ * Context: any.
+ * Return: ns.
+ */
+u64 fisc_sample_cpu_ns(void)
+{
+	return atomic64_read(&fisc_sample_ns);
+}
+
+/**
+ * fisc_sampler_begin() - give a new VM its sampler
+ * @vm: the VM
  *
  * For a period, nothing is sampled: it is being set up.
  *
- * Context: any.
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void fisc_sampler_init(struct fisc_sampler *sampler)
+int fisc_sampler_begin(struct fisc_vm *vm)
 {
+	struct fisc_sampler *sampler = kzalloc(sizeof(*sampler), GFP_KERNEL);
+
+	if (!sampler)
+		return -ENOMEM;
+
 	spin_lock_init(&sampler->lock);
 	sampler->began = jiffies;
 	sampler->nr_pages = FISC_FOLLOW;
 	sampler->period_ms = FISC_FOLLOW;
 	sampler->slow_percent = FISC_FOLLOW;
 	sampler->fast_percent = FISC_FOLLOW;
-}
-
-/**
- * fisc_sampler_exit() - a VM goes
- * @sampler: its sampler
- *
- * Context: may sleep.
- */
-void fisc_sampler_exit(struct fisc_sampler *sampler)
-{
-	kvfree(sampler->pages);
-}
-
-static struct fisc_knob fisc_sample_knobs[] = {
-	FISC_KNOB_NOTIFY(pages, &fisc_sample_pages, FISC_SAMPLE_PAGES_MIN,
-			 FISC_SAMPLE_PAGES_MAX, fisc_policy_poke),
-	FISC_KNOB_NOTIFY(period_ms, &fisc_sample_period_ms,
-			 FISC_SAMPLE_PERIOD_MS_MIN, FISC_SAMPLE_PERIOD_MS_MAX,
-			 fisc_policy_poke),
-	FISC_KNOB(slow_percent, &fisc_sample_slow, 1, 100),
-	FISC_KNOB(fast_percent, &fisc_sample_fast, 1, 100),
-};
-
-static struct attribute *fisc_sample_attrs[] = {
-	&fisc_sample_knobs[0].attr.attr,
-	&fisc_sample_knobs[1].attr.attr,
-	&fisc_sample_knobs[2].attr.attr,
-	&fisc_sample_knobs[3].attr.attr,
-	NULL,
-};
-
-static const struct attribute_group fisc_sample_group = {
-	.name = "sample",
-	.attrs = fisc_sample_attrs,
-};
-
-static struct fisc_vm_knob fisc_sample_vm_knobs[] = {
-	FISC_VM_KNOB(sample_pages, sampler.nr_pages, &fisc_sample_pages,
-		     FISC_SAMPLE_PAGES_MIN, FISC_SAMPLE_PAGES_MAX),
-	FISC_VM_KNOB(sample_period_ms, sampler.period_ms,
-		     &fisc_sample_period_ms, FISC_SAMPLE_PERIOD_MS_MIN,
-		     FISC_SAMPLE_PERIOD_MS_MAX),
-	FISC_VM_KNOB(sample_slow_percent, sampler.slow_percent,
-		     &fisc_sample_slow, 1, 100),
-	FISC_VM_KNOB(sample_fast_percent, sampler.fast_percent,
-		     &fisc_sample_fast, 1, 100),
-};
-
-#define FISC_ACTIVITY_ATTR(_name, _field)				\
-static ssize_t _name##_show(struct kobject *kobj,			\
-			    struct kobj_attribute *attr, char *buf)	\
-{									\
-	struct fisc_vm *vm = to_fisc_vm(kobj);				\
-	struct fisc_activity activity;					\
-									\
-	fisc_sample_activity(vm, &activity);				\
-	return sysfs_emit(buf, "%llu\n",				\
-			  fisc_fraction_of(fisc_vm_size(vm),		\
-					   activity._field));		\
-}									\
-static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
-
-FISC_ACTIVITY_ATTR(active, active);
-FISC_ACTIVITY_ATTR(active_slow, slow);
-FISC_ACTIVITY_ATTR(active_fast, fast);
-FISC_ACTIVITY_ATTR(active_error, error);
-
-static struct attribute *fisc_sample_vm_attrs[] = {
-	&fisc_sample_vm_knobs[0].attr.attr,
-	&fisc_sample_vm_knobs[1].attr.attr,
-	&fisc_sample_vm_knobs[2].attr.attr,
-	&fisc_sample_vm_knobs[3].attr.attr,
-	&active_attr.attr,
-	&active_slow_attr.attr,
-	&active_fast_attr.attr,
-	&active_error_attr.attr,
-	NULL,
-};
-
-const struct attribute_group fisc_sample_vm_group = {
-	.attrs = fisc_sample_vm_attrs,
-};
-
-static int fisc_sample_stats_show(struct seq_file *m, void *v)
-{
-	seq_printf(m, "periods: %ld\n", fisc_total_sum(FISC_SAMPLE_PERIODS));
-	seq_printf(m, "sampled: %ld\n", fisc_total_sum(FISC_SAMPLED));
-	seq_printf(m, "touched: %ld\n", fisc_total_sum(FISC_SAMPLE_TOUCHED));
-	seq_printf(m, "faults: %ld\n", fisc_total_sum(FISC_SAMPLE_FAULTS));
-	seq_printf(m, "cpu_us: %llu\n",
-		   div_u64(atomic64_read(&fisc_sample_ns), NSEC_PER_USEC));
+	vm->sampler = sampler;
 
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(fisc_sample_stats);
 
 /**
- * fisc_sample_init() - make the knobs
- * @parent: /sys/kernel/fisc
- * @debugfs: /sys/kernel/debug/fisc
+ * fisc_sampler_end() - undo fisc_sampler_begin()
+ * @vm: the VM, which ends
  *
  * Context: may sleep.
- * Return: 0 or -errno.
  */
-int fisc_sample_init(struct kobject *parent, struct dentry *debugfs)
+void fisc_sampler_end(struct fisc_vm *vm)
 {
-	debugfs_create_file("sample", 0444, debugfs, NULL,
-			    &fisc_sample_stats_fops);
-
-	return sysfs_create_group(parent, &fisc_sample_group);
+	kvfree(vm->sampler->pages);
+	kfree(vm->sampler);
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_SAMPLE_H
-#define _FISC_SAMPLE_H
+#ifndef _FISC_SAMPLE_SAMPLE_H
+#define _FISC_SAMPLE_SAMPLE_H
 
+#include <linux/mm.h>
 #include <linux/spinlock.h>
-#include <linux/sysfs.h>
 #include <linux/types.h>
 
-#include "../region.h"
-#include "estimate.h"
+#include "memory/map.h"
+#include "sample/estimate.h"
 
-struct dentry;
 struct fisc_vm;
-struct kobject;
 
 /**
  * DOC: Active memory sampling
@@ -91,26 +89,15 @@ struct fisc_sampler {
 	unsigned int fast_percent;
 };
 
-/**
- * struct fisc_activity - how active a VM is
- * @active: the estimate
- * @slow: slow moving average
- * @fast: fast moving average
- * @error: standard error
- *
- * Fractions of its memory, of FISC_FRACTION_ONE.
- */
-struct fisc_activity {
-	u32 active;
-	u32 slow;
-	u32 fast;
-	u32 error;
-};
+extern unsigned int fisc_sample_pages;
+extern unsigned int fisc_sample_period_ms;
+extern unsigned int fisc_sample_slow;
+extern unsigned int fisc_sample_fast;
 
-extern const struct attribute_group fisc_sample_vm_group;
-
-void fisc_sampler_init(struct fisc_sampler *sampler);
-void fisc_sampler_exit(struct fisc_sampler *sampler);
+int fisc_sampler_begin(struct fisc_vm *vm);
+void fisc_sampler_end(struct fisc_vm *vm);
+void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity);
+u64 fisc_sample_cpu_ns(void);
 u64 fisc_sample_active(struct fisc_vm *vm);
 unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done);
 
@@ -151,6 +138,4 @@ static inline vm_fault_t fisc_sample_split(struct vm_fault *vmf,
 	return __fisc_sample_split(vmf);
 }
 
-int fisc_sample_init(struct kobject *parent, struct dentry *debugfs);
-
-#endif /* _FISC_SAMPLE_H */
+#endif /* _FISC_SAMPLE_SAMPLE_H */

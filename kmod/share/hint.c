@@ -8,10 +8,11 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
-#include "../large.h"
-#include "../vm.h"
-#include "heads.h"
-#include "hint.h"
+#include "memory/due.h"
+#include "memory/heads.h"
+#include "memory/large.h"
+#include "share/hint.h"
+#include "vm/vm.h"
 
 /* A link: the number of a slot, or one of these, and the duplicate mark. */
 #define FISC_LINK_END		0U
@@ -388,6 +389,6 @@ void fisc_hint_exit(void)
 	xa_destroy(&fisc_hint_chunks);
 }
 
-#if IS_ENABLED(CONFIG_KUNIT)
-#include "../tests/hint-kunit.h"
+#ifdef FISC_KUNIT
+#include "tests/hint-kunit.h"
 #endif

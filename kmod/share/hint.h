@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_HINT_H
-#define _FISC_HINT_H
+#ifndef _FISC_SHARE_HINT_H
+#define _FISC_SHARE_HINT_H
 
 #include <linux/types.h>
 
-#include "../region.h"
+#include "memory/map.h"
 
 /**
  * DOC: Hints
@@ -64,4 +64,4 @@ void fisc_hints_clear_duplicates(struct fisc_chunk *chunk);
 int fisc_hint_init(void);
 void fisc_hint_exit(void);
 
-#endif /* _FISC_HINT_H */
+#endif /* _FISC_SHARE_HINT_H */

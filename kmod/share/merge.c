@@ -41,14 +41,41 @@
 #include <linux/sched.h>
 #include <linux/xxhash.h>
 
-#include "../large.h"
-#include "../vm.h"
-#include "hint.h"
-#include "merge.h"
-#include "share.h"
+#include "memory/due.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "memory/shared.h"
+#include "share/hint.h"
+#include "share/merge.h"
+#include "vm/vm.h"
 
 /* Pages that may lie between two of a run. */
 #define FISC_RUN_GAP	16
+
+unsigned int fisc_share_across_nodes;
+static bool fisc_pressure;
+
+/**
+ * fisc_share_under_pressure() - say whether the host's memory is short
+ *
+ * Context: any.
+ * Return: true if less than pressure_percent of it is available.
+ */
+bool fisc_share_under_pressure(void)
+{
+	return READ_ONCE(fisc_pressure);
+}
+
+/**
+ * fisc_share_set_pressure() - note whether the host's memory is short
+ * @pressure: it is
+ *
+ * Context: a scanner's thread.
+ */
+void fisc_share_set_pressure(bool pressure)
+{
+	WRITE_ONCE(fisc_pressure, pressure);
+}
 
 /*
  * Eight words at a time, as most pages that get here are equal: half of what
@@ -172,7 +199,7 @@ static void fisc_visit_make_clean(struct fisc_visit *visit)
 	for (k = 0; k < nr; k++) {
 		unsigned int i = visit->pages[k].i;
 		struct page *page = fisc_entry_page(leaf[i]);
-		struct fisc_candidate *candidate = &visit->pages[visit->nr];
+		struct fisc_visit_page *candidate = &visit->pages[visit->nr];
 
 		if (PageHWPoison(page))
 			continue;
@@ -186,7 +213,7 @@ static void fisc_visit_make_clean(struct fisc_visit *visit)
 			leaf[i] = fisc_make_clean(visit, leaf[i]);
 		}
 		get_page(page);
-		*candidate = (struct fisc_candidate) { .page = page, .i = i };
+		*candidate = (struct fisc_visit_page) { .page = page, .i = i };
 		visit->nr++;
 	}
 }
@@ -222,7 +249,7 @@ static void fisc_visit_select_large(struct fisc_visit *visit)
 	visit->large = folio;
 	visit->nr = FISC_CHUNK_PAGES;
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		visit->pages[i] = (struct fisc_candidate) {
+		visit->pages[i] = (struct fisc_visit_page) {
 			.page = folio_page(folio, i),
 			.i = i,
 		};
@@ -271,7 +298,7 @@ static void fisc_visit_hash(struct fisc_visit *visit)
 	unsigned int k;
 
 	for (k = 0; k < visit->nr; k++) {
-		struct fisc_candidate *page = &visit->pages[k];
+		struct fisc_visit_page *page = &visit->pages[k];
 
 		page->zero = fisc_page_is_zero(page->page);
 		if (!page->zero)
@@ -306,7 +333,7 @@ static int fisc_visit_refs(const struct fisc_visit *visit, struct page *page,
  * Return: the frame with a user for @page, or NULL.
  */
 static struct folio *fisc_promote(struct fisc_visit *visit,
-				  const struct fisc_candidate *page,
+				  const struct fisc_visit_page *page,
 				  const struct fisc_peer *peer)
 {
 	struct fisc_chunk *chunk = peer->chunk;
@@ -379,7 +406,7 @@ static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
  * Return: the frame with a user for the page, or NULL.
  */
 static struct folio *fisc_find_frame(struct fisc_visit *visit,
-				     struct fisc_candidate *page)
+				     struct fisc_visit_page *page)
 {
 	int nid = fisc_share_node(page->page);
 	struct fisc_peer peer;
@@ -415,7 +442,7 @@ static struct folio *fisc_find_frame(struct fisc_visit *visit,
 
 /* Find out what a page should become. */
 static void fisc_find_target(struct fisc_visit *visit,
-			     struct fisc_candidate *page)
+			     struct fisc_visit_page *page)
 {
 	struct folio *folio;
 
@@ -437,7 +464,7 @@ static void fisc_drop_targets(struct fisc_visit *visit)
 	unsigned int k;
 
 	for (k = 0; k < visit->nr; k++) {
-		struct fisc_candidate *page = &visit->pages[k];
+		struct fisc_visit_page *page = &visit->pages[k];
 
 		if (fisc_entry_state(page->target) == FISC_ENTRY_SHARED)
 			fisc_shared_put(page_folio(fisc_entry_page(page->target)));
@@ -460,7 +487,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 	same_domain = fisc_vm_key(visit->region->vm).domain ==
 		      visit->key.domain;
 	for (k = 0; k < visit->nr; k++) {
-		struct fisc_candidate *page = &visit->pages[k];
+		struct fisc_visit_page *page = &visit->pages[k];
 		unsigned long e = fisc_chunk_entry(chunk, page->i);
 		struct folio *folio = page_folio(page->page);
 
@@ -503,7 +530,7 @@ static void fisc_visit_share(struct fisc_visit *visit)
 	unsigned int k;
 
 	for (k = 0; k < visit->nr; k++) {
-		struct fisc_candidate *page = &visit->pages[k];
+		struct fisc_visit_page *page = &visit->pages[k];
 
 		fisc_find_target(visit, page);
 		found |= page->target || page->skip;
@@ -530,7 +557,7 @@ static void fisc_visit_count(struct fisc_visit *visit)
 	fisc_hints_clear_duplicates(chunk);
 
 	for (k = 0; k < visit->nr; k++) {
-		struct fisc_candidate *page = &visit->pages[k];
+		struct fisc_visit_page *page = &visit->pages[k];
 		int nid = fisc_share_node(page->page);
 		enum fisc_met met = FISC_MET_NOBODY;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_MERGE_H
-#define _FISC_MERGE_H
+#ifndef _FISC_SHARE_MERGE_H
+#define _FISC_SHARE_MERGE_H
 
 #include <linux/types.h>
 
-#include "../domain.h"
-#include "../region.h"
+#include "memory/domain.h"
+#include "memory/map.h"
 
 /**
- * struct fisc_candidate - a page that is looked at
+ * struct fisc_visit_page - a page that is looked at
  * @page: the page, with a reference
  * @hash: hash of its content
  * @target: entry it is to become, with a user if it is a shared frame; 0 if
@@ -17,7 +17,7 @@
  * @zero: it is all zeroes
  * @skip: it was written meanwhile, or cannot be read
  */
-struct fisc_candidate {
+struct fisc_visit_page {
 	struct page *page;
 	u64 hash;
 	unsigned long target;
@@ -44,12 +44,16 @@ struct fisc_visit {
 	u16 epoch;
 	struct folio *large;
 	unsigned int nr;
-	struct fisc_candidate pages[FISC_CHUNK_PAGES];
+	struct fisc_visit_page pages[FISC_CHUNK_PAGES];
 	unsigned long wanted[FISC_CHUNK_PAGES];
 };
 
+extern unsigned int fisc_share_across_nodes;
+
+bool fisc_share_under_pressure(void);
+void fisc_share_set_pressure(bool pressure);
 unsigned int fisc_merge_chunk(struct fisc_visit *visit,
 			      struct fisc_region *region,
 			      struct fisc_chunk *chunk, unsigned int max);
 
-#endif /* _FISC_MERGE_H */
+#endif /* _FISC_SHARE_MERGE_H */

@@ -17,9 +17,8 @@
  * Nothing due is nothing done: the thread dozes until the first page is due
  * that it knows of, FISC_DOZE_EPOCHS and FISC_DOZE_NS at most, for it looks at the
  * host's memory, too. A page that becomes due by itself, as new memory does, ends
- * the doze with the epoch (fisc_scan_poke()).
+ * the doze with the epoch (fisc_due_poke()).
  */
-#include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/freezer.h>
 #include <linux/kthread.h>
@@ -28,19 +27,20 @@
 #include <linux/nodemask.h>
 #include <linux/random.h>
 #include <linux/sched/clock.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 
-#include "../../uapi/fisc.h"
-#include "../knob.h"
-#include "../large.h"
-#include "../vm.h"
-#include "hint.h"
-#include "merge.h"
-#include "share.h"
+#include "base/state.h"
+#include "memory/due.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "memory/shared.h"
+#include "share/merge.h"
+#include "share/scan.h"
+#include "uapi/fisc.h"
+#include "vm/vm.h"
 
 /* Earnings older than this are lost: a bound on how much is done in one go. */
 #define FISC_EARN_MAX_NS	(40 * NSEC_PER_MSEC)
@@ -58,9 +58,6 @@
 /* Epochs that pass at once, at most: less than a page may have to wait for. */
 #define FISC_EPOCHS_AT_ONCE	4096ULL
 
-/* How long locks are held: up to half a second. */
-#define FISC_HOLD_BUCKETS	20
-
 /* How long fisc_scan_chunk() waits for the scanner. */
 #define FISC_SCAN_CHUNK_MS	10
 
@@ -71,6 +68,7 @@
  * struct fisc_scanner - a scanning thread
  * @task: the thread
  * @nid: its node
+ * @due: what it is told of due chunks
  * @vm_id: VM whose turn it is
  * @pages_at: until when pages have been earned, in ns of local_clock()
  * @cpu_at: until when CPU time has been earned
@@ -78,8 +76,6 @@
  * @turned: fisc_knobs_turned when it last looked
  * @epoch: the last one that it has seen
  * @drained: nothing was due since then
- * @dozing: it sleeps for longer than an epoch
- * @poked: a chunk has become due since it last looked
  * @full_scans: how often nothing was due any more, once an epoch at most
  * @break_pages: number by which large frames were last looked through
  * @lock: who looks at a chunk: the thread, or fisc_scan_chunk()
@@ -88,6 +84,7 @@
 struct fisc_scanner {
 	struct task_struct *task;
 	int nid;
+	struct fisc_due_node *due;
 	unsigned long vm_id;
 	u64 pages_at;
 	u64 cpu_at;
@@ -95,8 +92,6 @@ struct fisc_scanner {
 	int turned;
 	u16 epoch;
 	bool drained;
-	bool dozing;
-	bool poked;
 	u64 full_scans;
 	unsigned int break_pages;
 	struct mutex lock;	/* protects visit */
@@ -104,71 +99,24 @@ struct fisc_scanner {
 };
 
 static struct fisc_scanner *fisc_scanners[MAX_NUMNODES];
-static int fisc_scan_first;	/* scans for nodes without a thread */
 static DEFINE_SPINLOCK(fisc_epoch_lock);
 static u64 fisc_epoch_at;	/* when fisc_epoch began; under its lock */
-static DECLARE_WAIT_QUEUE_HEAD(fisc_scan_wait);
 
-static unsigned int fisc_scan_run = FISC_SHARE_STOP;
-static unsigned int fisc_pages_per_sec = FISC_PAGES_PER_SEC_DEFAULT;
-static unsigned int fisc_cpu_percent = FISC_CPU_PERCENT_DEFAULT;
-static unsigned int fisc_recheck_ms = FISC_RECHECK_MS_DEFAULT;
-static unsigned int fisc_pressure_percent = FISC_PRESSURE_PERCENT_DEFAULT;
-unsigned int fisc_share_across_nodes;
+unsigned int fisc_scan_run = FISC_SHARE_STOP;
+unsigned int fisc_scan_pages_per_sec = FISC_PAGES_PER_SEC_DEFAULT;
+unsigned int fisc_scan_cpu_percent = FISC_CPU_PERCENT_DEFAULT;
+unsigned int fisc_scan_recheck_ms = FISC_RECHECK_MS_DEFAULT;
+unsigned int fisc_scan_pressure_percent = FISC_PRESSURE_PERCENT_DEFAULT;
 
 /* Goes up when a knob is turned, so that sleepers look again. */
 static atomic_t fisc_knobs_turned;
 
-static bool fisc_pressure;
 static u64 fisc_pressure_at;
-
-/**
- * fisc_share_under_pressure() - is the host's memory short?
- *
- * Context: any.
- * Return: true if less than pressure_percent of it is available.
- */
-bool fisc_share_under_pressure(void)
-{
-	return READ_ONCE(fisc_pressure);
-}
-
-/**
- * fisc_scan_node() - node whose thread shall scan what is touched first here
- *
- * Context: any.
- * Return: the node.
- */
-int fisc_scan_node(void)
-{
-	int nid = numa_node_id();
-
-	return fisc_scanners[nid] ? nid : fisc_scan_first;
-}
-
-/**
- * fisc_scan_poke() - a chunk has become due
- * @nid: node whose thread has to look at it
- *
- * Context: any.
- */
-void fisc_scan_poke(int nid)
-{
-	struct fisc_scanner *scanner = fisc_scanners[nid];
-
-	if (!scanner || READ_ONCE(scanner->poked))
-		return;
-	WRITE_ONCE(scanner->poked, true);
-	/* Pairs with smp_mb() in fisc_scan_thread(). */
-	smp_mb();
-	if (READ_ONCE(scanner->dozing))
-		wake_up_all(&fisc_scan_wait);
-}
 
 /* Let as many epochs pass as have passed. Return: when the next one begins. */
 static u64 fisc_epoch_advance(u64 now)
 {
-	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
+	u64 epoch_ns = (u64)READ_ONCE(fisc_scan_recheck_ms) * NSEC_PER_MSEC;
 	u64 passed;
 
 	spin_lock(&fisc_epoch_lock);
@@ -188,13 +136,13 @@ static u64 fisc_epoch_advance(u64 now)
 static void fisc_check_pressure(u64 now)
 {
 	unsigned long least = totalram_pages() / 100 *
-			      READ_ONCE(fisc_pressure_percent);
+			      READ_ONCE(fisc_scan_pressure_percent);
 
 	if (now - READ_ONCE(fisc_pressure_at) < FISC_PRESSURE_NS)
 		return;
 	WRITE_ONCE(fisc_pressure_at, now);
-	WRITE_ONCE(fisc_pressure, si_mem_available() < (long)least ||
-		   fisc_reclaim_state() > FISC_RECLAIM_HIGH);
+	fisc_share_set_pressure(si_mem_available() < (long)least ||
+				fisc_reclaim_state() > FISC_RECLAIM_HIGH);
 }
 
 static bool fisc_scan_must_pause(void)
@@ -214,7 +162,7 @@ static void fisc_account_clamp(u64 *at, u64 now)
 
 static u64 fisc_scan_rate(void)
 {
-	u64 rate = READ_ONCE(fisc_pages_per_sec);
+	u64 rate = READ_ONCE(fisc_scan_pages_per_sec);
 
 	return fisc_share_under_pressure() ? rate * FISC_PRESSURE_BOOST : rate;
 }
@@ -236,7 +184,7 @@ static unsigned int fisc_scan_earned(struct fisc_scanner *scanner, u64 now)
 static void fisc_scan_pay(struct fisc_scanner *scanner, unsigned int pages)
 {
 	u64 used = READ_ONCE(current->se.sum_exec_runtime);
-	unsigned int percent = READ_ONCE(fisc_cpu_percent);
+	unsigned int percent = READ_ONCE(fisc_scan_cpu_percent);
 
 	if (fisc_share_under_pressure())
 		percent = min(percent * FISC_PRESSURE_BOOST, 100U);
@@ -401,7 +349,7 @@ static void fisc_scan_begin_epoch(struct fisc_scanner *scanner)
 	fisc_scan_each_region(fisc_scan_wake_region, scanner);
 	if (fewer || fisc_large_was_refused())
 		fisc_scan_each_region(fisc_scan_sweep_region, scanner);
-	WRITE_ONCE(scanner->poked, false);
+	WRITE_ONCE(scanner->due->poked, false);
 	/* Chunks of those who poked before this are seen now. */
 	smp_mb();
 }
@@ -414,15 +362,15 @@ static u64 fisc_ns_until(u64 next, u64 now)
 /* Nothing is due. Return: ns to sleep if nobody pokes, @next the next epoch. */
 static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 {
-	u64 epoch_ns = (u64)READ_ONCE(fisc_recheck_ms) * NSEC_PER_MSEC;
+	u64 epoch_ns = (u64)READ_ONCE(fisc_scan_recheck_ms) * NSEC_PER_MSEC;
 	unsigned int epochs = FISC_DOZE_EPOCHS;
 
-	if (READ_ONCE(scanner->poked))
+	if (READ_ONCE(scanner->due->poked))
 		return fisc_ns_until(next, now);
 
 	fisc_scan_each_region(fisc_scan_ask_region, &epochs);
 	if (epochs > 1)
-		WRITE_ONCE(scanner->dozing, true);
+		WRITE_ONCE(scanner->due->dozing, true);
 
 	return fisc_ns_until(next, now) +
 	       min((epochs - 1) * epoch_ns, FISC_DOZE_NS);
@@ -450,10 +398,10 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 		fisc_account_cancel(scanner);
 	}
 
-	if (READ_ONCE(scanner->dozing)) {
-		WRITE_ONCE(scanner->dozing, false);
+	if (READ_ONCE(scanner->due->dozing)) {
+		WRITE_ONCE(scanner->due->dozing, false);
 		/* What has become due may still be being written. */
-		if (READ_ONCE(scanner->poked)) {
+		if (READ_ONCE(scanner->due->poked)) {
 			now = local_clock();
 			return fisc_ns_until(fisc_epoch_advance(now), now);
 		}
@@ -490,7 +438,7 @@ static bool fisc_scan_is_woken(const struct fisc_scanner *scanner)
 {
 	return fisc_scan_must_pause() ||
 	       scanner->turned != atomic_read(&fisc_knobs_turned) ||
-	       (READ_ONCE(scanner->dozing) && READ_ONCE(scanner->poked));
+	       (READ_ONCE(scanner->due->dozing) && READ_ONCE(scanner->due->poked));
 }
 
 static int fisc_scan_thread(void *data)
@@ -502,16 +450,16 @@ static int fisc_scan_thread(void *data)
 		u64 ns;
 
 		if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN) {
-			wait_event_freezable(fisc_scan_wait,
+			wait_event_freezable(fisc_due_wait,
 					     kthread_should_stop() ||
 					     READ_ONCE(fisc_scan_run) ==
 					     FISC_SHARE_RUN);
 			continue;
 		}
 		ns = fisc_scan(scanner);
-		/* Pairs with smp_mb() in fisc_scan_poke(). */
+		/* Pairs with smp_mb() in fisc_due_poke(). */
 		smp_mb();
-		wait_event_freezable_timeout(fisc_scan_wait,
+		wait_event_freezable_timeout(fisc_due_wait,
 					     fisc_scan_is_woken(scanner),
 					     nsecs_to_jiffies(ns) + 1);
 	}
@@ -519,13 +467,24 @@ static int fisc_scan_thread(void *data)
 	return 0;
 }
 
-static void fisc_scan_knob_turned(void)
+/**
+ * fisc_scan_turned() - have the scanner look at its knobs, and forget its debts
+ *
+ * Context: any.
+ */
+void fisc_scan_turned(void)
 {
 	atomic_inc(&fisc_knobs_turned);
-	wake_up_all(&fisc_scan_wait);
+	wake_up_all(&fisc_due_wait);
 }
 
-static u64 fisc_full_scans(void)
+/**
+ * fisc_scan_full_scans() - return how often all memory has been looked at
+ *
+ * Context: any.
+ * Return: how often nothing was due any more, of the node where that was least.
+ */
+u64 fisc_scan_full_scans(void)
 {
 	u64 least = U64_MAX;
 	int nid;
@@ -538,68 +497,13 @@ static u64 fisc_full_scans(void)
 	return least;
 }
 
-static ssize_t full_scans_show(struct kobject *kobj,
-			       struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%llu\n", fisc_full_scans());
-}
-
-static struct kobj_attribute full_scans_attr = __ATTR_RO(full_scans);
-
-static ssize_t domain_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
-{
-	char name[FISC_DOMAIN_NAME_MAX + 1];
-
-	fisc_domain_default(name);
-
-	return sysfs_emit(buf, "%s\n", name);
-}
-
-static ssize_t domain_store(struct kobject *kobj, struct kobj_attribute *attr,
-			    const char *buf, size_t count)
-{
-	return fisc_domain_set_default(buf, count) ?: count;
-}
-
-static struct kobj_attribute domain_attr = __ATTR_RW(domain);
-
-static struct fisc_knob fisc_scan_knobs[] = {
-	FISC_KNOB_NOTIFY(run, &fisc_scan_run, FISC_SHARE_STOP, FISC_SHARE_RUN,
-			 fisc_scan_knob_turned),
-	FISC_KNOB_NOTIFY(pages_per_sec, &fisc_pages_per_sec,
-			 FISC_PAGES_PER_SEC_MIN, FISC_PAGES_PER_SEC_MAX,
-			 fisc_scan_knob_turned),
-	FISC_KNOB_NOTIFY(cpu_percent, &fisc_cpu_percent, 1, 100,
-			 fisc_scan_knob_turned),
-	FISC_KNOB_NOTIFY(recheck_ms, &fisc_recheck_ms, FISC_RECHECK_MS_MIN,
-			 FISC_RECHECK_MS_MAX, fisc_scan_knob_turned),
-	FISC_KNOB_NOTIFY(pressure_percent, &fisc_pressure_percent, 0,
-			 FISC_PRESSURE_PERCENT_MAX, fisc_scan_knob_turned),
-	FISC_KNOB(across_nodes, &fisc_share_across_nodes, 0, 1),
-	FISC_KNOB(max_users, &fisc_share_max_users, FISC_MAX_USERS_MIN,
-		  FISC_MAX_USERS_MAX),
-};
-
-static struct attribute *fisc_scan_attrs[] = {
-	&fisc_scan_knobs[0].attr.attr,
-	&fisc_scan_knobs[1].attr.attr,
-	&fisc_scan_knobs[2].attr.attr,
-	&fisc_scan_knobs[3].attr.attr,
-	&fisc_scan_knobs[4].attr.attr,
-	&fisc_scan_knobs[5].attr.attr,
-	&fisc_scan_knobs[6].attr.attr,
-	&full_scans_attr.attr,
-	&domain_attr.attr,
-	NULL,
-};
-
-static const struct attribute_group fisc_scan_group = {
-	.name = "share",
-	.attrs = fisc_scan_attrs,
-};
-
-static u64 fisc_scan_cpu_ns(void)
+/**
+ * fisc_scan_cpu_ns() - return the CPU time that the scanner has used
+ *
+ * Context: any.
+ * Return: ns.
+ */
+u64 fisc_scan_cpu_ns(void)
 {
 	u64 sum = 0;
 	int nid;
@@ -611,35 +515,6 @@ static u64 fisc_scan_cpu_ns(void)
 	return sum;
 }
 
-static int fisc_share_stats_show(struct seq_file *m, void *v)
-{
-	long shared = fisc_total_sum(FISC_SHARED);
-	long sharing = fisc_total_sum(FISC_SHARING);
-	long zero = fisc_total_sum(FISC_ZERO);
-
-	seq_printf(m, "shared: %ld\n", shared);
-	seq_printf(m, "sharing: %ld\n", sharing);
-	seq_printf(m, "zero: %ld\n", zero);
-	seq_printf(m, "saved: %ld\n", max(sharing - shared, 0L) + zero);
-	seq_printf(m, "cow_breaks: %ld\n", fisc_total_sum(FISC_COW_BREAKS));
-	seq_printf(m, "scanned: %ld\n", fisc_total_sum(FISC_SCANNED));
-	seq_printf(m, "written: %ld\n", fisc_total_sum(FISC_WRITTEN));
-	seq_printf(m, "merged: %ld\n", fisc_total_sum(FISC_MERGED));
-	seq_printf(m, "merged_zero: %ld\n", fisc_total_sum(FISC_MERGED_ZERO));
-	seq_printf(m, "pinned: %ld\n", fisc_total_sum(FISC_PINNED));
-	seq_printf(m, "changed: %ld\n", fisc_total_sum(FISC_CHANGED));
-	seq_printf(m, "unmap_rounds: %ld\n", fisc_total_sum(FISC_UNMAP_ROUNDS));
-	seq_printf(m, "full_scans: %llu\n", fisc_full_scans());
-	seq_printf(m, "table_bytes: %ld\n", fisc_total_sum(FISC_META_BYTES));
-	seq_printf(m, "pressure: %u\n", fisc_share_under_pressure());
-	seq_printf(m, "cpu_us: %llu\n",
-		   div_u64(fisc_scan_cpu_ns(), NSEC_PER_USEC));
-	fisc_wait_show(m, FISC_WAIT_HOLD, "hold", FISC_HOLD_BUCKETS);
-
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(fisc_share_stats);
-
 static void fisc_scan_stop(void)
 {
 	int nid;
@@ -649,6 +524,7 @@ static void fisc_scan_stop(void)
 
 		if (!scanner)
 			continue;
+		fisc_due_serve(nid, false);
 		kthread_stop_put(scanner->task);
 		fisc_scanners[nid] = NULL;
 		kvfree(scanner);
@@ -666,6 +542,7 @@ static int fisc_scan_start(int nid)
 
 	mutex_init(&scanner->lock);
 	scanner->nid = nid;
+	scanner->due = &fisc_due_nodes[nid];
 	scanner->break_pages = FISC_LARGE_PAGES;
 	task = kthread_create_on_node(fisc_scan_thread, scanner, nid,
 				      "fisc_share/%d", nid);
@@ -677,6 +554,7 @@ static int fisc_scan_start(int nid)
 	scanner->task = task;
 	set_cpus_allowed_ptr(task, cpumask_of_node(nid));
 	fisc_scanners[nid] = scanner;
+	fisc_due_serve(nid, true);
 	wake_up_process(task);
 
 	return 0;
@@ -684,34 +562,23 @@ static int fisc_scan_start(int nid)
 
 /**
  * fisc_scan_init() - start the scanner
- * @parent: /sys/kernel/fisc
- * @debugfs: /sys/kernel/debug/fisc
  *
  * Context: may sleep.
  * Return: 0 or -errno.
  */
-int fisc_scan_init(struct kobject *parent, struct dentry *debugfs)
+int fisc_scan_init(void)
 {
 	int err = 0;
 	int nid;
 
-	fisc_scan_first = first_node(node_states[N_CPU]);
 	for_each_node_state(nid, N_CPU) {
 		err = fisc_scan_start(nid);
 		if (err)
-			goto err_stop;
+			break;
 	}
-
-	err = sysfs_create_group(parent, &fisc_scan_group);
 	if (err)
-		goto err_stop;
-	debugfs_create_file("share", 0444, debugfs, NULL,
-			    &fisc_share_stats_fops);
+		fisc_scan_stop();
 
-	return 0;
-
-err_stop:
-	fisc_scan_stop();
 	return err;
 }
 

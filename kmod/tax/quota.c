@@ -7,14 +7,16 @@
 
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/slab.h>
 
-#include "../../uapi/fisc.h"
-#include "../knob.h"
-#include "../policy.h"
-#include "../reclaim/backing.h"
-#include "../vm.h"
-#include "quota.h"
-#include "tax.h"
+#include "base/poke.h"
+#include "base/state.h"
+#include "memory/map.h"
+#include "tax/quota.h"
+#include "tax/tax.h"
+#include "uapi/fisc.h"
+#include "vm/knob.h"
+#include "vm/vm.h"
 
 /* 1/1000 of a VM's size that the module takes to describe it, at most. */
 #define FISC_OVERHEAD_PERMILLE	6
@@ -26,8 +28,9 @@ static LIST_HEAD(fisc_quotas);
 static u64 fisc_capacity = FISC_PAGES_FOLLOW;
 static unsigned int fisc_reserve_percent = FISC_RESERVE_PERCENT_DEFAULT;
 static unsigned int fisc_min_percent;
-static unsigned int fisc_tax_rate = FISC_TAX_RATE_DEFAULT;
-static unsigned int fisc_overcommit;
+
+unsigned int fisc_tax_rate = FISC_TAX_RATE_DEFAULT;
+unsigned int fisc_overcommit;
 
 /* Pages reserved for all VMs, and those that they may have at once. */
 static u64 fisc_reserved;
@@ -107,7 +110,7 @@ static int fisc_admit_reserved(u64 reserved, u64 capacity, const char *what)
 /* Is there a place for @promised pages, be it in swap? @what for? */
 static int fisc_admit_promised(u64 promised, u64 capacity, const char *what)
 {
-	u64 there = capacity + max(fisc_backing_room(), 0L) +
+	u64 there = capacity + max(fisc_swap_room(), 0L) +
 		    fisc_total_sum(FISC_SWAPPED);
 	u64 missing;
 
@@ -139,26 +142,26 @@ static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 	u64 capacity = fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
 	u64 needed = fisc_quota_reserve(new, fisc_min_percent);
 	u64 promise = fisc_quota_promise(new);
-	u64 reserved = fisc_reserved - vm->quota.reserved + needed;
-	u64 promised = fisc_promised - vm->quota.promise + promise;
+	u64 reserved = fisc_reserved - vm->quota->reserved + needed;
+	u64 promised = fisc_promised - vm->quota->promise + promise;
 	int err = 0;
 
 	lockdep_assert_held(&fisc_quota_mutex);
 
 	/* Less than before is always possible. */
-	if (needed > vm->quota.reserved)
+	if (needed > vm->quota->reserved)
 		err = fisc_admit_reserved(reserved, capacity, what);
-	if (!err && promise > vm->quota.promise)
+	if (!err && promise > vm->quota->promise)
 		err = fisc_admit_promised(promised, capacity, what);
 	if (err)
 		return err;
 	fisc_reserved = reserved;
 	fisc_promised = promised;
-	vm->quota.min = new->min;
-	vm->quota.max = new->max;
-	vm->quota.size = new->size;
-	vm->quota.reserved = needed;
-	vm->quota.promise = promise;
+	vm->quota->min = new->min;
+	vm->quota->max = new->max;
+	vm->quota->size = new->size;
+	vm->quota->reserved = needed;
+	vm->quota->promise = promise;
 	fisc_policy_poke();
 
 	return 0;
@@ -175,7 +178,7 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 
 	if (pages == region->admitted)
 		return 0;
-	new = vm->quota;
+	new = *vm->quota;
 	new.size += pages - region->admitted;
 	err = fisc_quota_change(vm, &new, "a larger file");
 	if (!err)
@@ -220,36 +223,46 @@ void fisc_admit_settle(struct fisc_region *region, loff_t size)
 }
 
 /**
- * fisc_quota_add() - a VM comes
- * @quota: its quota, all zero
+ * fisc_quota_begin() - give a new VM its quota
+ * @vm: the VM
  *
  * Context: may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void fisc_quota_add(struct fisc_quota *quota)
+int fisc_quota_begin(struct fisc_vm *vm)
 {
+	struct fisc_quota *quota = kzalloc(sizeof(*quota), GFP_KERNEL);
+
+	if (!quota)
+		return -ENOMEM;
+
 	quota->min = FISC_PAGES_FOLLOW;
 	quota->max = FISC_PAGES_FOLLOW;
 	quota->shares = FISC_SHARES_NORMAL;
 	quota->per_mib = true;
 	quota->tax_rate = FISC_FOLLOW;
+	vm->quota = quota;
 
 	guard(mutex)(&fisc_quota_mutex);
 	list_add(&quota->node, &fisc_quotas);
+
+	return 0;
 }
 
 /**
- * fisc_quota_remove() - a VM goes
- * @quota: its quota; it has no files any more
+ * fisc_quota_end() - undo fisc_quota_begin()
+ * @vm: the VM; it has no files any more
  *
  * Context: may sleep.
  */
-void fisc_quota_remove(struct fisc_quota *quota)
+void fisc_quota_end(struct fisc_vm *vm)
 {
-	guard(mutex)(&fisc_quota_mutex);
-	list_del(&quota->node);
+	scoped_guard(mutex, &fisc_quota_mutex)
+		list_del(&vm->quota->node);
+	kfree(vm->quota);
 }
 
-static u64 fisc_quota_shares(const struct fisc_quota *quota)
+static u64 fisc_shares_of(const struct fisc_quota *quota)
 {
 	if (!quota->per_mib)
 		return quota->shares;
@@ -268,14 +281,100 @@ void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
 	guard(mutex)(&fisc_quota_mutex);
 
-	claim->shares = fisc_quota_shares(&vm->quota);
-	claim->max = fisc_quota_max(&vm->quota);
-	claim->min = fisc_quota_min(&vm->quota, fisc_min_percent);
-	claim->tax_rate = fisc_knob_value(&vm->quota.tax_rate, &fisc_tax_rate);
+	claim->shares = fisc_shares_of(vm->quota);
+	claim->max = fisc_quota_max(vm->quota);
+	claim->min = fisc_quota_min(vm->quota, fisc_min_percent);
+	claim->tax_rate = fisc_knob_value(&vm->quota->tax_rate, &fisc_tax_rate);
 }
 
 /**
- * fisc_quota_capacity() - memory that VMs may have, metadata included
+ * fisc_quota_target() - return how much memory a VM should have
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: pages.
+ */
+u64 fisc_quota_target(const struct fisc_vm *vm)
+{
+	return READ_ONCE(vm->quota->target);
+}
+
+/**
+ * fisc_quota_set_min() - choose what a VM is guaranteed
+ * @vm: the VM
+ * @pages: the min, or FISC_PAGES_FOLLOW
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if it is more than the VM's max; -ENOSPC if it is refused.
+ */
+int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
+{
+	struct fisc_quota new;
+
+	guard(mutex)(&fisc_quota_mutex);
+	if (pages != FISC_PAGES_FOLLOW && pages > fisc_quota_max(vm->quota))
+		return -EINVAL;
+	new = *vm->quota;
+	new.min = pages;
+
+	return fisc_quota_change(vm, &new, "a higher min");
+}
+
+/**
+ * fisc_quota_set_max() - choose what a VM is to have at most
+ * @vm: the VM
+ * @pages: the max, or FISC_PAGES_FOLLOW
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if it is less than the min chosen; -ENOSPC if it is refused.
+ */
+int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
+{
+	struct fisc_quota new;
+
+	guard(mutex)(&fisc_quota_mutex);
+	new = *vm->quota;
+	new.max = pages;
+	if (new.min != FISC_PAGES_FOLLOW && new.max < new.min)
+		return -EINVAL;
+
+	return fisc_quota_change(vm, &new, "a higher max");
+}
+
+/**
+ * fisc_quota_shares() - return a VM's shares
+ * @vm: the VM
+ * @per_mib: set to whether it has so many for each MiB
+ *
+ * Context: may sleep.
+ * Return: the number.
+ */
+unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
+{
+	guard(mutex)(&fisc_quota_mutex);
+	*per_mib = vm->quota->per_mib;
+
+	return vm->quota->shares;
+}
+
+/**
+ * fisc_quota_set_shares() - choose a VM's shares
+ * @vm: the VM
+ * @shares: the number, at least 1
+ * @per_mib: so many for each MiB, not in all
+ *
+ * Context: may sleep.
+ */
+void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib)
+{
+	guard(mutex)(&fisc_quota_mutex);
+	vm->quota->shares = shares;
+	vm->quota->per_mib = per_mib;
+	fisc_policy_poke();
+}
+
+/**
+ * fisc_quota_capacity() - return the memory that VMs may have, metadata included
  *
  * Context: may sleep.
  * Return: pages.
@@ -287,54 +386,61 @@ u64 fisc_quota_capacity(void)
 	return fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
 }
 
-/**
- * fisc_quota_reserved() - memory reserved for mins and metadata
- *
- * Context: may sleep.
- * Return: pages.
- */
-u64 fisc_quota_reserved(void)
+/* Set what the capacity follows from, if it is enough then. */
+static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
+			       const char *what)
 {
-	guard(mutex)(&fisc_quota_mutex);
+	int err = fisc_admit_capacity(fisc_capacity_of(capacity, reserve_percent),
+				      what);
 
-	return fisc_reserved;
-}
-
-static u64 fisc_to_bytes(u64 pages)
-{
-	return pages << PAGE_SHIFT;
-}
-
-static ssize_t capacity_show(struct kobject *kobj, struct kobj_attribute *attr,
-			     char *buf)
-{
-	return sysfs_emit(buf, "%llu\n", fisc_to_bytes(fisc_quota_capacity()));
-}
-
-static ssize_t capacity_store(struct kobject *kobj, struct kobj_attribute *attr,
-			      const char *buf, size_t count)
-{
-	u64 pages;
-	int err;
-
-	err = fisc_knob_parse_bytes(buf, &pages);
 	if (err)
 		return err;
-	if (!pages)
-		pages = FISC_PAGES_FOLLOW;
-
-	guard(mutex)(&fisc_quota_mutex);
-	err = fisc_admit_capacity(fisc_capacity_of(pages, fisc_reserve_percent),
-				  "a lower capacity");
-	if (err)
-		return err;
-	fisc_capacity = pages;
+	fisc_capacity = capacity;
+	WRITE_ONCE(fisc_reserve_percent, reserve_percent);
 	fisc_policy_poke();
 
-	return count;
+	return 0;
 }
 
-static struct kobj_attribute capacity_attr = __ATTR_RW(capacity);
+/**
+ * fisc_quota_set_capacity() - choose the memory that VMs may have
+ * @pages: the capacity, or FISC_PAGES_FOLLOW for what the reserve leaves
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOSPC if it is not enough for what has been promised.
+ */
+int fisc_quota_set_capacity(u64 pages)
+{
+	guard(mutex)(&fisc_quota_mutex);
+
+	return fisc_quota_set_pool(pages, fisc_reserve_percent,
+				   "a lower capacity");
+}
+
+/**
+ * fisc_quota_reserve_percent() - return the part of the host that VMs do not get
+ *
+ * Context: any.
+ * Return: percent.
+ */
+unsigned int fisc_quota_reserve_percent(void)
+{
+	return READ_ONCE(fisc_reserve_percent);
+}
+
+/**
+ * fisc_quota_set_reserve_percent() - choose the part of the host that VMs do not get
+ * @percent: the part
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOSPC if the rest is not enough for what has been promised.
+ */
+int fisc_quota_set_reserve_percent(unsigned int percent)
+{
+	guard(mutex)(&fisc_quota_mutex);
+
+	return fisc_quota_set_pool(fisc_capacity, percent, "a larger reserve");
+}
 
 /* Sum of what would be reserved if VMs that chose no min had @min_percent. */
 static u64 fisc_reserved_at(unsigned int min_percent)
@@ -348,23 +454,29 @@ static u64 fisc_reserved_at(unsigned int min_percent)
 	return sum;
 }
 
-static ssize_t min_percent_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
+/**
+ * fisc_quota_min_percent() - return the min of VMs that chose none
+ *
+ * Context: any.
+ * Return: percent of their max.
+ */
+unsigned int fisc_quota_min_percent(void)
 {
-	return sysfs_emit(buf, "%u\n", READ_ONCE(fisc_min_percent));
+	return READ_ONCE(fisc_min_percent);
 }
 
-static ssize_t min_percent_store(struct kobject *kobj,
-				 struct kobj_attribute *attr, const char *buf,
-				 size_t count)
+/**
+ * fisc_quota_set_min_percent() - choose the min of VMs that chose none
+ * @percent: of their max
+ *
+ * Context: may sleep.
+ * Return: 0, or -ENOSPC if there is not so much to be reserved.
+ */
+int fisc_quota_set_min_percent(unsigned int percent)
 {
 	struct fisc_quota *quota;
-	unsigned int percent;
 	u64 reserved;
 	int err;
-
-	if (kstrtouint(buf, 0, &percent) || percent > 100)
-		return -EINVAL;
 
 	guard(mutex)(&fisc_quota_mutex);
 	reserved = fisc_reserved_at(percent);
@@ -382,219 +494,20 @@ static ssize_t min_percent_store(struct kobject *kobj,
 		quota->reserved = fisc_quota_reserve(quota, percent);
 	fisc_policy_poke();
 
-	return count;
+	return 0;
 }
-
-static struct kobj_attribute min_percent_attr = __ATTR_RW(min_percent);
-
-static ssize_t reserve_percent_show(struct kobject *kobj,
-				    struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%u\n", READ_ONCE(fisc_reserve_percent));
-}
-
-static ssize_t reserve_percent_store(struct kobject *kobj,
-				     struct kobj_attribute *attr,
-				     const char *buf, size_t count)
-{
-	unsigned int percent;
-	int err;
-
-	if (kstrtouint(buf, 0, &percent) || percent > FISC_RESERVE_PERCENT_MAX)
-		return -EINVAL;
-
-	guard(mutex)(&fisc_quota_mutex);
-	err = fisc_admit_capacity(fisc_capacity_of(fisc_capacity, percent),
-				  "a larger reserve");
-	if (err)
-		return err;
-	WRITE_ONCE(fisc_reserve_percent, percent);
-	fisc_policy_poke();
-
-	return count;
-}
-
-static struct kobj_attribute reserve_percent_attr = __ATTR_RW(reserve_percent);
-
-static struct fisc_knob fisc_tax_rate_knob =
-	FISC_KNOB_NOTIFY(tax_rate, &fisc_tax_rate, 0, FISC_TAX_RATE_MAX,
-			 fisc_policy_poke);
-
-static struct fisc_knob fisc_overcommit_knob =
-	FISC_KNOB(overcommit, &fisc_overcommit, 0, 1);
-
-#define FISC_ADMISSION_ATTR(_name, _value)				\
-static ssize_t _name##_show(struct kobject *kobj,			\
-			    struct kobj_attribute *attr, char *buf)	\
-{									\
-	guard(mutex)(&fisc_quota_mutex);				\
-									\
-	return sysfs_emit(buf, "%llu\n", _value);			\
-}									\
-static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
-
-FISC_ADMISSION_ATTR(reserved, fisc_to_bytes(fisc_reserved));
-FISC_ADMISSION_ATTR(promised, fisc_to_bytes(fisc_promised));
-FISC_ADMISSION_ATTR(missing, fisc_to_bytes(fisc_missing));
-FISC_ADMISSION_ATTR(refused, fisc_refused);
-
-static struct attribute *fisc_quota_attrs[] = {
-	&fisc_tax_rate_knob.attr.attr,
-	&capacity_attr.attr,
-	&min_percent_attr.attr,
-	&reserve_percent_attr.attr,
-	&reserved_attr.attr,
-	&fisc_overcommit_knob.attr.attr,
-	&promised_attr.attr,
-	&missing_attr.attr,
-	&refused_attr.attr,
-	NULL,
-};
-
-static const struct attribute_group fisc_quota_group = {
-	.name = "tax",
-	.attrs = fisc_quota_attrs,
-};
-
-static ssize_t min_show(struct kobject *kobj, struct kobj_attribute *attr,
-			char *buf)
-{
-	struct fisc_claim claim;
-
-	fisc_quota_claim(to_fisc_vm(kobj), &claim);
-
-	return sysfs_emit(buf, "%llu\n", fisc_to_bytes(claim.min));
-}
-
-static ssize_t min_store(struct kobject *kobj, struct kobj_attribute *attr,
-			 const char *buf, size_t count)
-{
-	struct fisc_vm *vm = to_fisc_vm(kobj);
-	u64 pages = FISC_PAGES_FOLLOW;
-	struct fisc_quota new;
-	int err;
-
-	if (!sysfs_streq(buf, "") && fisc_knob_parse_bytes(buf, &pages))
-		return -EINVAL;
-
-	guard(mutex)(&fisc_quota_mutex);
-	if (pages != FISC_PAGES_FOLLOW && pages > fisc_quota_max(&vm->quota))
-		return -EINVAL;
-	new = vm->quota;
-	new.min = pages;
-	err = fisc_quota_change(vm, &new, "a higher min");
-
-	return err ?: count;
-}
-
-static struct kobj_attribute min_attr = __ATTR_RW(min);
-
-static ssize_t max_show(struct kobject *kobj, struct kobj_attribute *attr,
-			char *buf)
-{
-	struct fisc_claim claim;
-
-	fisc_quota_claim(to_fisc_vm(kobj), &claim);
-
-	return sysfs_emit(buf, "%llu\n", fisc_to_bytes(claim.max));
-}
-
-static ssize_t max_store(struct kobject *kobj, struct kobj_attribute *attr,
-			 const char *buf, size_t count)
-{
-	struct fisc_vm *vm = to_fisc_vm(kobj);
-	struct fisc_quota new;
-	u64 pages = 0;
-	int err;
-
-	if (!sysfs_streq(buf, "") && fisc_knob_parse_bytes(buf, &pages))
-		return -EINVAL;
-
-	guard(mutex)(&fisc_quota_mutex);
-	new = vm->quota;
-	new.max = pages ?: FISC_PAGES_FOLLOW;
-	if (new.min != FISC_PAGES_FOLLOW && new.max < new.min)
-		return -EINVAL;
-	err = fisc_quota_change(vm, &new, "a higher max");
-
-	return err ?: count;
-}
-
-static struct kobj_attribute max_attr = __ATTR_RW(max);
-
-static const struct {
-	const char *name;
-	unsigned int shares;
-} fisc_shares_levels[] = {
-	{ "low", FISC_SHARES_LOW },
-	{ "normal", FISC_SHARES_NORMAL },
-	{ "high", FISC_SHARES_HIGH },
-};
-
-static ssize_t shares_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
-{
-	const struct fisc_quota *quota = &to_fisc_vm(kobj)->quota;
-	unsigned int i;
-
-	guard(mutex)(&fisc_quota_mutex);
-	for (i = 0; quota->per_mib && i < ARRAY_SIZE(fisc_shares_levels); i++)
-		if (quota->shares == fisc_shares_levels[i].shares)
-			return sysfs_emit(buf, "%s\n",
-					  fisc_shares_levels[i].name);
-
-	return sysfs_emit(buf, "%u\n", quota->shares);
-}
-
-static ssize_t shares_store(struct kobject *kobj, struct kobj_attribute *attr,
-			    const char *buf, size_t count)
-{
-	struct fisc_quota *quota = &to_fisc_vm(kobj)->quota;
-	unsigned int i, shares = 0;
-
-	for (i = 0; i < ARRAY_SIZE(fisc_shares_levels); i++)
-		if (sysfs_streq(buf, fisc_shares_levels[i].name))
-			break;
-	if (i < ARRAY_SIZE(fisc_shares_levels))
-		shares = fisc_shares_levels[i].shares;
-	else if (kstrtouint(buf, 0, &shares) || !shares ||
-		 shares > FISC_SHARES_MAX)
-		return -EINVAL;
-
-	guard(mutex)(&fisc_quota_mutex);
-	quota->shares = shares;
-	quota->per_mib = i < ARRAY_SIZE(fisc_shares_levels);
-	fisc_policy_poke();
-
-	return count;
-}
-
-static struct kobj_attribute shares_attr = __ATTR_RW(shares);
-
-static struct fisc_vm_knob fisc_quota_vm_knob =
-	FISC_VM_KNOB(tax_rate, quota.tax_rate, &fisc_tax_rate, 0,
-		     FISC_TAX_RATE_MAX);
-
-static struct attribute *fisc_quota_vm_attrs[] = {
-	&min_attr.attr,
-	&max_attr.attr,
-	&shares_attr.attr,
-	&fisc_quota_vm_knob.attr.attr,
-	NULL,
-};
-
-const struct attribute_group fisc_quota_vm_group = {
-	.attrs = fisc_quota_vm_attrs,
-};
 
 /**
- * fisc_quota_init() - make the knobs
- * @parent: /sys/kernel/fisc
+ * fisc_quota_admission() - say what has been promised, and what could not be
+ * @admission: the result
  *
  * Context: may sleep.
- * Return: 0 or -errno.
  */
-int fisc_quota_init(struct kobject *parent)
+void fisc_quota_admission(struct fisc_admission *admission)
 {
-	return sysfs_create_group(parent, &fisc_quota_group);
+	guard(mutex)(&fisc_quota_mutex);
+	admission->reserved = fisc_reserved;
+	admission->promised = fisc_promised;
+	admission->missing = fisc_missing;
+	admission->refused = fisc_refused;
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_QUOTA_H
-#define _FISC_QUOTA_H
+#ifndef _FISC_TAX_QUOTA_H
+#define _FISC_TAX_QUOTA_H
 
 #include <linux/list.h>
-#include <linux/sysfs.h>
 #include <linux/types.h>
 
+struct fisc_claim;
 struct fisc_region;
 struct fisc_vm;
-struct kobject;
 
 /**
  * DOC: Min, max, shares and admission control
@@ -71,19 +70,41 @@ struct fisc_quota {
 	u64 target;
 };
 
-struct fisc_claim;
+/**
+ * struct fisc_admission - what has been promised, and what could not be
+ * @reserved: pages reserved for mins and metadata
+ * @promised: pages that VMs may have at once
+ * @missing: pages that the last refusal lacked
+ * @refused: number of refusals
+ */
+struct fisc_admission {
+	u64 reserved;
+	u64 promised;
+	u64 missing;
+	u64 refused;
+};
 
-extern const struct attribute_group fisc_quota_vm_group;
+extern unsigned int fisc_tax_rate;
+extern unsigned int fisc_overcommit;
 
-void fisc_quota_add(struct fisc_quota *quota);
-void fisc_quota_remove(struct fisc_quota *quota);
+int fisc_quota_begin(struct fisc_vm *vm);
+void fisc_quota_end(struct fisc_vm *vm);
 void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim);
+u64 fisc_quota_target(const struct fisc_vm *vm);
+int fisc_quota_set_min(struct fisc_vm *vm, u64 pages);
+int fisc_quota_set_max(struct fisc_vm *vm, u64 pages);
+unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib);
+void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib);
+
 u64 fisc_quota_capacity(void);
-u64 fisc_quota_reserved(void);
+int fisc_quota_set_capacity(u64 pages);
+unsigned int fisc_quota_reserve_percent(void);
+int fisc_quota_set_reserve_percent(unsigned int percent);
+unsigned int fisc_quota_min_percent(void);
+int fisc_quota_set_min_percent(unsigned int percent);
+void fisc_quota_admission(struct fisc_admission *admission);
 
 int fisc_admit(struct fisc_region *region, loff_t size);
 void fisc_admit_settle(struct fisc_region *region, loff_t size);
 
-int fisc_quota_init(struct kobject *parent);
-
-#endif /* _FISC_QUOTA_H */
+#endif /* _FISC_TAX_QUOTA_H */

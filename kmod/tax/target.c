@@ -21,32 +21,38 @@
  * A claim's active pages are the estimate's fraction of the VM's size: what is
  * active of a VM is in memory.
  */
-#include <linux/debugfs.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/sched/clock.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "../sample/sample.h"
-#include "../trace.h"
-#include "../vm.h"
-#include "quota.h"
-#include "target.h"
-#include "tax.h"
+#include "base/state.h"
+#include "base/trace.h"
+#include "memory/frame.h"
+#include "sample/sample.h"
+#include "share/account.h"
+#include "tax/quota.h"
+#include "tax/target.h"
+#include "tax/tax.h"
+#include "vm/vm.h"
 
-static u64 fisc_target_runs;
-static u64 fisc_target_ns;
-static u64 fisc_target_pool;
+static struct fisc_target_stats fisc_target_stats;
 
-static void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
+/**
+ * fisc_target_claim() - return what a VM claims of the memory
+ * @vm: the VM
+ * @claim: the result
+ *
+ * Context: may sleep.
+ */
+void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
 	fisc_quota_claim(vm, claim);
 	claim->active = fisc_sample_active(vm);
 }
 
 /* Pages that there are to be divided. */
-static u64 fisc_pool(void)
+static u64 fisc_target_divisible(void)
 {
 	u64 capacity = fisc_quota_capacity();
 	u64 apart = fisc_metadata_pages() + fisc_reclaim_keep(capacity);
@@ -59,11 +65,11 @@ static u64 fisc_pool(void)
 
 static void fisc_target_set(struct fisc_vm *vm, const struct fisc_claim *claim)
 {
-	trace_fisc_target(vm, fisc_vm_allocated(vm), claim->active,
-			  claim->target);
-	if (claim->target == READ_ONCE(vm->quota.target))
+	trace_fisc_target(kobject_name(&vm->kobj), fisc_vm_allocated(vm),
+			  claim->active, claim->target);
+	if (claim->target == fisc_quota_target(vm))
 		return;
-	WRITE_ONCE(vm->quota.target, claim->target);
+	WRITE_ONCE(vm->quota->target, claim->target);
 	sysfs_notify(&vm->kobj, NULL, "target");
 }
 
@@ -103,11 +109,11 @@ void fisc_targets_update(void)
 	vms = kvmalloc_array(room, sizeof(struct fisc_vm *), GFP_KERNEL);
 	if (claims && vms) {
 		nr = fisc_target_gather(vms, claims, room);
-		fisc_target_pool = fisc_pool();
+		fisc_target_stats.pool = fisc_target_divisible();
 		start = local_clock();
-		fisc_tax_targets(claims, nr, fisc_target_pool);
-		fisc_target_ns += local_clock() - start;
-		fisc_target_runs++;
+		fisc_tax_targets(claims, nr, fisc_target_stats.pool);
+		fisc_target_stats.ns += local_clock() - start;
+		fisc_target_stats.runs++;
 		for (i = 0; i < nr; i++) {
 			fisc_target_set(vms[i], &claims[i]);
 			fisc_vm_put(vms[i]);
@@ -117,73 +123,13 @@ void fisc_targets_update(void)
 	kvfree(claims);
 }
 
-static ssize_t target_show(struct kobject *kobj, struct kobj_attribute *attr,
-			   char *buf)
-{
-	return sysfs_emit(buf, "%llu\n",
-			  READ_ONCE(to_fisc_vm(kobj)->quota.target) << PAGE_SHIFT);
-}
-
-static struct kobj_attribute target_attr = __ATTR_RO(target);
-
-static ssize_t allocated_show(struct kobject *kobj, struct kobj_attribute *attr,
-			      char *buf)
-{
-	return sysfs_emit(buf, "%llu\n",
-			  fisc_vm_allocated(to_fisc_vm(kobj)) << PAGE_SHIFT);
-}
-
-static struct kobj_attribute allocated_attr = __ATTR_RO(allocated);
-
-static ssize_t rho_show(struct kobject *kobj, struct kobj_attribute *attr,
-			char *buf)
-{
-	struct fisc_vm *vm = to_fisc_vm(kobj);
-	struct fisc_claim claim;
-	u64 rho;
-
-	fisc_target_claim(vm, &claim);
-	rho = fisc_tax_rho(&claim, fisc_vm_allocated(vm));
-	if (rho == U64_MAX)
-		return sysfs_emit(buf, "inf\n");
-
-	return sysfs_emit(buf, "%llu.%06llu\n", rho >> 32,
-			  ((rho & U32_MAX) * 1000000) >> 32);
-}
-
-static struct kobj_attribute rho_attr = __ATTR_RO(rho);
-
-static struct attribute *fisc_target_vm_attrs[] = {
-	&target_attr.attr,
-	&allocated_attr.attr,
-	&rho_attr.attr,
-	NULL,
-};
-
-const struct attribute_group fisc_target_vm_group = {
-	.attrs = fisc_target_vm_attrs,
-};
-
-static int fisc_target_stats_show(struct seq_file *m, void *v)
-{
-	seq_printf(m, "runs: %llu\n", fisc_target_runs);
-	seq_printf(m, "cpu_us: %llu\n", div_u64(fisc_target_ns, NSEC_PER_USEC));
-	seq_printf(m, "capacity: %llu\n", fisc_quota_capacity() << PAGE_SHIFT);
-	seq_printf(m, "reserved: %llu\n", fisc_quota_reserved() << PAGE_SHIFT);
-	seq_printf(m, "pool: %llu\n", fisc_target_pool << PAGE_SHIFT);
-
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(fisc_target_stats);
-
 /**
- * fisc_target_init() - show what targets cost
- * @debugfs: /sys/kernel/debug/fisc
+ * fisc_target_get_stats() - say what targets have cost
+ * @stats: the result
  *
- * Context: may sleep.
+ * Context: any.
  */
-void fisc_target_init(struct dentry *debugfs)
+void fisc_target_get_stats(struct fisc_target_stats *stats)
 {
-	debugfs_create_file("tax", 0444, debugfs, NULL,
-			    &fisc_target_stats_fops);
+	*stats = fisc_target_stats;
 }

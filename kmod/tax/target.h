@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_TARGET_H
-#define _FISC_TARGET_H
+#ifndef _FISC_TAX_TARGET_H
+#define _FISC_TAX_TARGET_H
 
-#include <linux/sysfs.h>
+#include <linux/types.h>
 
-struct dentry;
+struct fisc_claim;
+struct fisc_vm;
 
-extern const struct attribute_group fisc_target_vm_group;
+/**
+ * struct fisc_target_stats - what targets have cost
+ * @runs: how often they were computed
+ * @ns: time that took
+ * @pool: pages that were divided the last time
+ */
+struct fisc_target_stats {
+	u64 runs;
+	u64 ns;
+	u64 pool;
+};
 
+void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim);
 void fisc_targets_update(void);
-void fisc_target_init(struct dentry *debugfs);
+void fisc_target_get_stats(struct fisc_target_stats *stats);
 
-#endif /* _FISC_TARGET_H */
+#endif /* _FISC_TAX_TARGET_H */

@@ -9,7 +9,7 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 
-#include "tax.h"
+#include "tax/tax.h"
 
 /* Nothing has as many pages, at 100 times the price either, or shares. */
 #define FISC_TAX_LIMIT	(U64_MAX / 100)
@@ -147,6 +147,6 @@ u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages)
 	return mul_u64_u64_div_u64(shares, BIT_ULL(FISC_RHO_SHIFT), taxed);
 }
 
-#if IS_ENABLED(CONFIG_KUNIT)
-#include "../tests/tax-kunit.h"
+#ifdef FISC_KUNIT
+#include "tests/tax-kunit.h"
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_TAX_H
-#define _FISC_TAX_H
+#ifndef _FISC_TAX_TAX_H
+#define _FISC_TAX_TAX_H
 
 #include <linux/types.h>
 
@@ -82,4 +82,4 @@ struct fisc_claim {
 void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity);
 u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages);
 
-#endif /* _FISC_TAX_H */
+#endif /* _FISC_TAX_TAX_H */

@@ -9,7 +9,9 @@
 #include <linux/sched.h>
 #include <linux/vmstat.h>
 
-#include "balloon.h"
+#include "balloon/guest/balloon.h"
+#include "balloon/guest/queue.h"
+#include "balloon/guest/recover.h"
 
 /* Large ones only if they lie there: not even kswapd is to be woken. */
 #define FISC_GUEST_GFP_LARGE	((GFP_HIGHUSER & ~__GFP_RECLAIM) |	\

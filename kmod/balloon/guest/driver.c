@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver of virtio balloon devices: beginning and end. See balloon.h.
+ * The driver of virtio balloon devices: beginning and end. See guest.h.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -11,28 +11,16 @@
 #include <uapi/linux/virtio_ids.h>
 #include <uapi/linux/virtio_ring.h>
 
-#include "balloon.h"
+#include "balloon/guest/balloon.h"
+#include "balloon/guest/guest.h"
+#include "balloon/guest/pace.h"
+#include "balloon/guest/queue.h"
+#include "balloon/guest/recover.h"
+#include "balloon/guest/report.h"
+#include "balloon/guest/takeover.h"
 
 /* Before drivers that have no memory to give. */
 #define FISC_GUEST_OOM_PRIORITY	80
-
-#define FISC_GUEST_RECOVER	(5 * HZ)
-
-/**
- * fisc_guest_poke() - have the balloon adjusted now
- * @g: the balloon
- *
- * Context: any.
- */
-void fisc_guest_poke(struct fisc_guest *g)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&g->stop_lock, flags);
-	if (!g->stop)
-		mod_delayed_work(g->wq, &g->work, 0);
-	spin_unlock_irqrestore(&g->stop_lock, flags);
-}
 
 /*
  * What the host must write into pages that it gives back. A driver of a guest
@@ -56,7 +44,7 @@ static int fisc_guest_up(struct fisc_guest *g)
 	unsigned long flags;
 	int err;
 
-	err = fisc_guest_find_queues(g);
+	err = fisc_guest_find_queues(g, fisc_guest_stats_request);
 	if (err)
 		return err;
 
@@ -106,45 +94,6 @@ static int fisc_guest_freeze(struct virtio_device *vdev)
 static int fisc_guest_restore(struct virtio_device *vdev)
 {
 	return fisc_guest_up(vdev->priv);
-}
-
-/* As if the machine had been suspended and resumed. */
-static void fisc_guest_recover_work(struct work_struct *work)
-{
-	struct fisc_guest *g = container_of(to_delayed_work(work),
-					    struct fisc_guest, recover_work);
-	int err;
-
-	/* All ones if it is no longer there. */
-	if (!fisc_guest_needs_reset(g) ||
-	    g->vdev->config->get_status(g->vdev) & VIRTIO_CONFIG_S_FAILED)
-		return;
-
-	dev_warn(&g->vdev->dev, "device needs a reset\n");
-	err = virtio_device_freeze(g->vdev);
-	if (!err)
-		err = virtio_device_restore(g->vdev);
-	if (err)
-		dev_err(&g->vdev->dev, "it did not help: %pe\n", ERR_PTR(err));
-}
-
-/**
- * fisc_guest_recover() - have a device reset that needs it
- * @g: the balloon
- *
- * Not at once: it might need it again.
- */
-void fisc_guest_recover(struct fisc_guest *g)
-{
-	unsigned long flags;
-
-	virtio_break_device(g->vdev);
-	wake_up(&g->acked);
-	spin_lock_irqsave(&g->stop_lock, flags);
-	if (!g->removed)
-		queue_delayed_work(system_freezable_wq, &g->recover_work,
-				   FISC_GUEST_RECOVER);
-	spin_unlock_irqrestore(&g->stop_lock, flags);
 }
 
 static int fisc_guest_probe(struct virtio_device *vdev)

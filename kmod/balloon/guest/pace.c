@@ -8,8 +8,11 @@
 #include <linux/sizes.h>
 #include <linux/swap.h>
 
-#include "balloon.h"
-#include "param.h"
+#include "balloon/guest/balloon.h"
+#include "balloon/guest/pace.h"
+#include "balloon/guest/param.h"
+#include "balloon/guest/pressure.h"
+#include "balloon/guest/recover.h"
 
 static struct fisc_guest_param floor_mb = { 0, 0, BIT(30) };
 module_param_cb(floor_mb, &fisc_guest_param_ops, &floor_mb, 0644);

@@ -2,7 +2,7 @@
 /*
  * Parameters of the module.
  */
-#include "param.h"
+#include "balloon/guest/param.h"
 
 static int fisc_guest_param_set(const char *text, const struct kernel_param *kp)
 {

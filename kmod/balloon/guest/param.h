@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _FISC_GUEST_PARAM_H
-#define _FISC_GUEST_PARAM_H
+#ifndef _FISC_BALLOON_GUEST_PARAM_H
+#define _FISC_BALLOON_GUEST_PARAM_H
 
 #include <linux/moduleparam.h>
 
@@ -18,4 +18,4 @@ struct fisc_guest_param {
 
 extern const struct kernel_param_ops fisc_guest_param_ops;
 
-#endif /* _FISC_GUEST_PARAM_H */
+#endif /* _FISC_BALLOON_GUEST_PARAM_H */

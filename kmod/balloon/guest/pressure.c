@@ -12,8 +12,8 @@
 #include <linux/seq_file.h>
 #include <linux/vmstat.h>
 
-#include "balloon.h"
-#include "param.h"
+#include "balloon/guest/param.h"
+#include "balloon/guest/pressure.h"
 
 static struct fisc_guest_param stall_percent = { 10, 1, 100 };
 module_param_cb(stall_percent, &fisc_guest_param_ops, &stall_percent, 0644);

@@ -5,7 +5,8 @@
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 
-#include "balloon.h"
+#include "balloon/guest/queue.h"
+#include "balloon/guest/recover.h"
 
 enum fisc_guest_queue {
 	FISC_GUEST_INFLATE,
@@ -26,13 +27,14 @@ static void fisc_guest_acked(struct virtqueue *vq)
 /**
  * fisc_guest_find_queues() - set up the device's queues
  * @g: the balloon
+ * @stats_request: called when the device wants statistics
  *
  * Queues without a name take no number. That of the free page hints is not
  * used, but a device that has one counts it.
  *
  * Return: 0, or what the transport said.
  */
-int fisc_guest_find_queues(struct fisc_guest *g)
+int fisc_guest_find_queues(struct fisc_guest *g, vq_callback_t *stats_request)
 {
 	struct virtqueue_info info[FISC_GUEST_QUEUES] = {};
 	struct virtqueue *vqs[FISC_GUEST_QUEUES] = {};
@@ -45,7 +47,7 @@ int fisc_guest_find_queues(struct fisc_guest *g)
 	info[FISC_GUEST_DEFLATE].callback = fisc_guest_acked;
 	if (fisc_guest_has(g, VIRTIO_BALLOON_F_STATS_VQ)) {
 		info[FISC_GUEST_STATISTICS].name = "stats";
-		info[FISC_GUEST_STATISTICS].callback = fisc_guest_stats_request;
+		info[FISC_GUEST_STATISTICS].callback = stats_request;
 	}
 	if (offered & BIT_ULL(VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		info[FISC_GUEST_HINT].name = "hint";

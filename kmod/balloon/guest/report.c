@@ -7,7 +7,10 @@
 #include <linux/vm_event_item.h>
 #include <linux/vmstat.h>
 
-#include "balloon.h"
+#include "balloon/guest/pace.h"
+#include "balloon/guest/pressure.h"
+#include "balloon/guest/recover.h"
+#include "balloon/guest/report.h"
 
 static void fisc_guest_stat(struct fisc_guest *g, unsigned int *nr, u16 tag,
 			    u64 value)

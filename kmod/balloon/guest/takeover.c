@@ -7,9 +7,10 @@
  */
 #include <linux/device.h>
 #include <linux/slab.h>
+#include <linux/virtio.h>
 #include <uapi/linux/virtio_ids.h>
 
-#include "balloon.h"
+#include "balloon/guest/takeover.h"
 
 struct fisc_guest_device {
 	struct list_head list;

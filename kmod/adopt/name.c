@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What VMs are called, and which names are listed. See DOC: Automatic adoption in
+ * auto.h.
+ */
+#include <linux/cleanup.h>
+#include <linux/ctype.h>
+#include <linux/glob.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "adopt/name.h"
+
+/* Of a command line, as much as is read to find a name. */
+#define FISC_NAME_ARGS	4096
+
+static DEFINE_MUTEX(fisc_names_mutex);
+/* Patterns, one a line; NULL if there are none. */
+static char *fisc_names;
+
+static bool fisc_is_name(const char *name)
+{
+	if (!*name || *name == '.')
+		return false;
+	for (; *name; name++)
+		if (!isalnum(*name) && !strchr(".-_:", *name))
+			return false;
+
+	return true;
+}
+
+/* QEMU's "[guest=]NAME[,OPTION=VALUE]..." */
+static bool fisc_name_of_option(char *option, char *name)
+{
+	char *word;
+
+	while ((word = strsep(&option, ","))) {
+		const char *value = word;
+
+		if (str_has_prefix(word, "guest="))
+			value = word + strlen("guest=");
+		else if (strchr(word, '='))
+			continue;
+		return strscpy(name, value, FISC_NAME_MAX) > 0 &&
+		       fisc_is_name(name);
+	}
+
+	return false;
+}
+
+/**
+ * fisc_name_of_task() - find the name that a VMM was told to give its VM
+ * @task: the process
+ * @name: room for FISC_NAME_MAX characters
+ *
+ * Context: may sleep.
+ * Return: true if there is one that can be the name of a VM.
+ */
+bool fisc_name_of_task(struct task_struct *task, char *name)
+{
+	char *args __free(kfree) = kzalloc(FISC_NAME_ARGS, GFP_KERNEL);
+	struct mm_struct *mm = args ? get_task_mm(task) : NULL;
+	unsigned long start, end;
+	const char *arg;
+	int len;
+
+	if (!mm)
+		return false;
+	spin_lock(&mm->arg_lock);
+	start = mm->arg_start;
+	end = mm->arg_end;
+	spin_unlock(&mm->arg_lock);
+	mmput(mm);
+	if (end <= start)
+		return false;
+	/* The last byte stays 0. */
+	len = access_process_vm(task, start, args,
+				min(end - start, FISC_NAME_ARGS - 1UL),
+				FOLL_FORCE);
+	for (arg = args; arg < args + len; arg += strlen(arg) + 1) {
+		const char *option = arg + strlen(arg) + 1;
+
+		if ((!strcmp(arg, "-name") || !strcmp(arg, "--name")) &&
+		    option < args + len)
+			return fisc_name_of_option((char *)option, name);
+	}
+
+	return false;
+}
+
+/**
+ * fisc_name_is_listed() - say whether a name matches one of the patterns
+ * @name: the name
+ *
+ * Context: may sleep.
+ * Return: true if it does.
+ */
+bool fisc_name_is_listed(const char *name)
+{
+	const char *at;
+
+	guard(mutex)(&fisc_names_mutex);
+	at = fisc_names;
+	while (at && *at) {
+		const char *end = strchrnul(at, '\n');
+		char pattern[FISC_NAME_MAX] = "";
+
+		memcpy(pattern, at, end - at);
+		if (glob_match(pattern, name))
+			return true;
+		at = *end ? end + 1 : end;
+	}
+
+	return false;
+}
+
+/**
+ * fisc_names_set() - choose the patterns
+ * @words: patterns, with white space between them
+ *
+ * Context: may sleep.
+ * Return: 0; -ENAMETOOLONG if one is longer than a name may be, -E2BIG if all are
+ * longer than a page, -ENOMEM.
+ */
+int fisc_names_set(const char *words)
+{
+	char *copy __free(kfree) = kstrdup(words, GFP_KERNEL);
+	char *names __free(kfree) = kzalloc(strlen(words) + 1, GFP_KERNEL);
+	char *rest = copy, *word;
+	size_t len = 0;
+
+	if (!copy || !names)
+		return -ENOMEM;
+	while ((word = strsep(&rest, " \t\n"))) {
+		if (strlen(word) >= FISC_NAME_MAX)
+			return -ENAMETOOLONG;
+		if (*word)
+			len += sprintf(names + len, "%s%s", len ? "\n" : "",
+				       word);
+	}
+	if (len + 1 >= PAGE_SIZE)
+		return -E2BIG;
+	guard(mutex)(&fisc_names_mutex);
+	swap(fisc_names, names);
+
+	return 0;
+}
+
+/**
+ * fisc_names_get() - print the patterns, one a line
+ * @buf: a page
+ *
+ * Context: may sleep.
+ * Return: number of characters.
+ */
+ssize_t fisc_names_get(char *buf)
+{
+	guard(mutex)(&fisc_names_mutex);
+
+	return sysfs_emit(buf, "%s\n", fisc_names ?: "");
+}
+
+/**
+ * fisc_names_exit() - forget the patterns; nobody asks for them any more
+ *
+ * Context: may sleep.
+ */
+void fisc_names_exit(void)
+{
+	kfree(fisc_names);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_ADOPT_RAM_H
+#define _FISC_ADOPT_RAM_H
+
+#include <linux/types.h>
+
+struct dentry;
+struct file;
+struct fisc_adoption;
+struct fisc_ram;
+
+int fisc_adopt_pin_fs(void);
+void fisc_adopt_release_fs(void);
+struct dentry *fisc_adopt_make_dir(const char *name);
+void fisc_adopt_unlink(struct dentry *dentry);
+struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
+			      unsigned long start, unsigned long end,
+			      unsigned long vma_start, unsigned long vma_end,
+			      struct file *from);
+void fisc_rams_free(struct fisc_adoption *adoption);
+
+#endif /* _FISC_ADOPT_RAM_H */

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which mappings can be adopted, and why others cannot.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pkeys.h>
+#include <linux/shmem_fs.h>
+#include <linux/userfaultfd_k.h>
+
+#include "adopt/vma.h"
+#include "memory/region.h"
+
+/* What can be moved, and what can only be left alone. */
+#define FISC_VM_FOREIGN		(VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB | \
+				 VM_GROWSDOWN | VM_GROWSUP | VM_WIPEONFORK | \
+				 VM_EXEC)
+#define FISC_VM_WANTED		(VM_READ | VM_WRITE)
+
+unsigned int fisc_adopt_shared;
+
+/**
+ * fisc_vma_is_shared() - is a mapping one of shared memory?
+ * @vma: the mapping
+ *
+ * Shared memory of System V is not: it counts its mappings.
+ *
+ * Context: mmap_lock held.
+ * Return: true if it is.
+ */
+bool fisc_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_SHARED && vma->vm_file &&
+	       shmem_mapping(vma->vm_file->f_mapping) && !vma->vm_ops->open;
+}
+
+static bool fisc_vmas_overlap(struct vm_area_struct *a, struct vm_area_struct *b)
+{
+	return a->vm_pgoff < b->vm_pgoff + vma_pages(b) &&
+	       b->vm_pgoff < a->vm_pgoff + vma_pages(a);
+}
+
+/*
+ * Is the shared memory of a mapping mapped somewhere else, too? That is so if another
+ * process could write to the file, or this one has another mapping of the same part.
+ * mmap_lock held.
+ */
+static bool fisc_vma_is_elsewhere(struct vm_area_struct *vma)
+{
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	struct vm_area_struct *other;
+	int writable = 0;
+
+	VMA_ITERATOR(vmi, vma->vm_mm, 0);
+
+	for_each_vma(vmi, other) {
+		if (!other->vm_file || other->vm_file->f_mapping != mapping)
+			continue;
+		if (other != vma && fisc_vmas_overlap(other, vma))
+			return true;
+		writable += vma_is_shared_maywrite(other);
+	}
+
+	return atomic_read(&mapping->i_mmap_writable) != writable;
+}
+
+/**
+ * fisc_vma_refused() - why a mapping cannot be moved
+ * @vma: the mapping
+ *
+ * Context: mmap_lock held.
+ * Return: why; FISC_NR_LEFT if it can.
+ */
+enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_LOCKED | VM_LOCKONFAULT) || userfaultfd_armed(vma))
+		return FISC_LEFT_LOCKED;
+	if (vma->vm_flags & FISC_VM_FOREIGN || vma_pkey(vma) ||
+	    (vma->vm_flags & FISC_VM_WANTED) != FISC_VM_WANTED)
+		return FISC_LEFT_FILE;
+	if (vma_is_anonymous(vma))
+		return FISC_NR_LEFT;
+	if (!fisc_vma_is_shared(vma))
+		return FISC_LEFT_FILE;
+	if (!READ_ONCE(fisc_adopt_shared) || fisc_vma_is_elsewhere(vma))
+		return FISC_LEFT_SHARED;
+
+	return FISC_NR_LEFT;
+}
+
+/**
+ * fisc_vma_is_of() - is a mapping one of a VM's files?
+ * @vma: the mapping
+ * @vm: the VM
+ *
+ * Context: mmap_lock held.
+ * Return: true if it is.
+ */
+bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
+{
+	const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
+
+	return region && region->vm == vm;
+}

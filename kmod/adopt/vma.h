@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_ADOPT_VMA_H
+#define _FISC_ADOPT_VMA_H
+
+#include <linux/types.h>
+
+#include "adopt/adoption.h"
+
+struct vm_area_struct;
+
+/* Shared memory is adopted, too: 0 or 1. */
+extern unsigned int fisc_adopt_shared;
+
+bool fisc_vma_is_shared(const struct vm_area_struct *vma);
+enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);
+bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm);
+
+#endif /* _FISC_ADOPT_VMA_H */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_BALLOON_DEVICE_MEMORY_H
+#define _FISC_BALLOON_DEVICE_MEMORY_H
+
+#include <linux/mm.h>
+#include <linux/types.h>
+#include <linux/vhost_iotlb.h>
+
+struct file;
+struct fisc_region;
+struct fisc_vm;
+
+/**
+ * DOC: Guest memory, as a device sees it
+ *
+ * A device is told, by its addresses (IOVA; guest physical ones), which parts of
+ * which files are behind them. What is no file of the VM is left out, and so is
+ * whatever is not mapped shared: the device cannot see it. Nothing is pinned, and
+ * no address of a process is used: the device reads and writes what the frame map
+ * says at that moment.
+ *
+ * With virtio_vdpa the driver is on the same kernel and addresses are the host's
+ * (*loop-back*). That is a matter of the driver that is bound to the device, a
+ * part of the kernel, and of nothing that user space says.
+ *
+ * Everything here is checked: an address may lie anywhere, a range may cross
+ * maps and ends of files, and files change their size at any time.
+ *
+ * Locks: the device's lock is held by whoever calls. It is taken within mmap_lock
+ * (vhost maps memory so), so nothing here may fault or take an inode's lock.
+ */
+
+/* Page numbers of addresses of 64 bits are below this. */
+#define FISC_MEMORY_MAX_PFN	(1ULL << (64 - PAGE_SHIFT))
+
+/* Ranges of addresses that a device may have; vhost's own limit is half. */
+#define FISC_MEMORY_MAX_MAPS	4096
+
+/**
+ * struct fisc_memory - the guest memory that a device sees
+ * @maps: files, by address
+ * @loopback: addresses are the host's
+ */
+struct fisc_memory {
+	struct vhost_iotlb maps;
+	bool loopback;
+};
+
+/**
+ * struct fisc_memory_range - a part of a file
+ * @region: the file; as long as the device's lock is held
+ * @first: its first page
+ * @nr: number of pages
+ */
+struct fisc_memory_range {
+	struct fisc_region *region;
+	pgoff_t first;
+	pgoff_t nr;
+};
+
+/* The first whole page from an address on. */
+static inline u64 fisc_memory_first_pfn(u64 start)
+{
+	return (start >> PAGE_SHIFT) + !!offset_in_page(start);
+}
+
+/* The end of the whole pages up to an address, itself included. */
+static inline u64 fisc_memory_end_pfn(u64 last)
+{
+	return (last >> PAGE_SHIFT) + !offset_in_page(last + 1);
+}
+
+void fisc_memory_init(struct fisc_memory *memory);
+void fisc_memory_exit(struct fisc_memory *memory);
+int fisc_memory_map(struct fisc_memory *memory, u64 iova, u64 size, u32 perm,
+		    struct file *file, u64 offset);
+void fisc_memory_unmap(struct fisc_memory *memory, u64 iova, u64 size);
+int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
+		     size_t len);
+int fisc_memory_write(struct fisc_memory *memory, u64 iova, const void *buf,
+		      size_t len);
+u64 fisc_memory_find(struct fisc_memory *memory, u64 pfn, u64 nr,
+		     struct fisc_memory_range *range);
+
+#endif /* _FISC_BALLOON_DEVICE_MEMORY_H */

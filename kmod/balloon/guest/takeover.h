@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_BALLOON_GUEST_TAKEOVER_H
+#define _FISC_BALLOON_GUEST_TAKEOVER_H
+
+struct virtio_driver;
+
+int fisc_guest_register(struct virtio_driver *driver);
+void fisc_guest_unregister(struct virtio_driver *driver);
+
+#endif /* _FISC_BALLOON_GUEST_TAKEOVER_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_BASE_KNOB_H
+#define _FISC_BASE_KNOB_H
+
+#include <linux/kobject.h>
+#include <linux/limits.h>
+#include <linux/sysfs.h>
+
+/* /sys/kernel/fisc */
+extern struct kobject *fisc_kobj;
+
+/**
+ * struct fisc_knob - a number in sysfs that a user may set
+ * @attr: the file
+ * @value: the number; whoever uses it reads it once
+ * @lowest: what it may be at least
+ * @highest: what it may be at most
+ * @changed: called when it was set, or NULL
+ */
+struct fisc_knob {
+	struct kobj_attribute attr;
+	unsigned int *value;
+	unsigned int lowest;
+	unsigned int highest;
+	void (*changed)(void);
+};
+
+#define FISC_KNOB_NOTIFY(_name, _value, _lowest, _highest, _changed) {	\
+	.attr = __ATTR(_name, 0644, fisc_knob_show, fisc_knob_store),	\
+	.value = _value,						\
+	.lowest = _lowest,						\
+	.highest = _highest,						\
+	.changed = _changed,						\
+}
+
+#define FISC_KNOB(_name, _value, _lowest, _highest)			\
+	FISC_KNOB_NOTIFY(_name, _value, _lowest, _highest, NULL)
+
+int fisc_knob_init(void);
+void fisc_knob_exit(void);
+int fisc_knob_parse_bytes(const char *buf, u64 *pages);
+ssize_t fisc_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
+		       char *buf);
+ssize_t fisc_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
+			const char *buf, size_t count);
+
+#endif /* _FISC_BASE_KNOB_H */

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The queue of the policy's work. Anybody may ask for the policy to run; what it
+ * does is decided at the top (policy.c).
+ */
+#include <linux/workqueue.h>
+
+#include "base/poke.h"
+
+static struct workqueue_struct *fisc_policy_queue;
+static struct delayed_work fisc_policy_work;
+static bool fisc_policy_poked;
+
+/**
+ * fisc_policy_poke() - run the policy now, as targets may have changed
+ *
+ * Context: any.
+ */
+void fisc_policy_poke(void)
+{
+	WRITE_ONCE(fisc_policy_poked, true);
+	if (fisc_policy_queue)
+		mod_delayed_work(fisc_policy_queue, &fisc_policy_work, 0);
+}
+
+/**
+ * fisc_policy_take_poke() - find out whether the policy was poked
+ *
+ * Context: the policy's work.
+ * Return: true if it was, since this was last called.
+ */
+bool fisc_policy_take_poke(void)
+{
+	return xchg(&fisc_policy_poked, false);
+}
+
+/**
+ * fisc_policy_again() - run the policy once more, later
+ * @delay: when, in jiffies from now
+ *
+ * Context: the policy's work.
+ */
+void fisc_policy_again(unsigned long delay)
+{
+	queue_delayed_work(fisc_policy_queue, &fisc_policy_work, delay);
+}
+
+/**
+ * fisc_policy_init() - make the queue
+ * @run: the policy
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int fisc_policy_init(void (*run)(struct work_struct *work))
+{
+	INIT_DELAYED_WORK(&fisc_policy_work, run);
+	fisc_policy_queue = alloc_workqueue("fisc", WQ_UNBOUND | WQ_FREEZABLE, 1);
+
+	return fisc_policy_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * fisc_policy_exit() - end the policy
+ *
+ * Nobody who could poke it is left: no VM, knob, scanner or reclaimer.
+ *
+ * Context: may sleep.
+ */
+void fisc_policy_exit(void)
+{
+	cancel_delayed_work_sync(&fisc_policy_work);
+	destroy_workqueue(fisc_policy_queue);
+	fisc_policy_queue = NULL;
+}

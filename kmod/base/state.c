@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How short memory is. See DOC: States of memory in state.h.
+ */
+#include <linux/kernel.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sizes.h>
+#include <linux/swap.h>
+
+#include "base/poke.h"
+#include "base/state.h"
+#include "base/stats.h"
+#include "uapi/fisc.h"
+
+const char * const fisc_reclaim_names[FISC_RECLAIM_STATES] = {
+	"high", "clear", "soft", "hard", "low",
+};
+
+DECLARE_WAIT_QUEUE_HEAD(fisc_reclaim_wait);
+static bool fisc_reclaim_poked;
+
+/* Written by the thread that reclaims. */
+static enum fisc_reclaim_state fisc_state;
+
+/* Pages of the pool in use, at which another state may have begun. */
+static u64 fisc_reclaim_wake_at = U64_MAX;
+
+DEFINE_PER_CPU(unsigned int, fisc_reclaim_charged);
+
+static DEFINE_MUTEX(fisc_levels_mutex);	/* protects fisc_percent */
+static unsigned int fisc_percent[FISC_RECLAIM_STATES] = {
+	[FISC_RECLAIM_CLEAR] = FISC_HIGH_PERCENT_DEFAULT,
+	[FISC_RECLAIM_SOFT] = FISC_SOFT_PERCENT_DEFAULT,
+	[FISC_RECLAIM_HARD] = FISC_HARD_PERCENT_DEFAULT,
+	[FISC_RECLAIM_LOW] = FISC_LOW_PERCENT_DEFAULT,
+};
+
+unsigned int fisc_reclaim_sliding;
+
+/* ESXi's sliding scale: so many percent of the next so many bytes. */
+static const struct {
+	u64 bytes;
+	unsigned int percent;
+} fisc_scale[] = {
+	{ 4ULL * SZ_1G, 6 },
+	{ 8ULL * SZ_1G, 4 },
+	{ 16ULL * SZ_1G, 2 },
+	{ U64_MAX, 1 },
+};
+
+/**
+ * fisc_levels_scale() - memory that is to be free, by the sliding scale
+ * @total: pages in all
+ *
+ * 6 % of the first 4 GiB, 4 % of the next 8, 2 % of the next 16, 1 % of the rest: a
+ * large host need not keep as large a part free as a small one.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+u64 fisc_levels_scale(u64 total)
+{
+	u64 sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fisc_scale); i++) {
+		u64 part = min(total, fisc_scale[i].bytes >> PAGE_SHIFT);
+
+		sum += part * fisc_scale[i].percent;
+		total -= part;
+	}
+
+	return div_u64(sum, 100);
+}
+
+/**
+ * fisc_levels_set() - say at how many free pages states begin
+ * @levels: the result
+ * @total: pages in all
+ * @percent: of them, for each state; never more than for the state before
+ * @sliding: 6 % become what the sliding scale says, others in proportion
+ *
+ * Context: any.
+ */
+void fisc_levels_set(struct fisc_levels *levels, u64 total,
+		     const unsigned int *percent, bool sliding)
+{
+	unsigned int i;
+
+	levels->below[FISC_RECLAIM_HIGH] = U64_MAX;
+	for (i = FISC_RECLAIM_CLEAR; i < FISC_RECLAIM_STATES; i++)
+		levels->below[i] = sliding ?
+			div_u64(fisc_levels_scale(total) * percent[i], 6) :
+			div_u64(total * percent[i], 100);
+}
+
+/**
+ * fisc_levels_leave() - memory that has to be free for a state to end
+ * @levels: where states begin
+ * @state: not the first one
+ *
+ * A quarter of the way from where it began to where the one before began, or of as
+ * much again for the one after "high": a state does not end as soon as it has begun.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+u64 fisc_levels_leave(const struct fisc_levels *levels,
+		      enum fisc_reclaim_state state)
+{
+	u64 begin = levels->below[state];
+	u64 next = state == FISC_RECLAIM_CLEAR ? begin + begin / 2 :
+						 levels->below[state - 1];
+
+	return begin + DIV_ROUND_UP_ULL(next - begin, 4);
+}
+
+/**
+ * fisc_levels_state() - the state that follows
+ * @levels: where states begin
+ * @before: the state up to now
+ * @free: free pages
+ *
+ * Context: any.
+ * Return: the state.
+ */
+enum fisc_reclaim_state fisc_levels_state(const struct fisc_levels *levels,
+					  enum fisc_reclaim_state before,
+					  u64 free)
+{
+	enum fisc_reclaim_state state = before;
+
+	while (state < FISC_RECLAIM_LOW && free < levels->below[state + 1])
+		state++;
+	while (state > FISC_RECLAIM_HIGH &&
+	       free >= fisc_levels_leave(levels, state))
+		state--;
+
+	return state;
+}
+
+/**
+ * fisc_levels_now() - say where states begin
+ * @levels: the result
+ * @total: pages in all
+ *
+ * Context: may sleep.
+ */
+void fisc_levels_now(struct fisc_levels *levels, u64 total)
+{
+	guard(mutex)(&fisc_levels_mutex);
+	fisc_levels_set(levels, total, fisc_percent,
+			READ_ONCE(fisc_reclaim_sliding));
+}
+
+/**
+ * fisc_levels_percent() - return the free memory at which a state begins
+ * @state: the state; not the first one
+ *
+ * Context: any.
+ * Return: percent.
+ */
+unsigned int fisc_levels_percent(enum fisc_reclaim_state state)
+{
+	return READ_ONCE(fisc_percent[state]);
+}
+
+/**
+ * fisc_levels_set_percent() - choose the free memory at which a state begins
+ * @state: the state; not the first one
+ * @percent: the memory
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if that is more than for the state before it, or less than
+ * for the one after it.
+ */
+int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent)
+{
+	unsigned int most = FISC_STATE_PERCENT_MAX, least = 0;
+
+	guard(mutex)(&fisc_levels_mutex);
+	if (state > FISC_RECLAIM_CLEAR)
+		most = fisc_percent[state - 1];
+	if (state < FISC_RECLAIM_LOW)
+		least = fisc_percent[state + 1];
+	if (percent < least || percent > most)
+		return -EINVAL;
+	WRITE_ONCE(fisc_percent[state], percent);
+	fisc_policy_poke();
+	fisc_reclaim_poke();
+
+	return 0;
+}
+
+/**
+ * fisc_reclaim_keep() - memory that is not divided among VMs
+ * @total: pages in all, of the pool or the host
+ *
+ * VMs that have what they should leave so much free that nothing is taken back.
+ *
+ * Context: may sleep.
+ * Return: pages.
+ */
+u64 fisc_reclaim_keep(u64 total)
+{
+	struct fisc_levels levels;
+
+	fisc_levels_now(&levels, total);
+
+	return fisc_levels_leave(&levels, FISC_RECLAIM_SOFT);
+}
+
+/**
+ * fisc_reclaim_state() - return how short memory is
+ *
+ * Context: any.
+ * Return: the state.
+ */
+enum fisc_reclaim_state fisc_reclaim_state(void)
+{
+	return READ_ONCE(fisc_state);
+}
+
+/**
+ * fisc_reclaim_set_state() - begin another state
+ * @state: the state
+ *
+ * Context: the thread that reclaims.
+ */
+void fisc_reclaim_set_state(enum fisc_reclaim_state state)
+{
+	WRITE_ONCE(fisc_state, state);
+}
+
+/**
+ * fisc_reclaim_set_wake() - say when the thread is to be poked
+ * @frames: as soon as so many frames are in use
+ *
+ * Context: the thread that reclaims.
+ */
+void fisc_reclaim_set_wake(u64 frames)
+{
+	WRITE_ONCE(fisc_reclaim_wake_at, frames);
+}
+
+/**
+ * fisc_reclaim_poke() - have the thread look at memory now
+ *
+ * Context: any.
+ */
+void fisc_reclaim_poke(void)
+{
+	WRITE_ONCE(fisc_reclaim_poked, true);
+	wake_up(&fisc_reclaim_wait);
+}
+
+/**
+ * fisc_reclaim_is_poked() - find out whether the thread is to look now
+ *
+ * Context: the thread that reclaims.
+ * Return: true if somebody wants it to.
+ */
+bool fisc_reclaim_is_poked(void)
+{
+	return READ_ONCE(fisc_reclaim_poked);
+}
+
+/**
+ * fisc_reclaim_clear_poke() - begin to look
+ *
+ * Context: the thread that reclaims.
+ */
+void fisc_reclaim_clear_poke(void)
+{
+	WRITE_ONCE(fisc_reclaim_poked, false);
+}
+
+/**
+ * __fisc_reclaim_charge() - a CPU has allocated FISC_RECLAIM_CHARGE frames
+ *
+ * Context: any.
+ */
+void __fisc_reclaim_charge(void)
+{
+	this_cpu_write(fisc_reclaim_charged, 0);
+	if (fisc_frames_in_use() >= READ_ONCE(fisc_reclaim_wake_at))
+		fisc_reclaim_poke();
+}
+
+/**
+ * fisc_swap_room() - return how many pages swap has room for
+ *
+ * Context: any.
+ * Return: their number.
+ */
+long fisc_swap_room(void)
+{
+	return get_nr_swap_pages();
+}
+
+#ifdef FISC_KUNIT
+#include "tests/state-kunit.h"
+#endif

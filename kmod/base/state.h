@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_BASE_STATE_H
+#define _FISC_BASE_STATE_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+/**
+ * DOC: States of memory
+ *
+ * How short memory is, and where that begins. The thread that reclaims sets the
+ * state (DOC: Reclaim); everyone may read it, charge what they allocate, and poke
+ * the thread. What a state means for VMs is not decided here.
+ */
+
+/**
+ * enum fisc_reclaim_state - how short memory is
+ * @FISC_RECLAIM_HIGH: there is enough; nothing is done
+ * @FISC_RECLAIM_CLEAR: large pages that hold duplicates are broken, the scanner is
+ *	faster, balloons grow no more
+ * @FISC_RECLAIM_SOFT: balloons go to their targets; where that does not work, or
+ *	not fast enough, VMs are paged
+ * @FISC_RECLAIM_HARD: VMs above their targets are paged
+ * @FISC_RECLAIM_LOW: and wait when they want more memory
+ * @FISC_RECLAIM_STATES: number of states
+ *
+ * ESX's (Waldspurger, OSDI 2002, section 6.3), and "clear" as ESXi has had it since
+ * version 6.
+ */
+enum fisc_reclaim_state {
+	FISC_RECLAIM_HIGH,
+	FISC_RECLAIM_CLEAR,
+	FISC_RECLAIM_SOFT,
+	FISC_RECLAIM_HARD,
+	FISC_RECLAIM_LOW,
+	FISC_RECLAIM_STATES,
+};
+
+/**
+ * struct fisc_levels - free memory at which states begin
+ * @below: pages; a state begins when there is less; nothing for the first one
+ */
+struct fisc_levels {
+	u64 below[FISC_RECLAIM_STATES];
+};
+
+extern const char * const fisc_reclaim_names[FISC_RECLAIM_STATES];
+extern unsigned int fisc_reclaim_sliding;
+
+/* The thread that reclaims sleeps here. */
+extern wait_queue_head_t fisc_reclaim_wait;
+
+/* levels: arithmetic */
+u64 fisc_levels_scale(u64 total);
+void fisc_levels_set(struct fisc_levels *levels, u64 total,
+		     const unsigned int *percent, bool sliding);
+u64 fisc_levels_leave(const struct fisc_levels *levels,
+		      enum fisc_reclaim_state state);
+enum fisc_reclaim_state fisc_levels_state(const struct fisc_levels *levels,
+					  enum fisc_reclaim_state before,
+					  u64 free);
+
+/* levels as they are chosen */
+void fisc_levels_now(struct fisc_levels *levels, u64 total);
+unsigned int fisc_levels_percent(enum fisc_reclaim_state state);
+int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent);
+u64 fisc_reclaim_keep(u64 total);
+
+/* the state */
+enum fisc_reclaim_state fisc_reclaim_state(void);
+void fisc_reclaim_set_state(enum fisc_reclaim_state state);
+void fisc_reclaim_set_wake(u64 frames);
+void fisc_reclaim_poke(void);
+bool fisc_reclaim_is_poked(void);
+void fisc_reclaim_clear_poke(void);
+void __fisc_reclaim_charge(void);
+long fisc_swap_room(void);
+
+DECLARE_PER_CPU(unsigned int, fisc_reclaim_charged);
+
+/* Frames that are allocated between two looks of a CPU at what is free. */
+#define FISC_RECLAIM_CHARGE	128
+
+/**
+ * fisc_reclaim_charge() - frames have been allocated
+ * @nr: how many
+ *
+ * Context: any.
+ */
+static inline void fisc_reclaim_charge(unsigned int nr)
+{
+	if (unlikely(this_cpu_add_return(fisc_reclaim_charged, nr) >=
+		     FISC_RECLAIM_CHARGE))
+		__fisc_reclaim_charge();
+}
+
+#endif /* _FISC_BASE_STATE_H */

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page faults: a VMM's, vhost's and, through get_user_pages(), KVM's.
+ *
+ * Every page is given to the kernel with its folio locked, and the kernel maps
+ * it: a page of a large frame with all its frame, where the mapping is aligned.
+ * The only other lock taken is that of the chunk the page lies in, and only
+ * copying a shared page takes it for writing.
+ *
+ * There is no fault-around: it would need VM_MIXEDMAP, which excludes large
+ * pages (DOC: The frame map).
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/clock.h>
+
+#include "fs/fault.h"
+#include "fs/page.h"
+#include "kvm/vmm.h"
+#include "memory/incoming.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "reclaim/wait.h"
+#include "sample/sample.h"
+
+/* References on a frame, above which no more mappings of it are made. */
+#define FISC_FRAME_MAX_REFS	BIT(30)
+
+static vm_fault_t fisc_fault_error(int err)
+{
+	switch (err) {
+	case -EAGAIN:	/* the page has changed under us: fault again */
+	case -EINTR:	/* and be killed */
+		return VM_FAULT_NOPAGE;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	case -EHWPOISON:
+		return VM_FAULT_HWPOISON;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+/* The first write, or the write to a page that is not mapped. */
+static vm_fault_t fisc_fault_write(struct vm_fault *vmf,
+				   struct fisc_region *region)
+{
+	struct page *page;
+	int err;
+
+	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
+	if (err)
+		return fisc_fault_error(err);
+
+	vmf->page = page;
+
+	return VM_FAULT_LOCKED;
+}
+
+/* A zero frame has a memory error: nothing is lost, so use another. */
+static vm_fault_t fisc_fault_bad_zero(struct fisc_region *region,
+				      struct fisc_chunk *chunk, pgoff_t index,
+				      struct page *bad)
+{
+	fisc_zero_page_replace(bad);
+
+	down_write(&chunk->lock);
+	if (fisc_entry_state(fisc_chunk_entry(chunk, index)) == FISC_ENTRY_ZERO &&
+	    fisc_entry_page(fisc_chunk_entry(chunk, index)) == bad) {
+		fisc_region_replace(region, chunk, index,
+				    fisc_entry_make(fisc_zero_page((unsigned long)chunk),
+						    FISC_ENTRY_ZERO));
+		fisc_region_unmap(region, index, 1);
+	}
+	up_write(&chunk->lock);
+
+	return VM_FAULT_NOPAGE;
+}
+
+static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
+				  struct fisc_region *region)
+{
+	struct fisc_chunk *chunk = fisc_region_make_chunk(region, vmf->pgoff);
+	struct page *page;
+	unsigned long e;
+	int err;
+
+	if (!chunk)
+		return VM_FAULT_OOM;
+
+again:
+	down_read(&chunk->lock);
+	if (vmf->pgoff >= fisc_region_size_pages(region)) {
+		up_read(&chunk->lock);
+		return VM_FAULT_SIGBUS;
+	}
+
+	fisc_sample_touch(region, chunk, vmf->pgoff);
+	e = fisc_chunk_entry(chunk, vmf->pgoff);
+	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
+		/*
+		 * A zero frame would be mapped by a page table, and the kernel
+		 * does not exchange that for a large page later.
+		 */
+		if (fisc_large_wanted(region, chunk)) {
+			up_read(&chunk->lock);
+			if (!fisc_large_fill(region, chunk, vmf))
+				return VM_FAULT_NOPAGE;
+			down_read(&chunk->lock);
+		}
+		err = fisc_region_fill_zero(region, chunk, vmf->pgoff);
+		if (err) {
+			up_read(&chunk->lock);
+			return fisc_fault_error(err);
+		}
+		e = fisc_chunk_entry(chunk, vmf->pgoff);
+	}
+	if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED) {
+		up_read(&chunk->lock);
+		err = fisc_page_in(region, chunk, vmf->pgoff, vmf, 0);
+		if (err)
+			return fisc_fault_error(err);
+		goto again;
+	}
+	page = fisc_entry_page(e);
+	if (PageHWPoison(page)) {
+		up_read(&chunk->lock);
+		if (fisc_entry_state(e) == FISC_ENTRY_ZERO)
+			return fisc_fault_bad_zero(region, chunk, vmf->pgoff,
+						   page);
+		return VM_FAULT_HWPOISON;
+	}
+	/* Many users, each mapped many times, must not overflow the count. */
+	if (page_ref_count(page) > FISC_FRAME_MAX_REFS) {
+		up_read(&chunk->lock);
+		return fisc_fault_write(vmf, region);
+	}
+	get_page(page);
+	folio_lock(page_folio(page));
+	up_read(&chunk->lock);
+	vmf->page = page;
+
+	return VM_FAULT_LOCKED;
+}
+
+/* A page that was found is mapped alone, if it has to be. */
+static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
+				 struct fisc_region *region)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, vmf->pgoff);
+	vm_fault_t ret = fisc_sample_split(vmf, chunk);
+
+	if (!ret)
+		return VM_FAULT_LOCKED;
+	unlock_page(vmf->page);
+	put_page(vmf->page);
+	vmf->page = NULL;
+
+	return ret;
+}
+
+/* Wait until memory of the process that is coming in has been copied. */
+static int fisc_fault_settle(struct fisc_region *region, pgoff_t index)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+	u64 start = local_clock();
+	int err;
+
+	if (!chunk || !READ_ONCE(chunk->incoming))
+		return 0;
+	err = fisc_incoming_settle(region, chunk);
+	fisc_wait_account(FISC_WAIT_ADOPT_COPY, start);
+
+	return err;
+}
+
+/* Does the fault take memory, as things are? */
+static bool fisc_fault_takes(struct fisc_region *region,
+			     const struct vm_fault *vmf)
+{
+	enum fisc_state state = fisc_region_look(region, vmf->pgoff);
+
+	return state == FISC_ENTRY_SWAPPED ||
+	       (vmf->flags & FAULT_FLAG_WRITE && state != FISC_ENTRY_PRIVATE);
+}
+
+static vm_fault_t fisc_fault(struct vm_fault *vmf)
+{
+	struct fisc_region *region = fisc_region_of(file_inode(vmf->vma->vm_file));
+	vm_fault_t ret;
+
+	fisc_count(region, FISC_FAULTS, 1);
+	if (vmf->pgoff >= fisc_region_size_pages(region))
+		return VM_FAULT_SIGBUS;
+	fisc_vmm_faults(region->vm, vmf);
+	if (unlikely(region->adopted)) {
+		int err = fisc_fault_settle(region, vmf->pgoff);
+
+		if (err)
+			return fisc_fault_error(err);
+	}
+	if (fisc_reclaim_blocks(region->vm) && fisc_fault_takes(region, vmf)) {
+		ret = fisc_reclaim_block_fault(region->vm, vmf);
+		if (ret)
+			return ret;
+	}
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		ret = fisc_fault_write(vmf, region);
+	else
+		ret = fisc_fault_read(vmf, region);
+
+	return ret == VM_FAULT_LOCKED ? fisc_fault_map(vmf, region) : ret;
+}
+
+/* The first write to a page that is mapped read-only. */
+static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
+{
+	struct fisc_region *region = fisc_region_of(file_inode(vmf->vma->vm_file));
+	struct page *page;
+	int err;
+
+	fisc_count(region, FISC_WRITE_FAULTS, 1);
+	/* There is no way to give the lock back for long, but for a retry. */
+	if (fisc_reclaim_blocks(region->vm) &&
+	    fisc_region_look(region, vmf->pgoff) != FISC_ENTRY_PRIVATE) {
+		fisc_reclaim_pause(region->vm);
+		if (fisc_reclaim_blocks(region->vm))
+			return VM_FAULT_NOPAGE;
+	}
+
+	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);
+	if (err)
+		return fisc_fault_error(err);
+
+	/* A private frame now; the caller's reference is enough for it. */
+	put_page(page);
+	if (page == vmf->page) {
+		file_update_time(vmf->vma->vm_file);
+		return VM_FAULT_LOCKED;
+	}
+
+	folio_unlock(page_folio(page));
+
+	return VM_FAULT_NOPAGE;
+}
+
+/*
+ * Maps nothing, but lets the kernel call .fault under the VMA's lock: without
+ * .map_pages it takes mmap_lock first, which all the VMM's threads share.
+ */
+static vm_fault_t fisc_map_pages(struct vm_fault *vmf, pgoff_t start,
+				 pgoff_t end)
+{
+	return 0;
+}
+
+const struct vm_operations_struct fisc_vm_operations = {
+	.fault = fisc_fault,
+	.map_pages = fisc_map_pages,
+	.page_mkwrite = fisc_page_mkwrite,
+};

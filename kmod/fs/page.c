@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A page of a file, to write to or to read from: what faults and system calls have
+ * in common.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/export.h>
+#include <linux/mm.h>
+
+#include "fs/page.h"
+#include "memory/cow.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "memory/swap.h"
+#include "sample/sample.h"
+#include "vm/vm.h"
+
+/**
+ * fisc_page_in() - bring back a page that was paged out
+ * @region: the region
+ * @chunk: the chunk of @index
+ * @index: a page that was swapped when last looked at
+ * @vmf: the fault that wants it, or NULL
+ * @gfp: modifiers for the allocation of the frame
+ *
+ * Counts and logs content that is lost.
+ *
+ * Context: may sleep, for as long as swap takes; no lock of this module held.
+ * Return: 0 if it is worth looking again, -ENOMEM, -EIO.
+ */
+int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
+		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
+{
+	int err = fisc_swap_in(region, chunk, index, vmf, gfp);
+
+	if (!err || err == -ENOMEM)
+		return err;
+	fisc_count(region, FISC_SWAP_LOST, 1);
+	pr_err_ratelimited("%s: page %lu of a file cannot be read from swap (%pe): see what the kernel says of the device, and restart the VM\n",
+			   kobject_name(&region->vm->kobj), index,
+			   ERR_PTR(err));
+
+	return -EIO;
+}
+
+/**
+ * fisc_region_own() - make sure that a page has a frame of its own
+ * @region: the region
+ * @index: the page
+ * @vmf: the fault that wants it, or NULL
+ * @gfp: modifiers for the allocation of a frame
+ * @frame: the page that serves it: its folio locked, with a reference for the
+ *	caller
+ *
+ * The way to every write: see fisc_chunk_own(). A swapped page comes back, and an
+ * empty chunk gets a large frame if there is memory for it.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
+ * -EHWPOISON if the content was lost to a memory error, -EIO to one of swap.
+ */
+int fisc_region_own(struct fisc_region *region, pgoff_t index,
+		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)
+{
+	struct fisc_chunk *chunk = fisc_region_make_chunk(region, index);
+	bool try_large = true;
+	int err;
+
+	if (!chunk)
+		return -ENOMEM;
+
+	do {
+		enum fisc_state state;
+
+		down_read(&chunk->lock);
+		if (vmf && index >= fisc_region_size_pages(region)) {
+			up_read(&chunk->lock);
+			return -ENXIO;
+		}
+		if (vmf)
+			fisc_sample_touch(region, chunk, index);
+		state = fisc_entry_state(fisc_chunk_entry(chunk, index));
+		if (state == FISC_ENTRY_SWAPPED) {
+			up_read(&chunk->lock);
+			err = fisc_page_in(region, chunk, index, vmf, gfp);
+			if (err)
+				return err;
+			err = -EAGAIN;
+			continue;
+		}
+		try_large = try_large && state != FISC_ENTRY_PRIVATE &&
+			    fisc_large_wanted(region, chunk);
+		if (try_large) {
+			up_read(&chunk->lock);
+			try_large = !fisc_large_fill(region, chunk, vmf);
+			err = -EAGAIN;
+			continue;
+		}
+		err = fisc_chunk_own(region, chunk, index, vmf, gfp, frame);
+	} while (err == -EAGAIN);
+
+	return err;
+}
+EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
+
+/**
+ * fisc_region_read() - have a page to read from
+ * @region: the region
+ * @index: the page
+ * @page: the page with a reference for the caller; NULL for a hole
+ *
+ * A private frame may be written to, or leave the file, while the caller reads it.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, -EHWPOISON, -ENOMEM, -EIO.
+ */
+int fisc_region_read(struct fisc_region *region, pgoff_t index,
+		     struct page **page)
+{
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+	unsigned long e;
+	int err;
+
+	*page = NULL;
+	while (chunk) {
+		down_read(&chunk->lock);
+		e = fisc_chunk_entry(chunk, index);
+		if (fisc_entry_has_page(e)) {
+			*page = fisc_entry_page(e);
+			get_page(*page);
+		}
+		up_read(&chunk->lock);
+		if (fisc_entry_state(e) != FISC_ENTRY_SWAPPED)
+			break;
+		err = fisc_page_in(region, chunk, index, NULL,
+				   FISC_GFP_SYSCALL);
+		if (err)
+			return err;
+	}
+	/* All zero frames are alike. */
+	if (*page && PageHWPoison(*page)) {
+		put_page(*page);
+		*page = NULL;
+		if (fisc_entry_state(e) != FISC_ENTRY_ZERO)
+			return -EHWPOISON;
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(fisc_region_read, FISC);

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The file system: mounts and their options.
+ *
+ * A RAM file system on libfs, as ramfs is, with one instance however often it is
+ * mounted: the host has one pool of guest memory.
+ */
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "base/stats.h"
+#include "fs/inode.h"
+#include "fs/super.h"
+#include "memory/domain.h"
+#include "memory/map.h"
+#include "share/member.h"
+#include "uapi/fisc.h"
+
+struct fisc_mount_opts {
+	umode_t mode;
+	kuid_t uid;
+	kgid_t gid;
+	char *domain;
+};
+
+#define FISC_DEFAULT_MODE	0755
+
+/* All is there that a VM needs. */
+static bool fisc_fs_open;
+
+/*
+ * Blocks are pages: what guests hold and what the host could still give them.
+ */
+static int fisc_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	long available = max(si_mem_available(), 0L);
+	u64 id = huge_encode_dev(dentry->d_sb->s_dev);
+
+	buf->f_type = FISC_SUPER_MAGIC;
+	buf->f_bsize = PAGE_SIZE;
+	buf->f_namelen = NAME_MAX;
+	buf->f_fsid = u64_to_fsid(id);
+	buf->f_blocks = available + fisc_total_sum(FISC_PRIVATE) +
+			fisc_total_sum(FISC_SHARED);
+	buf->f_bfree = available;
+	buf->f_bavail = available;
+
+	return 0;
+}
+
+static int fisc_show_options(struct seq_file *m, struct dentry *root)
+{
+	const struct fisc_mount_opts *opts = root->d_sb->s_fs_info;
+	char domain[FISC_DOMAIN_NAME_MAX + 1];
+
+	if (opts->mode != FISC_DEFAULT_MODE)
+		seq_printf(m, ",mode=%o", opts->mode);
+	if (!uid_eq(opts->uid, GLOBAL_ROOT_UID))
+		seq_printf(m, ",uid=%u",
+			   from_kuid_munged(&init_user_ns, opts->uid));
+	if (!gid_eq(opts->gid, GLOBAL_ROOT_GID))
+		seq_printf(m, ",gid=%u",
+			   from_kgid_munged(&init_user_ns, opts->gid));
+	fisc_member_default(domain);
+	if (*domain)
+		seq_printf(m, ",domain=%s", domain);
+
+	return 0;
+}
+
+static const struct super_operations fisc_super_operations = {
+	.statfs = fisc_statfs,
+	.drop_inode = generic_delete_inode,
+	.evict_inode = fisc_evict_inode,
+	.show_options = fisc_show_options,
+};
+
+enum fisc_param {
+	FISC_OPT_MODE,
+	FISC_OPT_UID,
+	FISC_OPT_GID,
+	FISC_OPT_DOMAIN,
+};
+
+static const struct fs_parameter_spec fisc_parameters[] = {
+	fsparam_u32oct("mode", FISC_OPT_MODE),
+	fsparam_uid("uid", FISC_OPT_UID),
+	fsparam_gid("gid", FISC_OPT_GID),
+	fsparam_string("domain", FISC_OPT_DOMAIN),
+	{}
+};
+
+static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct fisc_mount_opts *opts = fc->s_fs_info;
+	struct fs_parse_result result;
+	int opt;
+
+	opt = fs_parse(fc, fisc_parameters, param, &result);
+	if (opt < 0)
+		return opt;
+
+	switch (opt) {
+	case FISC_OPT_MODE:
+		opts->mode = result.uint_32 & S_IALLUGO;
+		break;
+	case FISC_OPT_UID:
+		opts->uid = result.uid;
+		break;
+	case FISC_OPT_GID:
+		opts->gid = result.gid;
+		break;
+	case FISC_OPT_DOMAIN:
+		kfree(opts->domain);
+		opts->domain = param->string;
+		param->string = NULL;
+		break;
+	}
+
+	return 0;
+}
+
+static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	const struct fisc_mount_opts *opts = sb->s_fs_info;
+	struct inode *inode;
+	int err;
+
+	if (opts->domain) {
+		err = fisc_member_set_default(opts->domain,
+					      strlen(opts->domain));
+		if (err)
+			return err;
+	}
+
+	sb->s_maxbytes = FISC_REGION_MAX_BYTES;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_magic = FISC_SUPER_MAGIC;
+	sb->s_op = &fisc_super_operations;
+	sb->s_time_gran = 1;
+
+	inode = fisc_new_inode(sb, NULL, S_IFDIR | opts->mode, NULL);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	inode->i_uid = opts->uid;
+	inode->i_gid = opts->gid;
+	sb->s_root = d_make_root(inode);
+
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static int fisc_get_tree(struct fs_context *fc)
+{
+	if (!READ_ONCE(fisc_fs_open))
+		return -ENODEV;
+
+	return get_tree_single(fc, fisc_fill_super);
+}
+
+/* mount -o remount: the domain is all that can be changed. */
+static int fisc_reconfigure(struct fs_context *fc)
+{
+	const struct fisc_mount_opts *opts = fc->s_fs_info;
+
+	if (!opts->domain)
+		return 0;
+
+	return fisc_member_set_default(opts->domain, strlen(opts->domain));
+}
+
+static void fisc_free_opts(struct fisc_mount_opts *opts)
+{
+	if (opts)
+		kfree(opts->domain);
+	kfree(opts);
+}
+
+static void fisc_free_fc(struct fs_context *fc)
+{
+	fisc_free_opts(fc->s_fs_info);
+}
+
+static const struct fs_context_operations fisc_context_operations = {
+	.free = fisc_free_fc,
+	.parse_param = fisc_parse_param,
+	.get_tree = fisc_get_tree,
+	.reconfigure = fisc_reconfigure,
+};
+
+static int fisc_init_fs_context(struct fs_context *fc)
+{
+	struct fisc_mount_opts *opts;
+
+	opts = kzalloc(sizeof(*opts), GFP_KERNEL);
+	if (!opts)
+		return -ENOMEM;
+
+	opts->mode = FISC_DEFAULT_MODE;
+	opts->uid = GLOBAL_ROOT_UID;
+	opts->gid = GLOBAL_ROOT_GID;
+	fc->s_fs_info = opts;
+	fc->ops = &fisc_context_operations;
+
+	return 0;
+}
+
+static void fisc_kill_sb(struct super_block *sb)
+{
+	kill_litter_super(sb);
+	fisc_free_opts(sb->s_fs_info);
+}
+
+static struct file_system_type fisc_fs_type = {
+	.owner = THIS_MODULE,
+	.name = "fisc",
+	.init_fs_context = fisc_init_fs_context,
+	.parameters = fisc_parameters,
+	.kill_sb = fisc_kill_sb,
+};
+MODULE_ALIAS_FS("fisc");
+
+/**
+ * fisc_fs_pin() - have the file system mounted for the module itself
+ * @mount: where; as simple_pin_fs()
+ * @count: how often
+ *
+ * The module cannot be unloaded then. simple_release_fs() undoes it.
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_fs_pin(struct vfsmount **mount, int *count)
+{
+	return simple_pin_fs(&fisc_fs_type, mount, count);
+}
+
+/**
+ * fisc_fs_init() - let VMs in
+ *
+ * Every VM comes in through a mount of the file system, adopted ones through the
+ * module's own. A mount holds the module, which cannot be taken back: so this is
+ * the last step of the module's initialization, and nothing can fail after it.
+ *
+ * Context: may sleep.
+ * Return: 0 or -errno.
+ */
+int fisc_fs_init(void)
+{
+	int err = register_filesystem(&fisc_fs_type);
+
+	if (!err)
+		WRITE_ONCE(fisc_fs_open, true);
+
+	return err;
+}
+
+/**
+ * fisc_fs_exit() - undo fisc_fs_init(); nothing is mounted
+ *
+ * Context: may sleep.
+ */
+void fisc_fs_exit(void)
+{
+	unregister_filesystem(&fisc_fs_type);
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The process that a VM belongs to. See DOC: KVM in kvm.h.
+ */
+#include <linux/jiffies.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched/task.h>
+
+#include "kvm/vmm.h"
+
+/* Protects fisc_vmm.pid of all VMs; innermost. */
+static DEFINE_SPINLOCK(fisc_vmm_lock);
+
+/**
+ * fisc_vmm_set() - say which process a VM belongs to
+ * @vm: the VM
+ * @pid: the process, or NULL
+ * @mm: its memory, if that is certain
+ *
+ * Context: any.
+ */
+void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
+{
+	struct pid *old;
+
+	spin_lock(&fisc_vmm_lock);
+	old = vm->vmm.pid;
+	vm->vmm.pid = get_pid(pid);
+	WRITE_ONCE(vm->vmm.mm, mm);
+	spin_unlock(&fisc_vmm_lock);
+	put_pid(old);
+}
+
+/**
+ * fisc_vmm_task() - return the process that a VM belongs to
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: its task, held; NULL if it is not known or has ended.
+ */
+struct task_struct *fisc_vmm_task(struct fisc_vm *vm)
+{
+	struct task_struct *task = NULL;
+
+	spin_lock(&fisc_vmm_lock);
+	if (vm->vmm.pid)
+		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
+	spin_unlock(&fisc_vmm_lock);
+
+	return task;
+}
+
+/**
+ * fisc_vmm_maps() - the current process maps memory of a VM
+ * @vm: the VM
+ *
+ * Context: any.
+ */
+void fisc_vmm_maps(struct fisc_vm *vm)
+{
+	struct task_struct *task = fisc_vmm_task(vm);
+
+	/* One that is alive stays the VMM until a fault says otherwise. */
+	if (!task || !READ_ONCE(task->mm))
+		fisc_vmm_set(vm, task_tgid(current), NULL);
+	if (task)
+		put_task_struct(task);
+}
+
+/**
+ * __fisc_vmm_faults() - a process that is not known as the VMM has a fault
+ * @vm: the VM
+ * @vma: mapping of its memory that the fault is in
+ *
+ * Context: a page fault; may be any number of times a second.
+ */
+void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
+{
+	struct kvm_vcpu *(*running_vcpu)(void);
+	struct kvm_vcpu *vcpu;
+
+	/* 0: it was not yet. */
+	if (READ_ONCE(vm->vmm.looked) &&
+	    time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 20))
+		return;
+	WRITE_ONCE(vm->vmm.looked, jiffies);
+
+	running_vcpu = symbol_get(kvm_get_running_vcpu);
+	if (!running_vcpu)
+		return;
+	/* The current task's, which cannot let go of it in the middle of a fault. */
+	vcpu = running_vcpu();
+	if (vcpu && vcpu->kvm->mm == vma->vm_mm)
+		fisc_vmm_set(vm, task_tgid(current), vma->vm_mm);
+	symbol_put(kvm_get_running_vcpu);
+}
+
+/**
+ * fisc_vmm_forget() - let go of what is known of a VM's process
+ * @vm: the VM, which ends
+ *
+ * Context: any.
+ */
+void fisc_vmm_forget(struct fisc_vm *vm)
+{
+	fisc_vmm_set(vm, NULL, NULL);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_MEMORY_BALLOON_H
+#define _FISC_MEMORY_BALLOON_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+
+#include "memory/map.h"
+
+/**
+ * struct fisc_chunk_balloon - which pages of a chunk are in the balloon
+ * @nr: how many
+ * @bits: which; holes, all of them
+ *
+ * Comes when the first page does, and stays as long as the chunk.
+ */
+struct fisc_chunk_balloon {
+	atomic_t nr;
+	DECLARE_BITMAP(bits, FISC_CHUNK_PAGES);
+};
+
+struct fisc_chunk_balloon *fisc_balloon_of_chunk(struct fisc_region *region,
+						 struct fisc_chunk *chunk);
+void fisc_balloon_add(struct fisc_region *region, struct fisc_chunk *chunk,
+		      pgoff_t first, pgoff_t last);
+void fisc_balloon_free(struct fisc_region *region, struct fisc_chunk *chunk);
+void __fisc_balloon_pop(struct fisc_region *region, struct fisc_chunk *chunk,
+			pgoff_t index);
+long fisc_region_deflate(struct fisc_region *region, pgoff_t first,
+			 pgoff_t last);
+
+/**
+ * fisc_balloon_pop() - a hole has been filled
+ * @region: the region
+ * @chunk: its chunk
+ * @index: the page
+ *
+ * Context: @chunk->lock held.
+ */
+static inline void fisc_balloon_pop(struct fisc_region *region,
+				    struct fisc_chunk *chunk, pgoff_t index)
+{
+	if (unlikely(READ_ONCE(chunk->balloon)))
+		__fisc_balloon_pop(region, chunk, index);
+}
+
+/* Context: @chunk->lock held. */
+static inline bool fisc_balloon_has_part_of(const struct fisc_chunk *chunk)
+{
+	const struct fisc_chunk_balloon *balloon = READ_ONCE(chunk->balloon);
+
+	return balloon && atomic_read(&balloon->nr);
+}
+
+#endif /* _FISC_MEMORY_BALLOON_H */

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Share domains: names, numbers, frames. See DOC: Share domains in domain.h.
+ */
+#include <linux/ctype.h>
+#include <linux/mutex.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/xarray.h>
+
+#include "memory/domain.h"
+
+/* Protects the lists; innermost but for the allocator's locks. */
+static DEFINE_MUTEX(fisc_domain_mutex);
+static LIST_HEAD(fisc_domains);			/* those with a name */
+static DEFINE_XARRAY(fisc_domain_table);	/* all of them by id */
+static u64 fisc_domain_last_id;
+
+/**
+ * fisc_domain_parse() - copy a domain's name without the newline behind it
+ * @name: room for FISC_DOMAIN_NAME_MAX + 1 characters
+ * @buf: the text
+ * @len: its length
+ *
+ * Context: any.
+ * Return: 0, or -EINVAL if it is no name.
+ */
+int fisc_domain_parse(char *name, const char *buf, size_t len)
+{
+	size_t i;
+
+	if (len && buf[len - 1] == '\n')
+		len--;
+	if (len > FISC_DOMAIN_NAME_MAX)
+		return -EINVAL;
+	for (i = 0; i < len; i++)
+		if (!isascii(buf[i]) ||
+		    (!isalnum(buf[i]) && !strchr("._-", buf[i])) || !buf[i])
+			return -EINVAL;
+	memcpy(name, buf, len);
+	name[len] = '\0';
+
+	return 0;
+}
+
+/**
+ * fisc_domain_get() - become a user of a domain
+ * @name: its name; empty for a new domain of one's own
+ *
+ * Context: may sleep.
+ * Return: the domain, NULL if there is no memory.
+ */
+struct fisc_domain *fisc_domain_get(const char *name)
+{
+	struct fisc_domain *domain;
+
+	guard(mutex)(&fisc_domain_mutex);
+
+	if (*name) {
+		list_for_each_entry(domain, &fisc_domains, node) {
+			if (strcmp(domain->name, name))
+				continue;
+			refcount_inc(&domain->users);
+			return domain;
+		}
+	}
+
+	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
+	if (!domain)
+		return NULL;
+	refcount_set(&domain->users, 1);
+	domain->id = ++fisc_domain_last_id;
+	if (xa_err(xa_store(&fisc_domain_table, domain->id, domain,
+			    GFP_KERNEL))) {
+		kfree(domain);
+		return NULL;
+	}
+	domain->seed = get_random_u64();
+	strscpy(domain->name, name);
+	INIT_LIST_HEAD(&domain->node);
+	if (*name)
+		list_add_tail(&domain->node, &fisc_domains);
+
+	return domain;
+}
+
+/**
+ * fisc_domain_put() - be a user of a domain no longer
+ * @domain: the domain
+ *
+ * Context: may sleep.
+ */
+void fisc_domain_put(struct fisc_domain *domain)
+{
+	guard(mutex)(&fisc_domain_mutex);
+
+	if (!refcount_dec_and_test(&domain->users))
+		return;
+	list_del(&domain->node);
+	xa_erase(&fisc_domain_table, domain->id);
+	kfree_rcu(domain, rcu);
+}
+
+/**
+ * fisc_domain_count_frame() - a shared frame comes or goes
+ * @id: number of its domain
+ * @n: 1 or -1
+ *
+ * Context: any.
+ */
+void fisc_domain_count_frame(u64 id, int n)
+{
+	struct fisc_domain *domain;
+
+	rcu_read_lock();
+	domain = xa_load(&fisc_domain_table, id);
+	if (domain)
+		atomic_long_add(n, &domain->frames);
+	rcu_read_unlock();
+}
+
+/**
+ * fisc_domain_each() - do something with each domain
+ * @fn: what to do; does not sleep, and takes no lock
+ *
+ * Context: may sleep.
+ */
+void fisc_domain_each(void (*fn)(struct fisc_domain *domain))
+{
+	struct fisc_domain *domain;
+	unsigned long id;
+
+	guard(mutex)(&fisc_domain_mutex);
+	xa_for_each(&fisc_domain_table, id, domain)
+		fn(domain);
+}

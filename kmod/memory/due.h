@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_MEMORY_DUE_H
+#define _FISC_MEMORY_DUE_H
+
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct fisc_chunk;
+struct fisc_region;
+
+/**
+ * DOC: Due chunks
+ *
+ * A chunk with pages that the scanner has to read is *due*: it carries a mark, and
+ * the scanner's thread of its node is poked. A chunk whose pages are to be left
+ * alone for now is marked for *later*, with the epoch. Whoever changes the map sets
+ * marks; the scanner (share/scan.c) looks for them, and sleeps on the queue that is
+ * here.
+ */
+
+/* Epochs that a chunk that was broken once stays as it is. */
+#define FISC_REBUILD_EPOCHS	8
+
+/**
+ * struct fisc_due_node - what a node's thread is told of due chunks
+ * @served: there is a thread
+ * @dozing: it sleeps for longer than an epoch
+ * @poked: a chunk has become due since it last looked
+ */
+struct fisc_due_node {
+	bool served;
+	bool dozing;
+	bool poked;
+};
+
+extern struct fisc_due_node fisc_due_nodes[];
+extern wait_queue_head_t fisc_due_wait;
+
+int fisc_due_node(void);
+void fisc_due_serve(int nid, bool served);
+void fisc_due_poke(int nid);
+void fisc_chunk_mark_due(struct fisc_chunk *chunk);
+void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch);
+void fisc_chunk_mark_rebuild(struct fisc_chunk *chunk);
+void fisc_chunk_clear_marks(struct fisc_chunk *chunk);
+void fisc_region_wake(struct fisc_region *region, int nid);
+u16 fisc_due_never(void);
+
+#endif /* _FISC_MEMORY_DUE_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages become holes, and the balloon's. See DOC: The frame map in map.h.
+ */
+#include <linux/export.h>
+#include <linux/mm.h>
+
+#include "memory/backing.h"
+#include "memory/balloon.h"
+#include "memory/hole.h"
+#include "memory/large.h"
+#include "memory/region.h"
+
+/* Empty part of a chunk that has a leaf. Lock held for writing. */
+static void fisc_leaf_remove(struct fisc_region *region,
+			     struct fisc_chunk *chunk, pgoff_t first,
+			     pgoff_t last)
+{
+	bool found = false, swapped = false;
+	pgoff_t index;
+
+	for (index = first; index <= last; index++) {
+		unsigned long e = fisc_chunk_entry(chunk, index);
+
+		if (!e)
+			continue;
+		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED)
+			swapped = true;
+		else
+			found = true;
+		fisc_region_replace(region, chunk, index, 0);
+	}
+	if (found)
+		fisc_region_unmap(region, first, last - first + 1);
+	if (swapped)
+		fisc_backing_drop(region, first, last);
+}
+
+/* @inflate: what has become a hole goes into the balloon. */
+static void fisc_chunk_remove(struct fisc_region *region,
+			      struct fisc_chunk *chunk, pgoff_t first,
+			      pgoff_t last, bool inflate)
+{
+	bool all = last - first == FISC_CHUNK_PAGES - 1;
+	unsigned long *leaf = NULL;
+
+	if (!all && READ_ONCE(chunk->large))
+		fisc_large_punch(region, chunk, first, last);
+
+	down_write(&chunk->lock);
+	if (all && chunk->large)
+		fisc_large_remove(region, chunk);
+	if (chunk->leaf)
+		fisc_leaf_remove(region, chunk, first, last);
+	if (inflate)
+		fisc_balloon_add(region, chunk, first, last);
+	if (all) {
+		swap(leaf, chunk->leaf);
+		if (leaf)
+			fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
+	}
+	up_write(&chunk->lock);
+	fisc_leaf_free(leaf);
+}
+
+/**
+ * fisc_region_remove() - turn pages into holes and free what held them
+ * @region: the region
+ * @first: the first page
+ * @last: the last page, included
+ *
+ * Context: may sleep; no lock of this module held.
+ */
+void fisc_region_remove(struct fisc_region *region, pgoff_t first, pgoff_t last)
+{
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	xa_for_each_range(&region->chunks, nr, chunk,
+			  first >> FISC_CHUNK_SHIFT, last >> FISC_CHUNK_SHIFT) {
+		pgoff_t start = fisc_chunk_start(chunk);
+		pgoff_t end = start + FISC_CHUNK_PAGES - 1;
+
+		fisc_chunk_remove(region, chunk, max(first, start),
+				  min(last, end), false);
+		cond_resched();
+	}
+}
+EXPORT_SYMBOL_NS_GPL(fisc_region_remove, FISC);
+
+/**
+ * fisc_region_inflate() - free pages and put them into the balloon
+ * @region: the region
+ * @first: the first page
+ * @last: the last page, included; before FISC_REGION_MAX_BYTES
+ *
+ * Pages beyond the end of the file are left alone. So are those of a large
+ * frame in use elsewhere that cannot be taken apart: they are zeroed only.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0, -ENOMEM if some are not in the balloon therefore.
+ */
+int fisc_region_inflate(struct fisc_region *region, pgoff_t first, pgoff_t last)
+{
+	while (first <= last) {
+		pgoff_t end = min(last, first | (FISC_CHUNK_PAGES - 1));
+		struct fisc_chunk *chunk;
+
+		if (first >= fisc_region_size_pages(region))
+			break;
+		chunk = fisc_region_make_chunk(region, first);
+		if (!chunk || !fisc_balloon_of_chunk(region, chunk))
+			return -ENOMEM;
+		fisc_chunk_remove(region, chunk, first, end, true);
+		first = end + 1;
+		cond_resched();
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(fisc_region_inflate, FISC);

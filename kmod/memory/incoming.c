@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory of a process that becomes a file's. See incoming.h.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "memory/incoming.h"
+#include "memory/large.h"
+#include "memory/region.h"
+
+/* How often a page that I/O is using is looked at, in us. */
+#define FISC_INCOMING_POLL_US	100
+
+/*
+ * Does anybody else use a folio, of which @pins pages are pinned or held for us? One
+ * that is not on a list of the kernel's is on its way there, or taken off for a moment,
+ * with a reference.
+ */
+static bool fisc_folio_in_use(struct folio *folio, unsigned int pins)
+{
+	bool anon = folio_test_anon(folio);
+	long own = pins;
+
+	if (anon && !folio_test_large(folio))
+		own *= GUP_PIN_COUNTING_BIAS;
+	/* A cache has one for each page. */
+	if (folio_test_swapcache(folio) || (folio->mapping && !anon))
+		own += folio_nr_pages(folio);
+	if (!folio_test_lru(folio))
+		own++;
+
+	return folio_ref_count(folio) > folio_mapcount(folio) + own;
+}
+
+static bool fisc_incoming_in_use(const struct fisc_incoming *incoming)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i = k) {
+		struct folio *folio;
+
+		k = i + 1;
+		if (!incoming->pages[i])
+			continue;
+		folio = page_folio(incoming->pages[i]);
+		while (k < FISC_CHUNK_PAGES && incoming->pages[k] &&
+		       page_folio(incoming->pages[k]) == folio)
+			k++;
+		if (fisc_folio_in_use(folio, k - i))
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * fisc_incoming_unpin() - let go of all pages
+ * @incoming: what was pinned; empty after this
+ *
+ * Context: may sleep.
+ */
+void fisc_incoming_unpin(struct fisc_incoming *incoming)
+{
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (!incoming->pages[i])
+			continue;
+		if (PageAnon(incoming->pages[i]))
+			unpin_user_page(incoming->pages[i]);
+		else
+			put_page(incoming->pages[i]);
+	}
+	memset(incoming->pages, 0, sizeof(incoming->pages));
+}
+
+/* Nothing at all: neither a page nor one that is somewhere else. */
+static bool fisc_is_hole(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t *pmd;
+
+	if (pgd_none(*pgd))
+		return true;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(*p4d))
+		return true;
+	pud = pud_offset(p4d, addr);
+	if (pud_none(*pud))
+		return true;
+	pmd = pmd_offset(pud, addr);
+	if (pmd_none(*pmd))
+		return true;
+	if (!pmd_present(*pmd) || pmd_leaf(*pmd))
+		return false;
+
+	return pte_none(ptep_get(pte_offset_kernel(pmd, addr)));
+}
+
+/**
+ * fisc_incoming_pin() - pin what there is of a range
+ * @incoming: empty
+ * @mm: the process's memory, which is the current thread's
+ * @addr: address of the first page, in a private anonymous mapping that is locked
+ *	for writing: its page tables stay what they are
+ * @first: its place in the chunk
+ * @nr: number of pages
+ *
+ * Context: may sleep; mmap_lock held for writing.
+ * Return: 0; -EBUSY if somebody else has a reference on one of them; -EFAULT,
+ * -ENOMEM, -EHWPOISON and so on if one cannot be had. Nothing is pinned then.
+ */
+int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
+		      unsigned long addr, unsigned int first, unsigned int nr)
+{
+	unsigned int i = 0, run;
+	long done = 0;
+
+	mmap_assert_write_locked(mm);
+
+	while (i < nr) {
+		for (run = 0; i + run < nr; run++)
+			if (fisc_is_hole(mm, addr + (i + run) * PAGE_SIZE))
+				break;
+		if (!run) {
+			i++;
+			continue;
+		}
+		/*
+		 * Not pin_user_pages_remote(), which has pages activated: those that
+		 * wait for that are referenced, and would be taken for busy.
+		 */
+		done = pin_user_pages(addr + i * PAGE_SIZE, run, FOLL_WRITE,
+				      &incoming->pages[first + i]);
+		if (done <= 0) {
+			done = done ?: -EFAULT;
+			break;
+		}
+		i += done;
+	}
+	if (done >= 0 && fisc_incoming_in_use(incoming))
+		done = -EBUSY;
+	if (done >= 0)
+		return 0;
+	/* Where there were no pages, there may be errors. */
+	for (; i < nr; i++)
+		incoming->pages[first + i] = NULL;
+	fisc_incoming_unpin(incoming);
+
+	return done;
+}
+
+/* Hold a page of a file's, if there is one. */
+static int fisc_incoming_hold_page(struct inode *inode, pgoff_t index,
+				   struct page **page)
+{
+	struct folio *folio;
+	int err = shmem_get_folio(inode, index, 0, &folio, SGP_READ);
+
+	*page = NULL;
+	if (err || !folio)
+		return err;
+	folio_unlock(folio);
+	*page = folio_file_page(folio, index);
+
+	return PageHWPoison(*page) ? -EHWPOISON : 0;
+}
+
+/**
+ * fisc_incoming_hold() - hold what there is of a part of shared memory
+ * @incoming: empty
+ * @inode: the file that it is the memory of
+ * @index: the first page there
+ * @first: its place in the chunk
+ * @nr: number of pages
+ *
+ * Context: may sleep; mmap_lock held for writing, and nobody else has the file mapped.
+ * Return: 0; -EBUSY if somebody else has a reference on one of the pages; -EINVAL if the
+ * file ends before; -EIO, -ENOMEM, -EHWPOISON and so on if one cannot be had. Nothing is
+ * held then.
+ */
+int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
+		       pgoff_t index, unsigned int first, unsigned int nr)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++)
+		err = fisc_incoming_hold_page(inode, index + i,
+					      &incoming->pages[first + i]);
+	if (!err && fisc_incoming_in_use(incoming))
+		err = -EBUSY;
+	if (err)
+		fisc_incoming_unpin(incoming);
+
+	return err;
+}
+
+/**
+ * fisc_incoming_free() - a chunk goes, with what was to be copied to it
+ * @chunk: the chunk, which nobody knows any more
+ *
+ * Context: may sleep.
+ */
+void fisc_incoming_free(struct fisc_chunk *chunk)
+{
+	struct fisc_incoming *incoming = chunk->incoming;
+	unsigned int i;
+
+	if (!incoming)
+		return;
+	for (i = 0; incoming->leaf && i < FISC_CHUNK_PAGES; i++)
+		if (incoming->leaf[i])
+			put_page(fisc_entry_page(incoming->leaf[i]));
+	kfree(incoming->leaf);
+	fisc_incoming_unpin(incoming);
+	kfree(incoming);
+}
+
+/* All of the chunk's pages are there: one large frame, if there is one to be had. */
+static int fisc_incoming_copy_large(struct fisc_region *region,
+				    struct fisc_chunk *chunk,
+				    const struct fisc_incoming *incoming)
+{
+	struct folio *folio;
+	unsigned int i;
+
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		if (!incoming->pages[i])
+			return -EAGAIN;
+	down_read(&chunk->lock);
+	i = fisc_large_wanted(region, chunk);
+	up_read(&chunk->lock);
+	if (!i)
+		return -EAGAIN;
+	folio = fisc_frame_alloc_large(NULL, 0, 0);
+	if (!folio)
+		return -ENOMEM;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (copy_mc_highpage(folio_page(folio, i), incoming->pages[i])) {
+			folio_put(folio);
+			return -EHWPOISON;
+		}
+		cond_resched();
+	}
+
+	down_write(&chunk->lock);
+	fisc_large_give(region, chunk, folio);
+	WRITE_ONCE(chunk->incoming, NULL);
+	up_write(&chunk->lock);
+
+	return 0;
+}
+
+/* Entries of frames of their own, of which the map knows nothing yet. */
+static int fisc_incoming_copy_pages(struct fisc_incoming *incoming)
+{
+	if (!incoming->leaf)
+		incoming->leaf = fisc_leaf_alloc();
+	if (!incoming->leaf)
+		return -ENOMEM;
+
+	for (; incoming->copied < FISC_CHUNK_PAGES; incoming->copied++) {
+		struct page *page = incoming->pages[incoming->copied];
+		struct folio *folio;
+
+		if (!page || fisc_page_is_zero(page))
+			continue;
+		folio = fisc_frame_alloc(NULL, 0, 0);
+		if (!folio)
+			return -ENOMEM;
+		if (copy_mc_highpage(&folio->page, page)) {
+			folio_put(folio);
+			return -EHWPOISON;
+		}
+		incoming->leaf[incoming->copied] =
+			fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE);
+		cond_resched();
+	}
+
+	return 0;
+}
+
+static int fisc_incoming_copy_small(struct fisc_region *region,
+				    struct fisc_chunk *chunk,
+				    struct fisc_incoming *incoming)
+{
+	int err = fisc_incoming_copy_pages(incoming);
+
+	if (err)
+		return err;
+
+	down_write(&chunk->lock);
+	incoming->leaf = fisc_region_give(region, chunk, incoming->leaf);
+	WRITE_ONCE(chunk->incoming, NULL);
+	up_write(&chunk->lock);
+	kfree(incoming->leaf);
+
+	return 0;
+}
+
+/* FISC_CHUNK_SETTLING is held: nobody else does this, and nothing is mapped. */
+static int fisc_incoming_copy(struct fisc_region *region,
+			      struct fisc_chunk *chunk)
+{
+	struct fisc_incoming *incoming = chunk->incoming;
+	int err;
+
+	if (!incoming)
+		return 0;
+	while (fisc_incoming_in_use(incoming)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(FISC_INCOMING_POLL_US, 2 * FISC_INCOMING_POLL_US);
+	}
+	err = -EAGAIN;
+	if (!incoming->copied)
+		err = fisc_incoming_copy_large(region, chunk, incoming);
+	if (err == -EAGAIN || err == -ENOMEM)
+		err = fisc_incoming_copy_small(region, chunk, incoming);
+	if (err)
+		return err;
+	fisc_incoming_unpin(incoming);
+	kfree(incoming);
+
+	return 0;
+}
+
+int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	int err;
+
+	wait_on_bit_lock(&chunk->flags, FISC_CHUNK_SETTLING,
+			 TASK_UNINTERRUPTIBLE);
+	err = fisc_incoming_copy(region, chunk);
+	clear_and_wake_up_bit(FISC_CHUNK_SETTLING, &chunk->flags);
+
+	return err;
+}

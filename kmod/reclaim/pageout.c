@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which pages go out, and how. See DOC: Host paging in memory/swap.h.
+ */
+#include <linux/blkdev.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "base/state.h"
+#include "memory/backing.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "reclaim/pageout.h"
+#include "share/scan.h"
+
+/**
+ * fisc_swap_arm() - begin to look for cold pages in a chunk
+ * @region: the region; held by the caller
+ * @chunk: the chunk
+ *
+ * Context: may sleep; from the thread that pages out only.
+ */
+void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	u64 since;
+
+	fisc_scan_chunk(region, chunk);
+
+	since = fisc_chunk_lock(chunk);
+	if (chunk->large)
+		folio_wait_locked(page_folio(fisc_entry_page(chunk->large)));
+	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
+	/* Never 0, which is not armed. */
+	WRITE_ONCE(chunk->armed, (u32)jiffies | 1);
+	fisc_chunk_unlock(chunk, since);
+	fisc_count_total(FISC_SWAP_ARMED, 1);
+}
+
+/**
+ * fisc_swap_is_armed() - has a chunk been armed for so long?
+ * @chunk: the chunk
+ * @ms: the time
+ *
+ * Context: any.
+ * Return: true if it is armed and the time has passed.
+ */
+bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms)
+{
+	u32 armed = READ_ONCE(chunk->armed);
+
+	return armed && (s32)((u32)jiffies - armed) >= (s32)msecs_to_jiffies(ms);
+}
+
+/* Small frames, if it is cold or any will do. Return: there is a leaf. */
+static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
+				 struct fisc_region *region,
+				 struct fisc_chunk *chunk, bool any)
+{
+	bool hot = false, leaf;
+
+	down_read(&chunk->lock);
+	leaf = chunk->leaf;
+	if (chunk->large)
+		hot = folio_mapped(page_folio(fisc_entry_page(chunk->large)));
+	up_read(&chunk->lock);
+	if (leaf)
+		return true;
+
+	return (any || !hot) && !fisc_large_break(region, chunk, batch->keep);
+}
+
+/* Choose pages, and see to it that nobody can write to them any more. */
+static void fisc_swap_select(struct fisc_swap_batch *batch,
+			     struct fisc_region *region,
+			     struct fisc_chunk *chunk, unsigned int max,
+			     bool any)
+{
+	u64 since = fisc_chunk_lock(chunk);
+	unsigned int i;
+
+	batch->nr = 0;
+	if (any)
+		fisc_region_unmap(region, fisc_chunk_start(chunk),
+				  FISC_CHUNK_PAGES);
+	for (i = 0; chunk->leaf && i < FISC_CHUNK_PAGES && batch->nr < max; i++) {
+		unsigned long e = chunk->leaf[i];
+		struct page *page;
+
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
+			continue;
+		page = fisc_entry_page(e);
+		/* The map's reference; and no mapping. */
+		if (PageHWPoison(page) || page_ref_count(page) != 1)
+			continue;
+		chunk->leaf[i] = e | FISC_ENTRY_CLEAN;
+		get_page(page);
+		batch->pages[batch->nr++] = (struct fisc_swap_candidate) {
+			.page = page,
+			.i = i,
+		};
+	}
+	WRITE_ONCE(chunk->armed, 0);
+	fisc_chunk_unlock(chunk, since);
+}
+
+static void fisc_swap_copy(struct fisc_swap_batch *batch,
+			   struct fisc_region *region, pgoff_t start)
+{
+	unsigned int k;
+
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+		int err;
+
+		page->zero = fisc_page_is_zero(page->page);
+		if (page->zero)
+			continue;
+		err = fisc_backing_write(region, start + page->i, page->page);
+		page->copied = !err;
+		if (err == -ENOMEM) {
+			fisc_count_total(FISC_SWAP_NO_MEMORY, 1);
+			break;
+		}
+		cond_resched();
+	}
+}
+
+/* Is a page as it was when it was chosen, and not in use? Lock held for writing. */
+static bool fisc_swap_is_cold(struct fisc_chunk *chunk,
+			      const struct fisc_swap_candidate *page)
+{
+	unsigned long e = chunk->leaf ? chunk->leaf[page->i] : 0;
+
+	/* The map's reference, and the batch's. */
+	return fisc_entry_state(e) == FISC_ENTRY_PRIVATE &&
+	       fisc_entry_page(e) == page->page && (e & FISC_ENTRY_CLEAN) &&
+	       page_ref_count(page->page) == 2;
+}
+
+static void fisc_swap_commit(struct fisc_swap_batch *batch,
+			     struct fisc_region *region,
+			     struct fisc_chunk *chunk)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+	u64 since = fisc_chunk_lock(chunk);
+	unsigned int k;
+
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+		struct page *zero = fisc_zero_page((unsigned long)chunk);
+		unsigned long e;
+
+		if ((!page->zero && !page->copied) ||
+		    !fisc_swap_is_cold(chunk, page))
+			continue;
+		e = chunk->leaf[page->i];
+		fisc_region_replace(region, chunk, start + page->i,
+				    page->zero ?
+				    fisc_entry_succeed(e, zero, FISC_ENTRY_ZERO) :
+				    fisc_entry_swapped(e));
+		page->gone = true;
+	}
+	fisc_chunk_unlock(chunk, since);
+}
+
+/* Give the frames back, and send to swap what is there for good. */
+static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
+				     struct fisc_region *region, pgoff_t start)
+{
+	struct blk_plug plug;
+	unsigned int gone = 0, k;
+	long out = 0;
+
+	blk_start_plug(&plug);
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+
+		put_page(page->page);
+		gone += page->gone;
+		if (!page->copied)
+			continue;
+		if (page->gone) {
+			fisc_backing_send(region, start + page->i);
+			out++;
+		} else {
+			fisc_backing_drop(region, start + page->i,
+					  start + page->i);
+		}
+	}
+	blk_finish_plug(&plug);
+	fisc_count(region, FISC_SWAP_OUT, out);
+
+	return gone;
+}
+
+/**
+ * fisc_swap_out() - page out cold pages of a chunk
+ * @batch: memory to work in
+ * @region: the region; held by the caller
+ * @chunk: a chunk that was armed, unless @any
+ * @max: how many pages to look at
+ * @any: those in use, too
+ *
+ * Context: may sleep; from the thread that pages out only.
+ * Return: number of frames that are free now.
+ */
+unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
+			   struct fisc_region *region,
+			   struct fisc_chunk *chunk, unsigned int max,
+			   bool any)
+{
+	pgoff_t start = fisc_chunk_start(chunk);
+
+	max = min3(max, (unsigned int)FISC_CHUNK_PAGES,
+		   (unsigned int)max(fisc_swap_room(), 0L));
+	if (!max || !fisc_swap_take_apart(batch, region, chunk, any))
+		return 0;
+	fisc_scan_chunk(region, chunk);
+	fisc_swap_select(batch, region, chunk, max, any);
+	if (!batch->nr)
+		return 0;
+	fisc_swap_copy(batch, region, start);
+	fisc_swap_commit(batch, region, chunk);
+
+	return fisc_swap_finish(batch, region, start);
+}

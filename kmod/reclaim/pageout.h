@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_RECLAIM_PAGEOUT_H
+#define _FISC_RECLAIM_PAGEOUT_H
+
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+#include "memory/map.h"
+
+/**
+ * struct fisc_swap_candidate - a page that is on its way out
+ * @page: its frame, held
+ * @i: its place in the chunk
+ * @zero: there is nothing in it
+ * @copied: the backing has it
+ * @gone: its entry is another one
+ */
+struct fisc_swap_candidate {
+	struct page *page;
+	u16 i;
+	bool zero;
+	bool copied;
+	bool gone;
+};
+
+/**
+ * struct fisc_swap_batch - memory to work in, of the thread that pages out
+ * @nr: number of candidates
+ * @pages: the candidates
+ * @keep: entries for fisc_large_break(): all 0
+ */
+struct fisc_swap_batch {
+	unsigned int nr;
+	struct fisc_swap_candidate pages[FISC_CHUNK_PAGES];
+	unsigned long keep[FISC_CHUNK_PAGES];
+};
+
+void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk);
+bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms);
+unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
+			   struct fisc_region *region,
+			   struct fisc_chunk *chunk, unsigned int max,
+			   bool any);
+
+#endif /* _FISC_RECLAIM_PAGEOUT_H */

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs that wait for memory. See DOC: Reclaim in reclaim.h.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <linux/wait.h>
+
+#include "base/state.h"
+#include "base/stats.h"
+#include "reclaim/vms.h"
+#include "reclaim/wait.h"
+#include "vm/vm.h"
+
+/* What a fault that holds locks waits at a time, in jiffies. */
+#define FISC_BLOCK_STEP		(HZ / 50)
+
+static DECLARE_WAIT_QUEUE_HEAD(fisc_unblock_wait);
+static bool fisc_helpless;	/* there is no way to take memory back */
+unsigned int fisc_reclaim_blocking = 1;
+
+/**
+ * fisc_reclaim_blocks() - has a VM to wait before it gets more memory?
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: true if memory is very short, the VM is above its target, and it is of use
+ * to wait.
+ */
+bool fisc_reclaim_blocks(const struct fisc_vm *vm)
+{
+	return unlikely(fisc_reclaim_state() == FISC_RECLAIM_LOW) &&
+	       READ_ONCE(vm->reclaim->excess) && READ_ONCE(fisc_reclaim_blocking) &&
+	       !READ_ONCE(fisc_helpless);
+}
+
+static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
+{
+	fisc_wait_account(FISC_WAIT_BLOCKED, start);
+	atomic64_add(max_t(s64, local_clock() - start, 0),
+		     &vm->reclaim->blocked_ns);
+}
+
+/**
+ * fisc_reclaim_block() - wait until a VM may have more memory
+ * @vm: the VM
+ *
+ * Context: may sleep; no locks held.
+ * Return: 0, -EINTR if the process is killed.
+ */
+int fisc_reclaim_block(struct fisc_vm *vm)
+{
+	u64 start = local_clock();
+	int err;
+
+	if (!fisc_reclaim_blocks(vm))
+		return 0;
+	err = wait_event_state(fisc_unblock_wait, !fisc_reclaim_blocks(vm),
+			       (TASK_KILLABLE | TASK_FREEZABLE));
+	fisc_reclaim_waited(vm, start);
+
+	return err ? -EINTR : 0;
+}
+
+/**
+ * fisc_reclaim_block_fault() - the same, in a page fault
+ * @vm: a VM that has to wait
+ * @vmf: the fault
+ *
+ * Context: a page fault; nothing of this module locked.
+ * Return: VM_FAULT_RETRY, for which the lock of the address space has been given
+ * back if the fault says that it may be; 0 if the fault has waited before.
+ */
+vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
+{
+	if (!fault_flag_allow_retry_first(vmf->flags))
+		return 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+
+	/*
+	 * Once it is unlocked the mapping may go, and with it the file, the VM
+	 * and the module. See fisc_exit() for what comes after module_put().
+	 */
+	__module_get(THIS_MODULE);
+	fisc_vm_get(vm);
+	release_fault_lock(vmf);
+	fisc_reclaim_block(vm);
+	fisc_vm_put(vm);
+	module_put(THIS_MODULE);
+
+	return VM_FAULT_RETRY;
+}
+
+/**
+ * fisc_reclaim_pause() - the same for a moment, where no lock can be given back
+ * @vm: a VM that has to wait
+ *
+ * Context: may sleep.
+ */
+void fisc_reclaim_pause(struct fisc_vm *vm)
+{
+	u64 start = local_clock();
+
+	wait_event_killable_timeout(fisc_unblock_wait, !fisc_reclaim_blocks(vm),
+				    FISC_BLOCK_STEP);
+	fisc_reclaim_waited(vm, start);
+}
+
+/**
+ * fisc_reclaim_unblock() - have all who wait look whether they still have to
+ *
+ * Context: any.
+ */
+void fisc_reclaim_unblock(void)
+{
+	wake_up_all(&fisc_unblock_wait);
+}
+
+/**
+ * fisc_reclaim_set_helpless() - say whether it is of use to wait
+ * @helpless: there is no way to take memory back
+ *
+ * Context: the thread that reclaims.
+ */
+void fisc_reclaim_set_helpless(bool helpless)
+{
+	if (READ_ONCE(fisc_helpless) == helpless)
+		return;
+	WRITE_ONCE(fisc_helpless, helpless);
+	fisc_reclaim_unblock();
+}

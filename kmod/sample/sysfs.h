@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_SAMPLE_SYSFS_H
+#define _FISC_SAMPLE_SYSFS_H
+
+#include <linux/sysfs.h>
+
+struct seq_file;
+
+extern const struct attribute_group fisc_sample_group;
+extern const struct attribute_group fisc_sample_vm_group;
+
+int fisc_sample_stats_show(struct seq_file *m, void *v);
+
+#endif /* _FISC_SAMPLE_SYSFS_H */

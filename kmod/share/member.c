@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which domain a VM is in. See DOC: Share domains in memory/domain.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "memory/cow.h"
+#include "memory/domain.h"
+#include "share/member.h"
+#include "vm/vm.h"
+
+/* Protects the default, and which VM is in which domain. */
+static DEFINE_MUTEX(fisc_member_mutex);
+static char fisc_member_default_name[FISC_DOMAIN_NAME_MAX + 1];
+
+static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
+{
+	spin_lock(&vm->lock);
+	vm->key.domain = domain;
+	vm->key.seed = seed;
+	spin_unlock(&vm->lock);
+}
+
+/**
+ * fisc_member_begin() - put a new VM into the domain that it has by default
+ * @vm: the VM; nobody else knows it
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int fisc_member_begin(struct fisc_vm *vm)
+{
+	struct fisc_member *member = kzalloc(sizeof(*member), GFP_KERNEL);
+
+	if (!member)
+		return -ENOMEM;
+
+	guard(mutex)(&fisc_member_mutex);
+	member->domain = fisc_domain_get(fisc_member_default_name);
+	if (!member->domain) {
+		kfree(member);
+		return -ENOMEM;
+	}
+	vm->member = member;
+	fisc_member_set_key(vm, member->domain->id, member->domain->seed);
+
+	return 0;
+}
+
+/**
+ * fisc_member_end() - let a VM leave its domain
+ * @vm: the VM; it has no memory any more
+ *
+ * Context: may sleep.
+ */
+void fisc_member_end(struct fisc_vm *vm)
+{
+	fisc_domain_put(vm->member->domain);
+	kfree(vm->member);
+}
+
+static int fisc_member_unshare(struct fisc_region *region, void *unused)
+{
+	return fisc_region_unshare(region);
+}
+
+/*
+ * Put a VM into the domain called @name.
+ * Return: 0; -ENOMEM, -EHWPOISON: the VM is where it was.
+ */
+static int fisc_member_move(struct fisc_vm *vm, const char *name)
+{
+	struct fisc_domain *old = vm->member->domain;
+	long needed = fisc_vm_sum(vm, FISC_SHARING);
+	struct fisc_domain *new;
+	int err;
+
+	lockdep_assert_held(&fisc_member_mutex);
+
+	if (!strcmp(old->name, name))
+		return 0;
+	if (si_mem_available() < needed) {
+		pr_warn_ratelimited("VM %s cannot change its domain: %ld MiB of host memory for its shared pages are not to be had\n",
+				    kobject_name(&vm->kobj),
+				    needed >> (20 - PAGE_SHIFT));
+		return -ENOMEM;
+	}
+	new = fisc_domain_get(name);
+	if (!new)
+		return -ENOMEM;
+
+	fisc_member_set_key(vm, 0, 0);
+	err = fisc_vm_each_region(vm, fisc_member_unshare, NULL);
+	if (err) {
+		swap(old, new);
+		pr_warn_ratelimited("VM %s stays in its domain: error %d\n",
+				    kobject_name(&vm->kobj), err);
+	}
+	vm->member->domain = new;
+	fisc_member_set_key(vm, new->id, new->seed);
+	fisc_domain_put(old);
+
+	return err;
+}
+
+/**
+ * fisc_member_name() - return the name of a VM's domain
+ * @vm: the VM
+ * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
+ *
+ * Context: may sleep.
+ */
+void fisc_member_name(struct fisc_vm *vm, char *buf)
+{
+	guard(mutex)(&fisc_member_mutex);
+
+	strscpy(buf, vm->member->domain->name, FISC_DOMAIN_NAME_MAX + 1);
+}
+
+/**
+ * fisc_member_choose() - put a VM into a domain
+ * @vm: the VM
+ * @buf: the domain's name, perhaps with a newline; empty: what the default says
+ * @len: length of @buf
+ *
+ * Context: may sleep, for as long as it takes to copy the VM's shared pages.
+ * Return: 0; -EINVAL: no name for a domain; -ENOMEM: no memory for those
+ * pages, -EHWPOISON: one is lost; on error the VM stays where it was.
+ */
+int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len)
+{
+	char name[FISC_DOMAIN_NAME_MAX + 1];
+	int err;
+
+	err = fisc_domain_parse(name, buf, len);
+	if (err)
+		return err;
+
+	guard(mutex)(&fisc_member_mutex);
+	err = fisc_member_move(vm, *name ? name : fisc_member_default_name);
+	if (!err)
+		vm->member->chosen = *name;
+
+	return err;
+}
+
+/**
+ * fisc_member_default() - name of the domain of VMs that chose none
+ * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
+ *
+ * Context: may sleep.
+ */
+void fisc_member_default(char *buf)
+{
+	guard(mutex)(&fisc_member_mutex);
+
+	strscpy(buf, fisc_member_default_name, FISC_DOMAIN_NAME_MAX + 1);
+}
+
+/**
+ * fisc_member_set_default() - move all VMs that chose no domain
+ * @buf: as for fisc_member_choose(); empty: each VM into one of its own
+ * @len: length of @buf
+ *
+ * Context: may sleep.
+ * Return: as fisc_member_choose(); a VM that cannot be moved stays where it
+ * was, the others are moved.
+ */
+int fisc_member_set_default(const char *buf, size_t len)
+{
+	char name[FISC_DOMAIN_NAME_MAX + 1];
+	struct fisc_vm *vm = NULL;
+	int err, ret;
+
+	ret = fisc_domain_parse(name, buf, len);
+	if (ret)
+		return ret;
+
+	mutex_lock(&fisc_member_mutex);
+	strscpy(fisc_member_default_name, name);
+	mutex_unlock(&fisc_member_mutex);
+
+	while ((vm = fisc_vm_after(vm))) {
+		mutex_lock(&fisc_member_mutex);
+		/* Whoever was faster has moved it by the newest default. */
+		err = vm->member->chosen ? 0 :
+		      fisc_member_move(vm, fisc_member_default_name);
+		mutex_unlock(&fisc_member_mutex);
+		ret = ret ?: err;
+	}
+
+	return ret;
+}
+
+/**
+ * fisc_member_count() - add a VM's sharing pages to its domain's
+ * @vm: the VM
+ *
+ * Context: may sleep; from one thread only.
+ */
+void fisc_member_count(struct fisc_vm *vm)
+{
+	guard(mutex)(&fisc_member_mutex);
+
+	vm->member->domain->sharing += fisc_vm_sum(vm, FISC_SHARING);
+}
+
+/**
+ * fisc_member_part() - return how much of a frame a sharing page of a VM pays for
+ * @vm: the VM
+ *
+ * Context: may sleep.
+ * Return: a fraction, of FISC_FRACTION_ONE.
+ */
+u32 fisc_member_part(struct fisc_vm *vm)
+{
+	guard(mutex)(&fisc_member_mutex);
+
+	return READ_ONCE(vm->member->domain->part);
+}

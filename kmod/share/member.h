@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _FISC_SHARE_MEMBER_H
+#define _FISC_SHARE_MEMBER_H
+
+#include <linux/types.h>
+
+struct fisc_domain;
+struct fisc_vm;
+
+/**
+ * struct fisc_member - which domain a VM is in
+ * @domain: the domain
+ * @chosen: it does not follow the default
+ *
+ * Protected by fisc_member_mutex.
+ */
+struct fisc_member {
+	struct fisc_domain *domain;
+	bool chosen;
+};
+
+int fisc_member_begin(struct fisc_vm *vm);
+void fisc_member_end(struct fisc_vm *vm);
+void fisc_member_name(struct fisc_vm *vm, char *buf);
+int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len);
+void fisc_member_default(char *buf);
+int fisc_member_set_default(const char *buf, size_t len);
+void fisc_member_count(struct fisc_vm *vm);
+u32 fisc_member_part(struct fisc_vm *vm);
+
+#endif /* _FISC_SHARE_MEMBER_H */
