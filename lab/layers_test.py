@@ -176,7 +176,8 @@ class LayersTest(unittest.TestCase):
     def test_include_from_outside_is_an_error(self):
         self.assert_fails(
             {"kmod/mid/e.h": "#include \"../../lib/x.h\"\n", "lib/x.h": ""},
-            'error: mid/e.h includes "../../lib/x.h", in neither kmod/ nor uapi/',
+            'error: mid/e.h includes "../../lib/x.h", in neither kmod/ nor '
+            "uapi/",
             "0 upward, 0 circles, 1 errors")
 
     def test_file_in_no_layer_is_an_error(self):
