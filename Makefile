@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-long adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit figure-2 figure-4 figure-6 figure-7 soak help
+.PHONY: all install clean lab demo check check-layers check-long adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit figure-2 figure-4 figure-6 figure-7 soak help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -26,6 +26,9 @@ demo:
 
 check:
 	lab/check
+
+check-layers:
+	lab/check-layers
 
 adopt:
 	bench/run adopt Documentation/figures
@@ -72,6 +75,7 @@ help:
 	@echo 'make install     install it where modprobe finds it'
 	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
 	@echo 'make check       every test, on a stock and on a debug kernel'
+	@echo 'make check-layers files of kmod/ that depend on a higher layer, or on each other in a circle'
 	@echo 'make check-long  the same, with guests that check themselves for 15 minutes, and the soak'
 	@echo 'make soak        an hour of guests, too little memory, random changes and failures, on a debug'
 	@echo '                 kernel; GUESTS=8 SECONDS_SOAK=3600 SEED=...'
