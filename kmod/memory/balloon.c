@@ -164,7 +164,3 @@ void fisc_balloon_free(struct fisc_region *region, struct fisc_chunk *chunk)
 	fisc_count(region, FISC_MAP_BYTES, -(long)sizeof(*chunk->balloon));
 	kfree(chunk->balloon);
 }
-
-#ifdef FISC_KUNIT
-#include "tests/balloon-kunit.h"
-#endif

@@ -478,7 +478,3 @@ const struct attribute_group fisc_large_group = {
 	.name = "large",
 	.attrs = fisc_large_attrs,
 };
-
-#ifdef FISC_KUNIT
-#include "tests/large-kunit.h"
-#endif

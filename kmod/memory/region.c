@@ -182,12 +182,6 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 	return xa_load(&region->chunks, index >> FISC_CHUNK_SHIFT);
 }
 
-/* A chunk, and its part of the xarray's two lowest levels. */
-#define FISC_CHUNK_BYTES						\
-	(sizeof(struct fisc_chunk) +					\
-	 sizeof(struct xa_node) / XA_CHUNK_SIZE * (XA_CHUNK_SIZE + 1) /	\
-	 XA_CHUNK_SIZE)
-
 /**
  * fisc_region_make_chunk() - look up a chunk, or make it
  * @region: the region

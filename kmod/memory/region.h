@@ -6,6 +6,12 @@
 
 #include "memory/map.h"
 
+/* A chunk, and its part of the xarray's two lowest levels. */
+#define FISC_CHUNK_BYTES						\
+	(sizeof(struct fisc_chunk) +					\
+	 sizeof(struct xa_node) / XA_CHUNK_SIZE * (XA_CHUNK_SIZE + 1) /	\
+	 XA_CHUNK_SIZE)
+
 extern const struct address_space_operations fisc_aops;
 
 struct fisc_region *fisc_region_alloc(struct inode *inode);

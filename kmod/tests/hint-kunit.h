@@ -4,7 +4,7 @@
  */
 #include <linux/prandom.h>
 
-#include "unit.h"
+#include "tests/unit.h"
 
 #define FISC_TEST_CHUNKS	16
 #define FISC_TEST_HASH		0x0123456789abcdefULL
@@ -19,8 +19,15 @@ static int fisc_hint_test_init(struct kunit *test)
 
 static void fisc_hint_test_exit(struct kunit *test)
 {
-	if (test->priv)
-		fisc_unit_end(test->priv);
+	struct fisc_unit *unit = test->priv;
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	if (!unit)
+		return;
+	xa_for_each(&unit->region->chunks, nr, chunk)
+		fisc_hints_free(chunk);
+	fisc_unit_end(unit);
 }
 
 /* A page that is clean and hashed. Return: its chunk, with room for hints. */

@@ -2,7 +2,7 @@
 /*
  * KUnit: guest frame numbers and pages of files.
  */
-#include "unit.h"
+#include "tests/unit.h"
 
 #define FISC_TEST_SLOT_PAGES	64
 

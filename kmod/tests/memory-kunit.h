@@ -124,7 +124,7 @@ static void fisc_memory_expect(struct kunit *test, u64 pfn, u64 nr, u64 dealt,
 	if (!found)
 		return;
 	KUNIT_EXPECT_EQ(test, range.first, first);
-	KUNIT_EXPECT_PTR_EQ(test, range.region, fisc_balloon_region(t->file));
+	KUNIT_EXPECT_PTR_EQ(test, range.region, fisc_region_of_file(t->file));
 }
 
 static void numbers_in_no_map_mean_nothing(struct kunit *test)

@@ -7,9 +7,12 @@
 
 #include <kunit/test.h>
 
-#include "../large.h"
-#include "../region.h"
-#include "../vm.h"
+#include "memory/balloon.h"
+#include "memory/cow.h"
+#include "memory/hole.h"
+#include "memory/large.h"
+#include "memory/region.h"
+#include "vm/vm.h"
 
 struct fisc_unit {
 	struct inode inode;
@@ -29,7 +32,7 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	char unique[32];
 
 	KUNIT_ASSERT_NOT_NULL(test, unit);
-	/* The last one's may be in use by the policy for a moment more. */
+	/* The policy may use the previous test's VM for a moment longer. */
 	snprintf(unique, sizeof(unique), "%s%u", name, nr++);
 	unit->large = fisc_large_enabled;
 	fisc_large_enabled = large;
@@ -39,15 +42,28 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	i_size_write(&unit->inode, nr_pages << PAGE_SHIFT);
 	unit->vm = fisc_vm_create(unique);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->vm);
-	unit->region = fisc_region_create(&unit->inode, unit->vm);
+	unit->region = fisc_region_alloc(&unit->inode);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->region);
+	fisc_vm_add_region(unit->vm, unit->region);
 
 	return unit;
 }
 
+/* What fisc_region_destroy() does; a test frees what it attached to chunks. */
 static inline void fisc_unit_end(struct fisc_unit *unit)
 {
-	fisc_region_destroy(unit->region);
+	struct fisc_region *region = unit->region;
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+
+	fisc_region_put(region);
+	wait_for_completion(&region->released);
+	fisc_region_deflate(region, 0, ULONG_MAX);
+	fisc_region_remove(region, 0, ULONG_MAX);
+	xa_for_each(&region->chunks, nr, chunk)
+		fisc_region_free_chunk(region, chunk);
+	fisc_vm_drop_region(region);
+	fisc_region_free(region);
 	fisc_vm_put(unit->vm);
 	fisc_large_enabled = unit->large;
 }
@@ -57,9 +73,13 @@ static inline struct page *fisc_unit_write(struct kunit *test,
 					   struct fisc_region *region,
 					   pgoff_t index, u8 byte)
 {
+	struct fisc_chunk *chunk = fisc_region_make_chunk(region, index);
 	struct page *page;
 
-	KUNIT_ASSERT_EQ(test, fisc_region_own(region, index, NULL, 0, &page), 0);
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	down_read(&chunk->lock);
+	KUNIT_ASSERT_EQ(test, fisc_chunk_own(region, chunk, index, NULL, 0,
+					     &page), 0);
 	KUNIT_EXPECT_TRUE(test, PageLocked(page));
 	folio_unlock(page_folio(page));
 	*(u8 *)page_address(page) = byte;

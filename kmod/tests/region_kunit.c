@@ -1,8 +1,11 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit: the frame map.
  */
-#include "unit.h"
+#include "fs/page.h"
+#include "memory/due.h"
+#include "memory/shared.h"
+#include "tests/unit.h"
 
 #define FISC_TEST_PAGES		(4 * FISC_CHUNK_PAGES)
 

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit: pages in the balloon.
  */
-#include "unit.h"
+#include "fs/page.h"
+#include "tests/unit.h"
 
 #define FISC_TEST_BALLOON_PAGES	(4 * FISC_CHUNK_PAGES)
 

@@ -1,11 +1,28 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /*
  * KUnit: chunks that become large, break, and are rebuilt.
  */
-#include "unit.h"
+#include "fs/page.h"
+#include "tests/unit.h"
 
 /* One whole chunk, and a part of one, which is never large. */
 #define FISC_TEST_PAGES		(FISC_CHUNK_PAGES + FISC_CHUNK_PAGES / 2)
+
+/* As fisc_unit_write(), but an empty chunk becomes large. */
+static struct page *fisc_test_write(struct kunit *test,
+				    struct fisc_region *region, pgoff_t index,
+				    u8 byte)
+{
+	struct page *page;
+
+	KUNIT_ASSERT_EQ(test, fisc_region_own(region, index, NULL, 0, &page), 0);
+	KUNIT_EXPECT_TRUE(test, PageLocked(page));
+	folio_unlock(page_folio(page));
+	*(u8 *)page_address(page) = byte;
+	put_page(page);
+
+	return page;
+}
 
 static int fisc_large_test_init(struct kunit *test)
 {
@@ -13,7 +30,7 @@ static int fisc_large_test_init(struct kunit *test)
 						 1);
 
 	test->priv = unit;
-	fisc_unit_write(test, unit->region, 1, 1);
+	fisc_test_write(test, unit->region, 1, 1);
 	if (!fisc_region_sum(unit->region, FISC_LARGE))
 		kunit_skip(test, "no 2 MiB to be had");
 
@@ -67,7 +84,7 @@ static void chunk_beyond_the_end_stays_small(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 
-	fisc_unit_write(test, region, FISC_CHUNK_PAGES, 7);
+	fisc_test_write(test, region, FISC_CHUNK_PAGES, 7);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
 			FISC_LARGE_PAGES + 1);
@@ -84,7 +101,7 @@ static void zero_entries_give_way(struct kunit *test)
 	down_read(&chunk->lock);
 	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 3), 0);
 	up_read(&chunk->lock);
-	fisc_unit_write(test, region, 4, 4);
+	fisc_test_write(test, region, 4, 4);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 0);
 	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 3), 0);
@@ -95,8 +112,8 @@ static void hole_in_the_middle_breaks_it(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 
-	fisc_unit_write(test, region, 9, 9);
-	fisc_unit_write(test, region, 10, 10);
+	fisc_test_write(test, region, 9, 9);
+	fisc_test_write(test, region, 10, 10);
 	fisc_region_remove(region, 2, 9);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE_BREAKS), 1);
@@ -110,7 +127,7 @@ static void hole_in_the_middle_breaks_it(struct kunit *test)
 static void hole_in_a_frame_in_use_is_zeroed(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
-	struct page *page = fisc_unit_write(test, region, 9, 9);
+	struct page *page = fisc_test_write(test, region, 9, 9);
 
 	get_page(page);
 	fisc_region_remove(region, 9, 9);
@@ -152,7 +169,7 @@ static void all_private_is_rebuilt(struct kunit *test)
 	fisc_region_remove(region, 2, 2);
 	chunk->breaks = 0;
 	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), -EAGAIN);
-	page = fisc_unit_write(test, region, 2, 2);
+	page = fisc_test_write(test, region, 2, 2);
 
 	get_page(page);
 	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), -EBUSY);
