@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 # What test scripts have in common: cases in KTAP, guests, waiting, and leaks. A
 # script has a function show_state, for a case that fails.
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/balloon-device-guests BUILD_DIR: fisc's balloon device and real guests,
+# selftests/balloon_device_guests.sh BUILD_DIR: fisc's balloon device and real guests,
 # with the kernel's driver and with the paired one. Runs as root inside the lab host
 # (see lab/host and lab/guest). Prints KTAP, then "N passed, N failed, N skipped".
 set -u

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/run BUILD_DIR [PROGRAM[:CASE]]...: test BUILD_DIR/fisc.ko on this
+# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]]...: test BUILD_DIR/fisc.ko on this
 # kernel. Runs as root inside the lab host (see lab/host). Prints KTAP, then
 # "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
