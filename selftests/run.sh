@@ -11,18 +11,10 @@ set -u
 # In an order that makes halves of the same length.
 PROGRAMS=(file_ops mmap_fault large share_cow incremental domain race pin poison oom
 	sysfs targets swap kvm balloon balloon_device module)
+. "$(dirname "$(realpath "$0")")/cases.sh"
+
 MNT=/dev/fisc
-DEBUGFS=/sys/kernel/debug
-KMEMLEAK=$DEBUGFS/kmemleak
 KUNIT_FILTER=/sys/module/kunit/parameters/filter_glob
-
-passed=0 failed=0 skipped=0
-
-usage()
-{
-	sed -n '/^# selftests/,/^set/ { /^#/ s/^# \?//p }' "$0" >&2
-	exit 2
-}
 
 count()
 {
@@ -33,8 +25,9 @@ count()
 	esac
 }
 
-# check NAME COMMAND...: one case that passes if COMMAND does.
-check()
+# name_check NAME COMMAND...: one case that passes if COMMAND does. Its number would be
+# one of several, as programs count their own.
+name_check()
 {
 	local name=$1 result=ok
 	shift
@@ -44,12 +37,6 @@ check()
 	count "$result - $name"
 }
 
-# Of all CPUs, in 1/100 s.
-idle_ticks()
-{
-	awk '/^cpu / { print $5 + $6 }' /proc/stat
-}
-
 run_program()
 {
 	local program=$1 case=$2 line plan=0 seen=0 start=$SECONDS output idle
@@ -57,11 +44,12 @@ run_program()
 
 	[ -z "$case" ] || args=(-t "$case")
 	output=$(mktemp)
-	idle=$(idle_ticks)
+	idle=$(idle_seconds)
 	echo "# $program"
 	FISC_KO=$build/fisc.ko timeout -k 10 "${FISC_LIMIT:-600}" \
 		"$programs/$program" "${args[@]}" </dev/null 2>&1 | tee "$output"
-	echo "# $program: exit status ${PIPESTATUS[0]}, $((SECONDS - start)) s, CPUs idle for $((($(idle_ticks) - idle) / 100)) s"
+	echo "# $program: exit status ${PIPESTATUS[0]}, $((SECONDS - start)) s," \
+		"CPUs idle for $(($(idle_seconds) - idle)) s"
 	while IFS= read -r line; do
 		case $line in
 		1..*)			plan=${line#1..} plan=${plan%% *} ;;
@@ -88,7 +76,7 @@ count_kunit()
 
 	for suite in fisc_region fisc_memory; do
 		[ ! -e "$DEBUGFS/kunit" ] ||
-			check "KUnit ran: $suite" test -e "$DEBUGFS/kunit/$suite/results"
+			name_check "KUnit ran: $suite" test -e "$DEBUGFS/kunit/$suite/results"
 	done
 	for results in "$DEBUGFS"/kunit/fisc*/results; do
 		[ -e "$results" ] || continue
@@ -108,11 +96,6 @@ mount_fisc()
 	mount -t fisc none "$MNT"
 }
 
-counter()
-{
-	sed -n "s/^$2: //p" "$DEBUGFS/fisc/$1"
-}
-
 # Frames of unlinked files go with their last users, in a moment.
 none_left()
 {
@@ -128,22 +111,6 @@ none_left()
 			return 1
 		}
 	done
-}
-
-# What kmemleak sees only counts once it is some seconds old. Scans take long:
-# look after the unload, when the module's own data no longer refers to anything.
-no_leaks()
-{
-	local report
-
-	echo scan >"$KMEMLEAK"
-	sleep 6
-	echo scan >"$KMEMLEAK"
-	report=$(head -c 20000 "$KMEMLEAK")
-	[ -z "$report" ] || {
-		sed 's/^/# /' <<<"$report"
-		return 1
-	}
 }
 
 main()
@@ -171,23 +138,22 @@ main()
 	[ ! -e "$KMEMLEAK" ] || echo clear >"$KMEMLEAK"
 
 	echo "KTAP version 1"
-	check "module loads" insmod "$build/fisc.ko"
-	check "device module loads" insmod "$build/fisc_vdpa.ko"
+	name_check "module loads" insmod "$build/fisc.ko"
+	name_check "device module loads" insmod "$build/fisc_vdpa.ko"
 	count_kunit
-	check "device module unloads" rmmod fisc_vdpa
-	check "file system mounts" mount_fisc
+	name_check "device module unloads" rmmod fisc_vdpa
+	name_check "file system mounts" mount_fisc
 	for program; do
 		name=${program%%:*}
 		case=${program#"$name"}
 		run_program "$name" "${case#:}"
 	done
-	check "file system unmounts" umount "$MNT"
-	check "nothing is left" none_left
-	check "module unloads" rmmod fisc
-	[ ! -e "$KMEMLEAK" ] || check "kmemleak finds nothing" no_leaks
+	name_check "file system unmounts" umount "$MNT"
+	name_check "nothing is left" none_left
+	name_check "module unloads" rmmod fisc
+	[ ! -e "$KMEMLEAK" ] || name_check "kmemleak finds nothing" kmemleak_finds_nothing
 
-	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" -eq 0 ]
+	totals
 }
 
 main "$@"
