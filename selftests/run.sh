@@ -1,14 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]]...: test BUILD_DIR/fisc.ko on this
-# kernel. Runs as root inside the lab host (see lab/host). Prints KTAP, then
+# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|K/N]...: test BUILD_DIR/fisc.ko on this
+# kernel, with all programs, those that are named, or every Nth from the Kth on. Runs as root inside the lab host (see lab/host). Prints KTAP, then
 # "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
-# FISC_LIMIT is the time limit of a program in seconds (600). PART=K/N has only every Nth
-# of all programs run, from the Kth on.
+# FISC_LIMIT is the time limit of a program in seconds (600).
 set -u
 
-# In an order that makes halves of the same length.
 PROGRAMS=(file_ops mmap_fault large share_cow incremental domain race pin poison oom
 	sysfs targets swap kvm balloon balloon_device module)
 . "$(dirname "$(realpath "$0")")/cases.sh"
@@ -113,9 +111,26 @@ none_left()
 	done
 }
 
+# programs_of PROGRAM[:CASE]|K/N...
+programs_of()
+{
+	local word i
+
+	for word; do
+		case $word in
+		[1-9]/[1-9])
+			for ((i = ${word%/*} - 1; i < ${#PROGRAMS[@]}; i += ${word#*/})); do
+				echo "${PROGRAMS[i]}"
+			done ;;
+		*)
+			echo "$word" ;;
+		esac
+	done
+}
+
 main()
 {
-	local program name case part i
+	local program name case
 
 	[ $# -gt 0 ] || usage
 	build=$1
@@ -124,12 +139,7 @@ main()
 	build=$(realpath "$build")
 	programs=$build/selftests
 	[ -d "$programs" ] || programs=$(dirname "$build")/selftests
-	if [ $# -eq 0 ]; then
-		part=${PART:-1/1}
-		for ((i = ${part%/*} - 1; i < ${#PROGRAMS[@]}; i += ${part#*/})); do
-			set -- "$@" "${PROGRAMS[i]}"
-		done
-	fi
+	[ $# -gt 0 ] || set -- 1/1
 
 	mountpoint -q "$DEBUGFS" || mount -t debugfs none "$DEBUGFS"
 	modprobe -q null_blk nr_devices=0
@@ -143,7 +153,7 @@ main()
 	count_kunit
 	name_check "device module unloads" rmmod fisc_vdpa
 	name_check "file system mounts" mount_fisc
-	for program; do
+	for program in $(programs_of "$@"); do
 		name=${program%%:*}
 		case=${program#"$name"}
 		run_program "$name" "${case#:}"
