@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-layers check-long adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit figure-2 figure-4 figure-6 figure-7 soak help
+.PHONY: all install clean lab demo check check-layers check-long bench-adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit figure-2 figure-4 figure-6 figure-7 soak help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -30,7 +30,7 @@ check:
 check-layers:
 	lab/check-layers
 
-adopt:
+bench-adopt:
 	bench/run adopt Documentation/figures
 
 bench-fault:
@@ -84,7 +84,7 @@ help:
 	@echo 'make bench-tax   time to share out memory among 10,000 VMs'
 	@echo 'make bench-balloon MiB a second of balloons: the one of QEMU, that of fisc with either driver; RUNS=3'
 	@echo 'make bench-overcommit an idle and a busy guest on fisc, and with KSM and swap; how fast memory comes back; RUNS=3'
-	@echo 'make adopt       guests that are adopted while they run'
+	@echo 'make bench-adopt guests that are adopted while they run'
 	@echo 'make figure-2    dbench in guests with a balloon, and of that size'
 	@echo 'make figure-4    1 to 10 guests, and what they share'
 	@echo 'make figure-6    sampling: memory a guest touches, and the estimate; PERIOD_MS=5000'

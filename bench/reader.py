@@ -24,7 +24,7 @@ READ_MIB = round(SIZE * READ_PART / MIB)
 def make_disk(name, seed):
     path = f"/tmp/{name}.img"
     if not os.path.exists(path):
-        inside.run("build/bench/guest/reader", path, str(seed), str(READ_MIB),
+        inside.run("build/bench/in_guest/reader", path, str(seed), str(READ_MIB),
                    "write")
     return path
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/balloon-loopback BUILD_DIR: the guest's balloon driver, paired, with
+# selftests/balloon_loopback.sh BUILD_DIR: the guest's balloon driver, paired, with
 # fisc's device, both on this kernel. Runs as root inside the lab host (see
 # lab/host). Prints KTAP, then "N passed, N failed, N skipped".
 #

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/adopt-vmms BUILD_DIR: VMMs that are not QEMU are adopted and released all the
+# selftests/adopt_vmms.sh BUILD_DIR: VMMs that are not QEMU are adopted and released all the
 # time. They are tests of KVM itself, from the kernel's source: each runs a guest, and
 # checks what the guest and itself find in memory while it does what VMMs do. Runs as
 # root inside the lab host (see lab/host). Prints KTAP, then "N passed, N failed,
@@ -63,7 +63,7 @@ all_is_well_with()
 {
 	local log=/run/vmm.log vmm status adoptions=0 most=0
 
-	"$programs/$@" >"$log" 2>&1 &
+	"$programs/$1" "${@:2}" >"$log" 2>&1 &
 	vmm=$!
 	until ended; do
 		adopt_and_release || {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/run BUILD_DIR [PROGRAM[:CASE]]...: test BUILD_DIR/fisc.ko on this
-# kernel. Runs as root inside the lab host (see lab/host). Prints KTAP, then
+# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|K/N]...: test BUILD_DIR/fisc.ko on this
+# kernel, with all programs, those that are named, or every Nth from the Kth on. Runs as root inside the lab host (see lab/host). Prints KTAP, then
 # "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
 # FISC_LIMIT is the time limit of a program in seconds (600).
@@ -9,18 +9,10 @@ set -u
 
 PROGRAMS=(file_ops mmap_fault large share_cow incremental domain race pin poison oom
 	sysfs targets swap kvm balloon balloon_device module)
+. "$(dirname "$(realpath "$0")")/cases.sh"
+
 MNT=/dev/fisc
-DEBUGFS=/sys/kernel/debug
-KMEMLEAK=$DEBUGFS/kmemleak
 KUNIT_FILTER=/sys/module/kunit/parameters/filter_glob
-
-passed=0 failed=0 skipped=0
-
-usage()
-{
-	sed -n '/^# selftests/,/^set/ { /^#/ s/^# \?//p }' "$0" >&2
-	exit 2
-}
 
 count()
 {
@@ -31,8 +23,9 @@ count()
 	esac
 }
 
-# check NAME COMMAND...: one case that passes if COMMAND does.
-check()
+# name_check NAME COMMAND...: one case that passes if COMMAND does. Its number would be
+# one of several, as programs count their own.
+name_check()
 {
 	local name=$1 result=ok
 	shift
@@ -44,15 +37,17 @@ check()
 
 run_program()
 {
-	local program=$1 case=$2 line plan=0 seen=0 start=$SECONDS output
+	local program=$1 case=$2 line plan=0 seen=0 start=$SECONDS output idle
 	local args=()
 
 	[ -z "$case" ] || args=(-t "$case")
 	output=$(mktemp)
+	idle=$(idle_seconds)
 	echo "# $program"
 	FISC_KO=$build/fisc.ko timeout -k 10 "${FISC_LIMIT:-600}" \
 		"$programs/$program" "${args[@]}" </dev/null 2>&1 | tee "$output"
-	echo "# $program: exit status ${PIPESTATUS[0]}, $((SECONDS - start)) s"
+	echo "# $program: exit status ${PIPESTATUS[0]}, $((SECONDS - start)) s," \
+		"CPUs idle for $(($(idle_seconds) - idle)) s"
 	while IFS= read -r line; do
 		case $line in
 		1..*)			plan=${line#1..} plan=${plan%% *} ;;
@@ -79,7 +74,7 @@ count_kunit()
 
 	for suite in fisc_region fisc_memory; do
 		[ ! -e "$DEBUGFS/kunit" ] ||
-			check "KUnit ran: $suite" test -e "$DEBUGFS/kunit/$suite/results"
+			name_check "KUnit ran: $suite" test -e "$DEBUGFS/kunit/$suite/results"
 	done
 	for results in "$DEBUGFS"/kunit/fisc*/results; do
 		[ -e "$results" ] || continue
@@ -99,11 +94,6 @@ mount_fisc()
 	mount -t fisc none "$MNT"
 }
 
-counter()
-{
-	sed -n "s/^$2: //p" "$DEBUGFS/fisc/$1"
-}
-
 # Frames of unlinked files go with their last users, in a moment.
 none_left()
 {
@@ -121,20 +111,21 @@ none_left()
 	done
 }
 
-# What kmemleak sees only counts once it is some seconds old. Scans take long:
-# look after the unload, when the module's own data no longer refers to anything.
-no_leaks()
+# programs_of PROGRAM[:CASE]|K/N...
+programs_of()
 {
-	local report
+	local word i
 
-	echo scan >"$KMEMLEAK"
-	sleep 6
-	echo scan >"$KMEMLEAK"
-	report=$(head -c 20000 "$KMEMLEAK")
-	[ -z "$report" ] || {
-		sed 's/^/# /' <<<"$report"
-		return 1
-	}
+	for word; do
+		case $word in
+		[1-9]/[1-9])
+			for ((i = ${word%/*} - 1; i < ${#PROGRAMS[@]}; i += ${word#*/})); do
+				echo "${PROGRAMS[i]}"
+			done ;;
+		*)
+			echo "$word" ;;
+		esac
+	done
 }
 
 main()
@@ -148,7 +139,7 @@ main()
 	build=$(realpath "$build")
 	programs=$build/selftests
 	[ -d "$programs" ] || programs=$(dirname "$build")/selftests
-	[ $# -gt 0 ] || set -- "${PROGRAMS[@]}"
+	[ $# -gt 0 ] || set -- 1/1
 
 	mountpoint -q "$DEBUGFS" || mount -t debugfs none "$DEBUGFS"
 	modprobe -q null_blk nr_devices=0
@@ -157,23 +148,22 @@ main()
 	[ ! -e "$KMEMLEAK" ] || echo clear >"$KMEMLEAK"
 
 	echo "KTAP version 1"
-	check "module loads" insmod "$build/fisc.ko"
-	check "device module loads" insmod "$build/fisc_vdpa.ko"
+	name_check "module loads" insmod "$build/fisc.ko"
+	name_check "device module loads" insmod "$build/fisc_vdpa.ko"
 	count_kunit
-	check "device module unloads" rmmod fisc_vdpa
-	check "file system mounts" mount_fisc
-	for program; do
+	name_check "device module unloads" rmmod fisc_vdpa
+	name_check "file system mounts" mount_fisc
+	for program in $(programs_of "$@"); do
 		name=${program%%:*}
 		case=${program#"$name"}
 		run_program "$name" "${case#:}"
 	done
-	check "file system unmounts" umount "$MNT"
-	check "nothing is left" none_left
-	check "module unloads" rmmod fisc
-	[ ! -e "$KMEMLEAK" ] || check "kmemleak finds nothing" no_leaks
+	name_check "file system unmounts" umount "$MNT"
+	name_check "nothing is left" none_left
+	name_check "module unloads" rmmod fisc
+	[ ! -e "$KMEMLEAK" ] || name_check "kmemleak finds nothing" kmemleak_finds_nothing
 
-	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" -eq 0 ]
+	totals
 }
 
 main "$@"

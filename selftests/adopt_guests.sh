@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/adopt-guests BUILD_DIR: real guests that were started on ordinary memory
+# selftests/adopt_guests.sh BUILD_DIR: real guests that were started on ordinary memory
 # are adopted and released while they run. Runs as root inside the lab host (see
 # lab/host). Prints KTAP, then "N passed, N failed, N skipped". GUESTS is the number
 # of guests (2), which take turns to be of a machine type and on memory that is private,

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/balloon-device-guests BUILD_DIR: fisc's balloon device and real guests,
+# selftests/balloon_device_guests.sh BUILD_DIR: fisc's balloon device and real guests,
 # with the kernel's driver and with the paired one. Runs as root inside the lab host
 # (see lab/host and lab/guest). Prints KTAP, then "N passed, N failed, N skipped".
 set -u
@@ -189,8 +189,10 @@ memory_is_as_it_was_left()
 		echo \$? >/run/check.end"
 	for ((end = SECONDS + PATIENCE; SECONDS < end; )); do
 		[ -z "$(inside 'cat /run/check.end 2>/dev/null')" ] || break
-		echo $((RANDOM % 100 * MIB + RANDOM % 256 * 4096)) >"$BALLOON/target"
-		sleep 1
+		for _ in 1 2 3 4; do
+			echo $((RANDOM % 100 * MIB + RANDOM % 256 * 4096)) >"$BALLOON/target"
+			sleep 1
+		done
 	done
 	say "$(inside 'tail -n 1 /run/check.log'); popped $(<"$BALLOON/popped")"
 	[ "$(inside 'cat /run/check.end')" = 0 ] && reaches 0

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/balloon-guests BUILD_DIR: the guest's balloon driver in real guests,
+# selftests/balloon_guests.sh BUILD_DIR: the guest's balloon driver in real guests,
 # at the level of the standard, with QEMU's own virtio-balloon. Runs as root
 # inside the lab host (see lab/host and lab/guest). Prints KTAP, then
 # "N passed, N failed, N skipped".

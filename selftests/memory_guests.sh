@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/guests BUILD_DIR: real guests on BUILD_DIR/fisc.ko. Runs as root
+# selftests/memory_guests.sh BUILD_DIR: real guests on BUILD_DIR/fisc.ko. Runs as root
 # inside the lab host (see lab/host and lab/guest). Prints KTAP, then
 # "N passed, N failed, N skipped".
 #

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/balloon-fuzz BUILD_DIR: balloon_fuzz for long. Runs as root inside the
+# selftests/balloon_fuzz.sh BUILD_DIR: balloon_fuzz for long. Runs as root inside the
 # lab host (see lab/host). Prints KTAP, then "N passed, N failed, N skipped".
 # OPERATIONS is how many it does on rings (10000000), SEED the seed of these; the
 # seeds of balloon.seeds come before.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/reclaim-guests BUILD_DIR: real guests that have been promised more
+# selftests/reclaim_guests.sh BUILD_DIR: real guests that have been promised more
 # memory than there is. Runs as root inside the lab host (see lab/host). Prints
 # KTAP, then "N passed, N failed, N skipped". GUESTS is the number of guests (3),
 # SECONDS_CHECK for how long they check their memory (40).

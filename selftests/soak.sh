@@ -1,0 +1,393 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# selftests/soak.sh BUILD_DIR: guests that check their own memory, promised twice what
+# there is, while everything that can be changed or can fail does so at random. Runs as
+# root inside the lab host (see lab/host). Prints KTAP, then "N passed, N failed,
+# N skipped", and leaves /out/summary.json.
+#
+# GUESTS         number of guests (8)
+# MEM_MB         memory of each (192)
+# CHECK_MB       of which it checks so much (48)
+# SECONDS_SOAK   for how long (3600)
+# SECONDS_ROUND  and how often anew (60)
+# PAUSE          seconds between two events (2)
+# PATIENCE       seconds for a guest to boot, or to answer (900)
+# SEED           of the random choices, chosen and said if not given: the same one makes
+#                the same choices. When guests have come so far is up to the host.
+set -u
+
+PATIENCE=${PATIENCE:-900}
+HERE=$(dirname "$(realpath "$0")")
+# shellcheck source=lab/lib.sh
+. "$HERE/../lab/lib.sh"
+# shellcheck source=selftests/cases.sh
+. "$HERE/cases.sh"
+
+GUESTS=${GUESTS:-8}
+MEM_MB=${MEM_MB:-192}
+CHECK_MB=${CHECK_MB:-48}
+SECONDS_SOAK=${SECONDS_SOAK:-3600}
+SECONDS_ROUND=${SECONDS_ROUND:-60}
+PAUSE=${PAUSE:-2}
+# Guests need the CPU more than this script.
+POLL=3
+SEED=${SEED:-$((SRANDOM % 1000000))}
+
+MNT=/dev/fisc
+RUN=/run/soak
+CONSOLES=/run/fisc-guests
+MIB=1048576
+PROMISED=$((GUESTS * MEM_MB * MIB))
+# What of a stopped guest is compared.
+HELD_MB=24
+# What balloons leave to guests.
+FLOOR_MB=32
+# Guests wait for memory, and for a CPU: that is no lock-up.
+QUIET="nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
+# One of these has an I/O error for each write while memory for it is limited, the other
+# comes and goes.
+ZRAM=/sys/block/zram0
+NULLB=/sys/kernel/config/nullb/soak
+SWAPS=(/dev/zram0 /dev/soak)
+
+# What is done at random, and how often in proportion. Guests boot one at a time.
+EVENTS=(capacity:10 claim:8 tax:3 balloon:8 domain:8 scan:6 large:5 reclaim:6 levels:2
+	sample:2 reboot:3 kill:4 stop:4 swap:4 write_errors:3 failing_allocations:5)
+LEVELS=("6 4 2 1" "12 9 6 3" "20 15 5 1" "3 2 1 0")
+
+declare -A events=() states=([high]=0 [clear]=0 [soft]=0 [hard]=0 [low]=0)
+declare -A pid_of=() lines_of=() rounds_of=()
+mismatched_bytes=0 rounds=0 cut_short=0 checked=0 written=0 guest_complaints=0
+guests_lost=0 refused=0 splats=0 leaked_frames=0 leaked_swap=0 seconds=0
+last_state_ms=0
+
+show_state()
+{
+	show_guests
+	grep -v "_us_" "$DEBUGFS/fisc/reclaim" | sed 's/^/# reclaim /'
+	grep -Hs . "$SYSFS"/vms/*/{target,allocated,swapped,reclaim,blocked_ms} | sed 's/^/# /'
+	sed 's/^/# /' /proc/swaps
+}
+
+# shellcheck source=selftests/soak_guests.sh
+. "$HERE/soak_guests.sh"
+# shellcheck source=selftests/soak_events.sh
+. "$HERE/soak_events.sh"
+
+# --- the soak ------------------------------------------------------------------------
+
+# Events with their weights: one at a time, of a guest to which nothing else is done.
+one_event()
+{
+	local event guest what
+
+	event=${wheel[RANDOM % ${#wheel[@]}]}
+	guest=vm$((RANDOM % GUESTS + 1))
+	choose
+	what=$guest
+	[ "$guest" != "$busy" ] && [ -n "${pid_of[$guest]}" ] || case $event in
+	claim|balloon|domain|reboot|kill|stop)	return ;;
+	esac
+	"event_$event" || return
+	events[$event]=$((${events[$event]-0} + 1))
+	say "$SECONDS s: $event $what"
+}
+
+# States that have begun since; what is done in each is in the module's own counters.
+note_states()
+{
+	local name value rest
+
+	while read -r name value rest; do
+		[[ $name == at_ms_* ]] || continue
+		name=${name#at_ms_} name=${name%:}
+		[ "$name" -gt "$last_state_ms" ] || continue
+		last_state_ms=$name
+		states[$value]=$((states[$value] + 1))
+	done <"$DEBUGFS/fisc/reclaim"
+}
+
+look()
+{
+	local name
+
+	end_failures
+	end_host_job
+	end_guest_job
+	note_states
+	for name in $(names); do
+		[ "$name" != "$busy" ] || continue
+		[ -z "${pid_of[$name]}" ] || kill -0 "${pid_of[$name]}" 2>/dev/null || {
+			collect "$name"
+			lost "$name" "its VMM has ended"
+			pid_of[$name]=''
+		}
+		[ -n "${pid_of[$name]}" ] || job "$name" replace_guest "$name" 1
+	done
+	name=vm$((++looks % GUESTS + 1))
+	[ "$name" = "$busy" ] || collect "$name"
+}
+
+report()
+{
+	say "$SECONDS s: state $(<"$SYSFS/reclaim/state") frames $(counter core frames)" \
+		"swapped $(counter core swapped) out $(counter reclaim swap_out)" \
+		"in $(counter reclaim swap_in) rounds $rounds, $cut_short of them cut short"
+}
+
+jobs_are_done()
+{
+	look
+	[ -z "$busy$host_job" ]
+}
+
+calm()
+{
+	local name
+
+	echo 0 >"$ZRAM/mem_limit"
+	! can_fail_allocations || fail_allocations 0
+	knob tax/capacity 0
+	knob reclaim/paging 1
+	wait_until $((3 * PATIENCE)) jobs_are_done
+	knob share/run 1
+	for name in $(names); do
+		[ ! -e "$SYSFS/vms/$name/balloon" ] || knob "vms/$name/balloon/target" ''
+		[ "$(kind "$name")" != qemu ] || wait_until "$PATIENCE" balloon "$name" "$MEM_MB" 2>/dev/null
+	done
+}
+
+has_done_a_round()
+{
+	collect "$1"
+	[ "${rounds_of[$1]}" -gt "$2" ]
+}
+
+# --- cases ------------------------------------------------------------------------
+
+guests_boot()
+{
+	local name
+
+	for name in $(names); do
+		start_guest "$name" || return 1
+		know "$name"
+		rounds_of[$name]=0
+	done
+	# Not before, as those that boot need the CPU.
+	echo 1 >"$SYSFS/share/run"
+	for name in $(names); do
+		begin_rounds "$name" || return 1
+	done
+}
+
+guests_stay_while_everything_changes()
+{
+	local start=$SECONDS next=0 event what=''
+
+	for event in "${EVENTS[@]}"; do
+		for ((looks = ${event#*:}; looks > 0; looks--)); do
+			wheel+=("${event%:*}")
+		done
+	done
+	offer_a_bit_less
+	while [ "$SECONDS" -lt $((start + SECONDS_SOAK)) ] && [ "$mismatched_bytes" = 0 ]; do
+		one_event
+		sleep "$PAUSE"
+		look
+		[ "$SECONDS" -lt "$next" ] || {
+			report
+			next=$((SECONDS + 60))
+		}
+	done
+	seconds=$((SECONDS - start))
+	report
+	[ "$guests_lost" = 0 ]
+}
+
+# With memory for all of them again.
+guests_are_all_there()
+{
+	local name before
+
+	calm
+	for name in $(names); do
+		before=${rounds_of[$name]}
+		wait_until $((PATIENCE + SECONDS_ROUND)) has_done_a_round "$name" "$before"
+		[ "${rounds_of[$name]}" -gt "$before" ] || lost "$name" "it has stopped checking"
+	done
+	[ "$guests_lost" = 0 ]
+}
+
+no_byte_was_wrong()
+{
+	local nr
+
+	while read -r nr; do
+		mismatched_bytes=$((mismatched_bytes + nr))
+	done <"$RUN/wrong"
+	say "$rounds rounds, $cut_short cut short, $checked pages checked, $written written"
+	say "$(wc -l <"$RUN/wrong") stopped guests compared, $(wc -l <"$RUN/resets") resets while booting"
+	[ "$mismatched_bytes" = 0 ] && [ "$guest_complaints" = 0 ]
+}
+
+it_was_no_idle_test()
+{
+	swap_out=$(counter reclaim swap_out) swap_in=$(counter reclaim swap_in)
+	blocked_max_us=$(counter reclaim blocked_max_us)
+	merged=$(counter share merged)
+	note_states
+	[ "$swap_out" -gt 0 ] && [ "$swap_in" -gt 0 ] && [ "$merged" -gt 0 ] &&
+		[ "$rounds" -ge "$GUESTS" ] && [ "${#events[@]}" -gt 1 ]
+}
+
+nothing_is_left_of_killed_vmms()
+{
+	guest kill -9 --all && rm "$MNT"/vm*
+	wait_until 60 eval '[ "$(counter core frames)" = 0 ] && [ "$(counter core swapped)" = 0 ]'
+	leaked_frames=$(counter core frames)
+	leaked_swap=$(counter core swapped)
+	[ "$leaked_frames" = 0 ] && [ "$leaked_swap" = 0 ] && [ "$(counter core vms)" = 0 ]
+}
+
+swap_is_empty()
+{
+	swapoff "${SWAPS[@]}" && [ "$(wc -l </proc/swaps)" = 1 ]
+}
+
+devices_go()
+{
+	local name
+
+	for name in $(names); do
+		[ ! -e "/sys/bus/vdpa/devices/$name" ] || timeout 60 vdpa dev del "$name" || return 1
+	done
+}
+
+modules_go()
+{
+	umount "$MNT" && rmmod fisc_vdpa && rmmod fisc
+}
+
+kernel_said_nothing()
+{
+	sleep 1
+	splats=$(grep -acE "$SPLATS" "$RUN/dmesg")
+	[ "$splats" = 0 ]
+}
+
+# --- beginning and end -------------------------------------------------------------
+
+make_swap()
+{
+	modprobe zram && echo "$((GUESTS * MEM_MB))M" >"$ZRAM/disksize" || return 1
+	modprobe null_blk nr_devices=0
+	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config || return 1
+	mkdir "$NULLB" && echo $((GUESTS * MEM_MB / 4)) >"$NULLB/size" &&
+		echo 1 >"$NULLB/memory_backed" && echo 4096 >"$NULLB/blocksize" &&
+		echo 1 >"$NULLB/power" || return 1
+	# Both at the same priority, so that both are used.
+	for swap in "${SWAPS[@]}"; do
+		mkswap -q "$swap" && swapon -p 5 "$swap" || return 1
+	done
+}
+
+make_devices()
+{
+	local name
+
+	for name in $(names); do
+		[[ $(kind "$name") =~ ^(paired|kernel)$ ]] || continue
+		vdpa dev add name "$name" mgmtdev fisc &&
+			wait_until 30 compgen -G "/sys/bus/vdpa/devices/$name/vhost-vdpa-*" >/dev/null ||
+			return 1
+	done
+}
+
+set_up()
+{
+	mountpoint -q "$DEBUGFS" || mount -t debugfs none "$DEBUGFS"
+	[ ! -e "$KMEMLEAK" ] || echo clear >"$KMEMLEAK"
+	mkdir -p "$RUN" "$MNT"
+	: >"$RUN/wrong"
+	: >"$RUN/resets"
+	dmesg --follow >"$RUN/dmesg" &
+	modprobe vhost_vdpa && insmod "$build/fisc.ko" && insmod "$build/fisc_vdpa.ko" &&
+		mount -t fisc none "$MNT" && make_swap && make_devices && prepare_failing &&
+		echo guests >"$SYSFS/share/domain" &&
+		echo 1 >"$SYSFS/tax/overcommit"
+}
+
+# pairs NAME...: of an associative array, as an object of JSON.
+pairs()
+{
+	local -n array=$1
+	local name text=''
+
+	for name in "${!array[@]}"; do
+		text+=", \"$name\": ${array[$name]}"
+	done
+	echo "{${text#, }}"
+}
+
+summary()
+{
+	cat <<-END
+		{
+		  "hours": $(awk -v s="$seconds" 'BEGIN { printf "%.3f", s / 3600 }'),
+		  "mismatched_bytes": $mismatched_bytes,
+		  "splats": $splats,
+		  "leaked_frames": $leaked_frames,
+		  "leaked_swap_pages": $leaked_swap,
+		  "guests_lost": $guests_lost,
+		  "guests_reset_while_booting": $(wc -l <"$RUN/resets"),
+		  "guest_complaints": $guest_complaints,
+		  "seed": $SEED,
+		  "guests": $GUESTS,
+		  "guest_mib": $MEM_MB,
+		  "checked_mib": $CHECK_MB,
+		  "rounds": $rounds,
+		  "rounds_cut_short": $cut_short,
+		  "pages_checked": $checked,
+		  "pages_written": $written,
+		  "stopped_guests_compared": $(wc -l <"$RUN/wrong"),
+		  "swap_out": ${swap_out-0},
+		  "swap_in": ${swap_in-0},
+		  "blocked_max_us": ${blocked_max_us-0},
+		  "merged": ${merged-0},
+		  "refused": $refused,
+		  "states": $(pairs states),
+		  "events": $(pairs events)
+		}
+	END
+}
+
+main()
+{
+	[ $# -eq 1 ] && [ -e "$1/fisc_vdpa.ko" ] || usage
+	build=$(realpath "$1")
+	echo "KTAP version 1"
+	RANDOM=$SEED
+	say "seed $SEED"
+	if ! set_up; then
+		echo "not ok 1 - set_up"
+		echo "0 passed, 1 failed, 0 skipped"
+		exit 1
+	fi
+	check guests_boot
+	check guests_stay_while_everything_changes
+	check guests_are_all_there
+	check no_byte_was_wrong
+	check it_was_no_idle_test
+	check nothing_is_left_of_killed_vmms
+	check swap_is_empty
+	check devices_go
+	check modules_go
+	check kernel_said_nothing
+	[ ! -e "$KMEMLEAK" ] || check kmemleak_finds_nothing
+	summary >/out/summary.json
+	sed 's/^/# /' /out/summary.json
+	totals
+}
+
+main "$@"
