@@ -97,16 +97,10 @@ static int adopt(void)
 /* A VM has no adoption any more; there is no such VM then. */
 static bool wait_vm_gone(const char *vm)
 {
-	double end = fisc_now() + WAIT_S;
 	char path[96];
 
 	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/adoption", vm);
-	while (!access(path, F_OK)) {
-		if (fisc_now() > end)
-			return false;
-		fisc_sleep_ms(10);
-	}
-	return true;
+	return fisc_wait_gone(path);
 }
 
 static bool wait_gone(void)
@@ -218,7 +212,7 @@ TEST_F(adopt, content_is_the_same_there_and_back)
 	fisc_fill_pages(self->mem, PAGES, 1);
 	ASSERT_TRUE(release());
 	EXPECT_FALSE(is_mapped());
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 	EXPECT_EQ(KVM_EXIT_HLT, vmm_touch(&self->vmm, GPA, PAGES, true));
 	EXPECT_EQ(GUEST_BYTE, self->mem[0]);
@@ -266,7 +260,7 @@ TEST_F(adopt, equal_pages_are_shared_and_come_apart_again)
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(0));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("shared", 8));
+	EXPECT_TRUE(fisc_wait("core", "shared", 8));
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_TRUE(release());
 	for (i = 0; i < PAGES; i++)
@@ -406,7 +400,7 @@ TEST_F(adopt, all_are_adopted_but_for_the_small_and_others)
 	ASSERT_EQ(0, fisc_write_str(AUTO "uid", "0"));
 	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
 	EXPECT_TRUE(is_adopted_by_pid(getpid(), WAIT_S));
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 	/* Once released, it is left alone. */
 	ASSERT_TRUE(release_by_pid(getpid()));
 	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
@@ -461,9 +455,9 @@ TEST_F(adopt, new_ones_follow)
 	EXPECT_FALSE(is_adopted_by_pid(pid, NOT_S));
 	ASSERT_EQ(1, write(to_child[1], &go, 1));
 	EXPECT_TRUE(is_adopted_by_pid(pid, WAIT_S));
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 	EXPECT_EQ(0, fisc_write_str(AUTO "release_all", "1"));
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
 	ASSERT_EQ(1, write(to_child[1], &go, 1));
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -1067,7 +1061,7 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 		EXPECT_EQ(pid, waitpid(pid, &status, 0));
 		EXPECT_TRUE(WIFSIGNALED(status));
 		ASSERT_TRUE(wait_gone());
-		EXPECT_TRUE(fisc_wait_core("frames", 0));
+		EXPECT_TRUE(fisc_wait("core", "frames", 0));
 	}
 }
 

@@ -274,7 +274,7 @@ TEST_F(pages, zero_pages_leave_the_zero_frame)
 	memset(guest.map + FIRST * PAGE_SIZE, 1, 200 * PAGE_SIZE);
 	memset(guest.map + FIRST * PAGE_SIZE, 0, 200 * PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core_above("zero", 199));
+	ASSERT_TRUE(fisc_wait_above("core", "zero", 199));
 	ASSERT_TRUE(fisc_wait_idle());
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_TRUE(inflate(&guest, 1023, 1));
@@ -311,7 +311,7 @@ TEST_F(pages, parts_of_large_pages)
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES + 78, CHUNK_PAGES - 78));
 	ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, 3 * CHUNK_PAGES, CHUNK_PAGES / 2, 2));
 	EXPECT_EQ(CHUNK_PAGES + 1 + CHUNK_PAGES / 2, actual(&guest));
-	EXPECT_TRUE(fisc_wait_core("frames", frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
+	EXPECT_TRUE(fisc_wait("core", "frames", frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
 	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES + 1, 1));
 	/* Nothing of them is made large again under the driver's hands. */
 	fill(&guest, 2 * CHUNK_PAGES + 77, 1);
@@ -800,7 +800,7 @@ TEST_F(pages, unlinked_file_still_has_a_balloon)
 	close(guest.fd);
 	EXPECT_LT(0, fisc_core("vms"));
 	vdpa_close(&guest.vdpa);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 }
 

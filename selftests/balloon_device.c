@@ -338,7 +338,7 @@ TEST_F(device, vm_may_go_before_its_device)
 	munmap(guest.map, guest.nr_pages * PAGE_SIZE);
 	close(guest.fd);
 	ASSERT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	/* It has nobody to serve until it is opened anew. */
 	EXPECT_LE(0, vdpa_status(&guest.vdpa));
@@ -525,7 +525,7 @@ TEST_F(device, what_was_paged_out_is_asked_for)
 	munmap(guest.map, VM_PAGES * PAGE_SIZE);
 	close(guest.fd);
 	ASSERT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
 	EXPECT_EQ(0, swapoff("/dev/" SWAP));
 	nullb_stop(SWAP);
 }
@@ -1298,7 +1298,7 @@ FIXTURE_TEARDOWN_PARENT(loopback)
 /* The statistics that a driver has given so far, each in a chain. */
 static bool more_chains(long nr)
 {
-	return fisc_wait_balloon_above("chains", fisc_balloon("chains") + nr - 1);
+	return fisc_wait_above("balloon", "chains", fisc_balloon("chains") + nr - 1);
 }
 
 TEST_F(loopback, host_itself_can_have_a_balloon)
@@ -1325,9 +1325,9 @@ TEST_F(loopback, memory_of_the_host_is_in_no_file)
 	unmapped = fisc_balloon("unmapped");
 	ASSERT_EQ(0, fisc_write_str(LOOPBACK_TARGET, "2048"));
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
-	EXPECT_TRUE(fisc_wait_balloon("entries", entries + 2048));
+	EXPECT_TRUE(fisc_wait("balloon", "entries", entries + 2048));
 	/* The last chain's entries are counted before they are looked at. */
-	EXPECT_TRUE(fisc_wait_balloon_above("unmapped", unmapped + 2048 - 1));
+	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped", unmapped + 2048 - 1));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	EXPECT_EQ(frames, fisc_core("frames"));
 	/* A driver that goes takes everything back before. */
@@ -1418,7 +1418,7 @@ TEST_F(loopback, free_memory_of_the_host_is_nobodys)
 	reported = fisc_balloon("reported");
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 	/* The kernel reports what is free once it is up, two seconds later. */
-	EXPECT_TRUE(fisc_wait_balloon_above("unmapped", unmapped));
+	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped", unmapped));
 	EXPECT_EQ(reported, fisc_balloon("reported"));
 	EXPECT_EQ(-1, damaged(&guest, FIRST, 1024 - FIRST));
 }

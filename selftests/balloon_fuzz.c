@@ -690,14 +690,14 @@ static bool nothing_is_left(long frames)
 	bool none;
 
 	vdpa_close(&vdpa);
-	none = fisc_wait_balloon("ballooned", 0) && !vdpa_del(VM);
+	none = fisc_wait("balloon", "ballooned", 0) && !vdpa_del(VM);
 	check_beside();
 	munmap(mem, PAGES * PAGE_SIZE);
 	munmap(beside, BESIDE_PAGES * PAGE_SIZE);
 	close(low);
 	close(high);
 	fisc_sweep();
-	return none && fisc_wait_core("frames", frames);
+	return none && fisc_wait("core", "frames", frames);
 }
 
 int main(int argc, char **argv)

@@ -64,7 +64,7 @@ TEST_F(fisc, alone_by_default)
 	memset(b, 0, PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
 	/* Duplicates inside each, and zero pages, are shared all the same. */
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * 4));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * 4));
 	EXPECT_EQ(2, fisc_core("zero"));
 	EXPECT_EQ(0, common_frames(a + PAGE_SIZE, b + PAGE_SIZE, PAGES - 1));
 }
@@ -84,7 +84,7 @@ TEST_F(fisc, members_of_a_domain_share)
 	ASSERT_EQ(0, fisc_read_str(VM("c"), name, sizeof(name)));
 	EXPECT_STREQ("", name);
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
 	EXPECT_EQ(0, common_frames(a, c, PAGES));
 	EXPECT_EQ(0, common_frames(b, c, PAGES));
@@ -99,14 +99,14 @@ TEST_F(fisc, default_is_for_those_who_chose_none)
 	c = make_vm(ST "c", PAGES, PAGES);
 	ASSERT_EQ(0, fisc_write_str(VM("c"), "x"));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
 	EXPECT_EQ(0, common_frames(a, c, PAGES));
 
 	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "x"));
 	ASSERT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
 	EXPECT_STREQ("x", name);
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, c, PAGES));
 
 	/* Back to what the default says, and that is nobody. */
@@ -125,7 +125,7 @@ TEST_F(fisc, leaving_a_domain_unshares_at_once)
 	char *a = make_vm(ST "a", PAGES, PAGES), *b = make_vm(ST "b", PAGES, PAGES);
 
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", PAGES));
+	ASSERT_TRUE(fisc_wait("core", "frames", PAGES));
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_EQ(0, fisc_write_str(VM("b"), "y"));
 	EXPECT_EQ(2 * PAGES, fisc_core("frames"));
@@ -137,7 +137,7 @@ TEST_F(fisc, leaving_a_domain_unshares_at_once)
 	EXPECT_TRUE(fisc_wait_passes(3));
 	EXPECT_EQ(0, common_frames(a, b, PAGES));
 	ASSERT_EQ(0, fisc_write_str(VM("a"), "y"));
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 }
 
 TEST_F(fisc, names_are_checked)

@@ -185,8 +185,8 @@ TEST_F(fisc, memory_goes_with_the_last_mount)
 	EXPECT_EQ(self->before.frames + 4, fisc_core("frames"));
 	close(fd);
 	ASSERT_EQ(0, umount(FISC_MNT));
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	ASSERT_EQ(0, fisc_mount(FISC_MNT, NULL));
 	EXPECT_EQ(ENOENT, try_open(ST "a", O_RDONLY));
 }
@@ -757,7 +757,7 @@ TEST_F(fisc, unlinked_file_lives_until_closed)
 	EXPECT_EQ(0, try_open(ST "a", O_RDWR | O_CREAT | O_EXCL));
 	EXPECT_EQ(0, unlink(ST "a"));
 	close(fd);
-	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames));
+	EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames));
 }
 
 TEST_F(fisc, readdir_lists_every_name_once)
@@ -820,7 +820,7 @@ TEST_F(fisc, rename_inside_a_vm)
 	close(b);
 	/* The one replaced is freed. */
 	ASSERT_EQ(0, rename(ST "v/a", ST "v/d/b"));
-	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames + 2));
+	EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames + 2));
 	EXPECT_EQ(ENOENT, try_open(ST "v/a", O_RDONLY));
 	b = open(ST "v/d/b", O_RDONLY);
 	ASSERT_LE(0, b);
@@ -891,7 +891,7 @@ TEST_F(fisc, rename_over_a_vm_replaces_it_or_fails)
 		EXPECT_EQ(3, fisc_vm("st-b", "present_pages"));
 		EXPECT_EQ(self->before.frames + 5, fisc_core("frames"));
 	} else {
-		EXPECT_TRUE(fisc_wait_core("frames", self->before.frames + 2));
+		EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames + 2));
 		EXPECT_EQ(-1, fisc_vm("st-a", "present_pages"));
 		EXPECT_EQ(2, fisc_vm("st-b", "present_pages"));
 	}

@@ -193,7 +193,7 @@ int fisc_stress_s(int usual)
 	return seconds ? atoi(seconds) : usual;
 }
 
-static bool fisc_wait(const char *file, const char *name, long value, bool above)
+static bool wait_counter(const char *file, const char *name, long value, bool above)
 {
 	double end = fisc_now() + WAIT_S;
 	long now;
@@ -209,45 +209,20 @@ static bool fisc_wait(const char *file, const char *name, long value, bool above
 	return false;
 }
 
-bool fisc_wait_core(const char *name, long value)
+bool fisc_wait(const char *file, const char *name, long value)
 {
-	return fisc_wait("core", name, value, false);
+	return wait_counter(file, name, value, false);
 }
 
-bool fisc_wait_core_above(const char *name, long value)
+bool fisc_wait_above(const char *file, const char *name, long value)
 {
-	return fisc_wait("core", name, value, true);
-}
-
-bool fisc_wait_share(const char *name, long value)
-{
-	return fisc_wait("share", name, value, false);
-}
-
-bool fisc_wait_share_above(const char *name, long value)
-{
-	return fisc_wait("share", name, value, true);
-}
-
-bool fisc_wait_balloon(const char *name, long value)
-{
-	return fisc_wait("balloon", name, value, false);
-}
-
-bool fisc_wait_balloon_above(const char *name, long value)
-{
-	return fisc_wait("balloon", name, value, true);
-}
-
-bool fisc_wait_reclaim_above(const char *name, long value)
-{
-	return fisc_wait("reclaim", name, value, true);
+	return wait_counter(file, name, value, true);
 }
 
 /* @passes whole passes that began after the call: one may be under way. */
 bool fisc_wait_passes(long passes)
 {
-	return fisc_wait_share_above("full_scans", fisc_share("full_scans") + passes);
+	return fisc_wait_above("share", "full_scans", fisc_share("full_scans") + passes);
 }
 
 /* Until nothing is read any more, in passes enough for what was put off once. */
@@ -267,9 +242,9 @@ bool fisc_wait_idle(void)
 	return false;
 }
 
-bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low, long high, int seconds)
 {
-	double end = fisc_now() + WAIT_S;
+	double end = fisc_now() + seconds;
 	long now;
 
 	do {
@@ -278,9 +253,14 @@ bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, WAIT_S,
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, seconds,
 		low, high);
 	return false;
+}
+
+bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
+{
+	return fisc_wait_vm_between_s(vm, name, low, high, WAIT_S);
 }
 
 bool fisc_wait_vm(const char *vm, const char *name, long value)

@@ -87,18 +87,17 @@ int fisc_scan_off(void);
 /* Whether memory may be short: the module's default percents, or none of them. */
 int fisc_short_of_memory(bool on);
 
-/* Waiting: true when it came true within WAIT_S. */
-bool fisc_wait_core(const char *name, long value);
-bool fisc_wait_core_above(const char *name, long value);
-bool fisc_wait_share(const char *name, long value);
-bool fisc_wait_share_above(const char *name, long value);
-bool fisc_wait_balloon(const char *name, long value);
-bool fisc_wait_balloon_above(const char *name, long value);
-bool fisc_wait_reclaim_above(const char *name, long value);
+/*
+ * Waiting: true if it came true within WAIT_S. The counters of fisc_wait() and
+ * fisc_wait_above() are those of @file in debugfs.
+ */
+bool fisc_wait(const char *file, const char *name, long value);
+bool fisc_wait_above(const char *file, const char *name, long value);
 bool fisc_wait_passes(long passes);
 bool fisc_wait_idle(void);
 bool fisc_wait_vm(const char *vm, const char *name, long value);
 bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high);
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low, long high, int seconds);
 bool fisc_wait_active(const char *vm, const char *name, int percent);
 bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);

@@ -123,10 +123,10 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	 */
 	if (before->pid == getpid())
 		return;
-	EXPECT_TRUE(fisc_wait_core("frames", before->frames));
-	EXPECT_TRUE(fisc_wait_core("present", before->present));
-	EXPECT_TRUE(fisc_wait_core("map_bytes", before->map_bytes));
-	EXPECT_TRUE(fisc_wait_core("vms", before->vms));
+	EXPECT_TRUE(fisc_wait("core", "frames", before->frames));
+	EXPECT_TRUE(fisc_wait("core", "present", before->present));
+	EXPECT_TRUE(fisc_wait("core", "map_bytes", before->map_bytes));
+	EXPECT_TRUE(fisc_wait("core", "vms", before->vms));
 }
 
 /* @path takes @value, and then says @now. */

@@ -59,7 +59,7 @@ static inline void tear_down(struct __test_metadata *_metadata, const struct fis
 	if (before->pid != getpid()) {
 		vdpa_sweep();
 		EXPECT_EQ(0, fisc_balloon("devices"));
-		EXPECT_TRUE(fisc_wait_balloon("ballooned", 0));
+		EXPECT_TRUE(fisc_wait("balloon", "ballooned", 0));
 	}
 	fisc_tear_down(_metadata, before);
 	if (before->pid != getpid())

@@ -239,7 +239,7 @@ TEST_F(fisc, no_way_to_write_escapes)
 		for (i = 0; i < NR_WRITERS; i++) {
 			ASSERT_TRUE(writers[i](&t, i, page))
 				TH_LOG("writer %d: errno %d", i, errno);
-			EXPECT_TRUE(fisc_wait_core("frames", NR_WRITERS - i))
+			EXPECT_TRUE(fisc_wait("core", "frames", NR_WRITERS - i))
 				TH_LOG("writer %d, %smapped", i, mapped ? "" : "not ");
 			EXPECT_EQ(-1, fisc_check(page_of(t.view, i), 100 * mapped + NR_WRITERS));
 		}
@@ -282,7 +282,7 @@ TEST_F(fisc, written_page_waits_for_recheck_ms)
 	EXPECT_EQ(16, fisc_core("frames"));
 	/* Page 4 is what page 3 is now. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RECHECK, "10"));
-	EXPECT_TRUE(fisc_wait_core("frames", 15));
+	EXPECT_TRUE(fisc_wait("core", "frames", 15));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 3), 5));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 4), 5));
 }
@@ -367,7 +367,7 @@ TEST_F(fisc, page_that_is_written_all_the_time_is_left_alone)
 	/* Left alone is not forgotten. */
 	for (i = 0; i < HOT_PAGES; i++)
 		fisc_fill(page_of(map, i), 1 + HOT_PAGES + i);
-	EXPECT_TRUE(fisc_wait_core("frames", HOT_PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", HOT_PAGES));
 	for (i = 0; i < HOT_PAGES; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), 1 + HOT_PAGES + i));
 }
@@ -392,7 +392,7 @@ TEST_F(fisc, page_that_is_shared_and_written_in_turn_is_left_alone)
 	TH_LOG("written %ld times, shared %ld times", 2 * rounds, merged);
 	EXPECT_GE(60, merged);
 	fisc_fill(page_of(map, 0), 2);
-	EXPECT_TRUE(fisc_wait_core("frames", 1));
+	EXPECT_TRUE(fisc_wait("core", "frames", 1));
 }
 
 TEST_F(fisc, busy_vm_does_not_keep_others_waiting)
@@ -519,12 +519,12 @@ TEST_F(fisc, known_page_in_a_pipe_is_not_shared)
 	ASSERT_EQ((ssize_t)PAGE_SIZE, splice_in(fds[1], page_of(map, 0)));
 	pinned = fisc_share("pinned");
 	fisc_fill(page_of(map, 1), 1);
-	EXPECT_TRUE(fisc_wait_share_above("pinned", pinned));
+	EXPECT_TRUE(fisc_wait_above("share", "pinned", pinned));
 	EXPECT_TRUE(fisc_wait_passes(10));
 	EXPECT_EQ(2, fisc_core("frames"));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 1));
-	EXPECT_TRUE(fisc_wait_core("frames", 1));
+	EXPECT_TRUE(fisc_wait("core", "frames", 1));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 0), 1));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 1), 1));
 }

@@ -515,7 +515,7 @@ TEST_F(kvm, memory_without_a_vm_has_no_slots)
 	munmap(map, 64 * PAGE_SIZE);
 	close(fd);
 	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_EQ(NOT_LISTED, list("st-a", parts));
 }
 
@@ -758,9 +758,9 @@ TEST_F(kvm, descriptor_keeps_no_memory)
 	EXPECT_EQ(64, fisc_core("frames"));
 	end_child(&child, SIGKILL);
 	ASSERT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	close(vm);
 }
 
@@ -785,7 +785,7 @@ TEST_F(kvm, killed_vmm_leaves_nothing)
 		if (round & 1) {
 			ASSERT_EQ(0, unlink(ST "a"));
 			end_child(&child, SIGKILL);
-			EXPECT_TRUE(fisc_wait_core("vms", 0));
+			EXPECT_TRUE(fisc_wait("core", "vms", 0));
 		} else {
 			end_child(&child, SIGKILL);
 			EXPECT_TRUE(soon_lists_none("st-a"));
@@ -1271,9 +1271,9 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	TH_LOG("%ld VMMs killed, KVM unloaded %ld times, %ld periods", kills, unloads,
 	       fisc_sample("periods") - periods);
 	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 }
 
 /* "kvm vmm PATH READY GO TRANSFER" is a VMM that has executed itself again. */

@@ -163,7 +163,7 @@ TEST_F(fisc, equal_large_pages_are_broken_and_shared)
 
 	ASSERT_EQ(0, fisc_write_str(LARGE_BREAK, "512"));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", LARGE_PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", LARGE_PAGES));
 	EXPECT_EQ(breaks + 2, fisc_core("large_breaks"));
 	EXPECT_EQ(2 * LARGE_PAGES, fisc_share("sharing"));
 	EXPECT_EQ(-1, fisc_check_pages(a, LARGE_PAGES, 1));
@@ -183,9 +183,9 @@ TEST_F(fisc, break_pages_is_what_it_takes)
 	EXPECT_EQ(0, fisc_core("zero"));
 	/* One less is enough from now on: nothing need be written for that. */
 	ASSERT_EQ(0, fisc_write_str(LARGE_BREAK, "100"));
-	EXPECT_TRUE(fisc_wait_core("zero", 100));
+	EXPECT_TRUE(fisc_wait("core", "zero", 100));
 	/* What becomes of its pages is counted before it is. */
-	EXPECT_TRUE(fisc_wait_core("large", 0));
+	EXPECT_TRUE(fisc_wait("core", "large", 0));
 	EXPECT_EQ(LARGE_PAGES - 100, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(map, 100 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_pages(map + 100 * PAGE_SIZE, LARGE_PAGES - 100, 101));
@@ -200,7 +200,7 @@ TEST_F(fisc, duplicates_within_one_are_found)
 	for (i = 0; i < LARGE_PAGES; i++)
 		fisc_fill(map + i * PAGE_SIZE, i % 4 + 1);
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 4));
+	EXPECT_TRUE(fisc_wait("core", "frames", 4));
 	for (i = 0; i < LARGE_PAGES; i++)
 		EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i % 4 + 1));
 }
@@ -212,9 +212,9 @@ TEST_F(fisc, all_private_is_rebuilt)
 	char *again;
 
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", LARGE_PAGES));
+	ASSERT_TRUE(fisc_wait("core", "frames", LARGE_PAGES));
 	fisc_fill_pages(b, LARGE_PAGES, 10000);
-	EXPECT_TRUE(fisc_wait_core("large_rebuilds", rebuilds + 1));
+	EXPECT_TRUE(fisc_wait("core", "large_rebuilds", rebuilds + 1));
 	EXPECT_TRUE(fisc_wait_vm("st-b", "large_pages", 1));
 	EXPECT_EQ(-1, fisc_check_pages(b, LARGE_PAGES, 10000));
 	/* An old mapping keeps its page table, a new one does without. */
@@ -404,9 +404,9 @@ TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 	}
 	/* However slow: writers go on until it has happened. */
 	WRITE_ONCE(stress.unique, false);
-	EXPECT_TRUE(fisc_wait_core_above("large_breaks", breaks));
+	EXPECT_TRUE(fisc_wait_above("core", "large_breaks", breaks));
 	WRITE_ONCE(stress.unique, true);
-	EXPECT_TRUE(fisc_wait_core_above("large_rebuilds", rebuilds));
+	EXPECT_TRUE(fisc_wait_above("core", "large_rebuilds", rebuilds));
 	WRITE_ONCE(stress.stop, true);
 	for (i = 0; i < NR_STRESS; i++) {
 		pthread_join(threads[i], NULL);

@@ -71,7 +71,7 @@ TEST_F(fisc, first_touch_finds_zeros_whatever_was_there_before)
 	munmap(map, 256 * PAGE_SIZE);
 	close(fd);
 	unlink(ST "a");
-	ASSERT_TRUE(fisc_wait_core("frames", self->before.frames));
+	ASSERT_TRUE(fisc_wait("core", "frames", self->before.frames));
 
 	fd = fisc_create(ST "b", 256);
 	map = fisc_map(fd, 256);
@@ -471,7 +471,7 @@ TEST_F(fisc, unlinked_file_lives_until_unmapped)
 	munmap(map, 4 * PAGE_SIZE);
 	EXPECT_EQ(-1, fisc_check(map + 5 * PAGE_SIZE, 5));
 	munmap(map + 4 * PAGE_SIZE, 4 * PAGE_SIZE);
-	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames));
+	EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames));
 }
 
 TEST_F(fisc, other_processes_reach_it_by_proc_mem)

@@ -62,8 +62,8 @@ FIXTURE_TEARDOWN_PARENT(module)
 	while (!umount2(FISC_MNT, MNT_DETACH))
 		;
 	EXPECT_EQ(0, restore());
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(module, mounted_module_stays)
@@ -124,7 +124,7 @@ TEST_F(module, mapped_module_stays_after_lazy_unmount)
 	/* A VMM that lives on is still shared with. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2));
 	munmap(map, 8 * PAGE_SIZE);
 	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
@@ -222,7 +222,7 @@ TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 	vm = open(FISC_SYSFS "/vms/st-a/present_pages", O_RDONLY);
 	ASSERT_LE(0, vm);
 	ASSERT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_GE(0, pread(vm, buf, sizeof(buf), 0));
 	ASSERT_EQ(0, umount(FISC_MNT));
 	if (fisc_unload("fisc")) {

@@ -103,7 +103,7 @@ static void make_shared_across(struct __test_metadata *_metadata, char **maps)
 	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
 	make_equal(_metadata, maps);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", CONTENTS));
+	ASSERT_TRUE(fisc_wait("core", "frames", CONTENTS));
 }
 
 TEST_F(fisc, each_node_has_a_scanner)
@@ -138,7 +138,7 @@ TEST_F(fisc, frames_are_shared_within_a_node)
 		SKIP(return, "one node only");
 	make_equal(_metadata, maps);
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", NODES * CONTENTS));
+	EXPECT_TRUE(fisc_wait("core", "frames", NODES * CONTENTS));
 	EXPECT_TRUE(fisc_wait_passes(5));
 	EXPECT_EQ(NODES * CONTENTS, fisc_core("frames"));
 	for (node = 0; node < NODES; node++)

@@ -104,9 +104,9 @@ static void expect_ended(struct __test_metadata *_metadata, const struct injecti
 
 static void expect_counters(struct __test_metadata *_metadata, long vms, long regions, long frames)
 {
-	EXPECT_TRUE(fisc_wait_core("vms", vms));
-	EXPECT_TRUE(fisc_wait_core("regions", regions));
-	EXPECT_TRUE(fisc_wait_core("frames", frames));
+	EXPECT_TRUE(fisc_wait("core", "vms", vms));
+	EXPECT_TRUE(fisc_wait("core", "regions", regions));
+	EXPECT_TRUE(fisc_wait("core", "frames", frames));
 }
 
 static int nr_vm_directories(void)
@@ -437,7 +437,7 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			memset(mb, 0, PAGE_SIZE);
 		}
 		ASSERT_EQ(0, fisc_scan_on());
-		ASSERT_TRUE(fisc_wait_share("saved", content ? 1 : 2));
+		ASSERT_TRUE(fisc_wait("share", "saved", content ? 1 : 2));
 		ASSERT_EQ(0, fisc_scan_off());
 		arm(&inj);
 		if (by_fault)
@@ -532,7 +532,7 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 	}
 	EXPECT_EQ(0, fail_process(pid, 0));
 	/* With memory again, it finishes. */
-	EXPECT_TRUE(fisc_wait_core("frames", 400));
+	EXPECT_TRUE(fisc_wait("core", "frames", 400));
 }
 
 TEST_HARNESS_MAIN

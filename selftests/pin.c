@@ -31,7 +31,7 @@ static void scan_passes(struct __test_metadata *_metadata, int passes)
 static void wait_frames(struct __test_metadata *_metadata, long frames)
 {
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", frames));
+	EXPECT_TRUE(fisc_wait("core", "frames", frames));
 	ASSERT_EQ(0, fisc_scan_off());
 }
 

@@ -109,7 +109,7 @@ TEST_F(fisc, shared_frame_is_lost_to_its_users_and_not_copied)
 	for (i = 0; i < 8; i++)
 		fisc_fill(page_of(map, i), i < 4 ? 1 : i < 6 ? 2 : i);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", 4));
+	ASSERT_TRUE(fisc_wait("core", "frames", 4));
 	if (!poison(map, 2))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	cow = fisc_share("cow_breaks");
@@ -131,7 +131,7 @@ TEST_F(fisc, shared_frame_is_lost_to_its_users_and_not_copied)
 		fisc_fill(page_of(map, i), 1);
 	}
 	/* The one lost, the one of 0 and 1, that of 4 and 5, and two alone. */
-	EXPECT_TRUE(fisc_wait_core("frames", 5));
+	EXPECT_TRUE(fisc_wait("core", "frames", 5));
 	EXPECT_TRUE(fisc_wait_passes(3));
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), 1));

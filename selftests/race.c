@@ -468,9 +468,9 @@ TEST_F(fisc, unlink_and_rename_race_with_users)
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, fisc_wait_child(pid[i]));
 	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 }
 
 /* A process that is killed at any moment leaks no frame. */
@@ -500,9 +500,9 @@ TEST_F(fisc, killed_users_leak_nothing)
 			unlink(ST "k");
 	}
 	unlink(ST "k");
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("present", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "present", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 /* Unlinked under its users: a VMM goes on with its memory, and is seen out. */
@@ -526,7 +526,7 @@ TEST_F(fisc, unlink_under_sharing_users_keeps_their_memory)
 		for (i = 0; i < 4; i++)
 			for (j = 0; j < PAGES; j++)
 				stamp_page(map[i] + j * PAGE_SIZE, j + round);
-		EXPECT_TRUE(fisc_wait_core("frames", 4));
+		EXPECT_TRUE(fisc_wait("core", "frames", 4));
 		for (i = 0; i < 4; i++)
 			for (j = 0; j < PAGES; j++)
 				EXPECT_EQ(stamp(j + round, 77),
@@ -534,8 +534,8 @@ TEST_F(fisc, unlink_under_sharing_users_keeps_their_memory)
 	}
 	for (i = 0; i < 4; i++)
 		munmap(map[i], PAGES * PAGE_SIZE);
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_HARNESS_MAIN

@@ -25,7 +25,7 @@ static long check(const char *page, __u64 seed)
 static void settle(struct __test_metadata *_metadata, long present, long frames)
 {
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_share("saved", present - frames));
+	EXPECT_TRUE(fisc_wait("share", "saved", present - frames));
 	EXPECT_TRUE(fisc_wait_passes(2));
 	ASSERT_EQ(0, fisc_scan_off());
 	EXPECT_EQ(present, fisc_core("present"));
@@ -440,14 +440,14 @@ TEST_F(fisc, truncation_and_unlink_of_shared_pages_leave_the_others)
 	munmap(mb, 4 * PAGE_SIZE);
 	close(b);
 	ASSERT_EQ(0, unlink(ST "b"));
-	EXPECT_TRUE(fisc_wait_share("sharing", 5));
+	EXPECT_TRUE(fisc_wait("share", "sharing", 5));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(mc, i), i));
 	EXPECT_EQ(5, fisc_core("frames"));
 	munmap(mc, 4 * PAGE_SIZE);
 	close(c);
 	ASSERT_EQ(0, unlink(ST "c"));
-	EXPECT_TRUE(fisc_wait_core("frames", 2));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2));
 	EXPECT_EQ(-1, fisc_check(ma, 0));
 }
 
@@ -832,11 +832,11 @@ TEST_F(fisc, all_counters_return_to_zero)
 		snprintf(path, sizeof(path), ST "%d", i);
 		ASSERT_EQ(0, unlink(path));
 	}
-	EXPECT_TRUE(fisc_wait_core("present", 0));
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("map_bytes", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "present", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "map_bytes", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	expect_shared(_metadata, 0, 0, 0);
 	EXPECT_EQ(0, fisc_share("saved"));
 }

@@ -66,7 +66,7 @@ FIXTURE_SETUP(swap)
 FIXTURE_TEARDOWN_PARENT(swap)
 {
 	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
 	fisc_tear_down(_metadata, &self->before);
 	swap_stop();
 }
@@ -139,7 +139,7 @@ static void read_processes(void)
 static bool squeeze(void)
 {
 	bool ok = !fisc_short_of_memory(true) &&
-		  fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES);
+		  fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES);
 
 	forget_swap_cache();
 	return ok;
@@ -169,7 +169,7 @@ TEST_F(swap, pages_go_out_and_come_back)
 	}
 	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_out") - out);
 	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_in") - in);
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	EXPECT_GT(POOL_PAGES, fisc_core("frames"));
 	EXPECT_GT(room, fisc_reclaim("swap_room"));
 	/* And are all there when there is memory again. */
@@ -190,7 +190,7 @@ TEST_F(swap, file_that_goes_gives_swap_back)
 	munmap(self->map, PAGES * PAGE_SIZE);
 	close(self->fd);
 	EXPECT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
 	EXPECT_TRUE(wait_room(room))
 		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
 }
@@ -271,7 +271,7 @@ TEST_F(swap, zeroes_need_no_swap)
 	for (i = 0; i < PAGES; i++)
 		WRITE_ONCE(*page_of(self->map, i), 0);
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_core_above("zero", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("core", "zero", PAGES - POOL_PAGES));
 	EXPECT_EQ(out, fisc_reclaim("swap_out"));
 	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
 }
@@ -287,7 +287,7 @@ TEST_F(swap, equal_pages_are_shared_instead)
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RUN, "1"));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_core_above("sharing", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("core", "sharing", PAGES - POOL_PAGES));
 	/* The first of its kind may have nobody to share with. */
 	EXPECT_GE(7 * 2, fisc_reclaim("swap_out") - out);
 	for (i = 0; i < PAGES; i++)
@@ -334,7 +334,7 @@ TEST_F(swap, nobody_waits_if_there_is_no_swap)
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	ASSERT_EQ(0, swap_start());
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
@@ -425,7 +425,7 @@ TEST_F(swap, table_tells_of_all_vms)
 		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
 	} while (!rate && fisc_now() < end);
 	EXPECT_LT(0, rate);
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	end = fisc_now() + WAIT_S;

@@ -196,7 +196,7 @@ TEST_F(fisc, unlinked_vm_keeps_a_directory_until_its_last_user_is_gone)
 	munmap(map, 8 * PAGE_SIZE);
 	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s", name);
 	EXPECT_TRUE(fisc_wait_gone(path));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_EQ(0, unnamed("st-a", path, sizeof(path)));
 }
 
@@ -231,7 +231,7 @@ TEST_F(fisc, any_name_that_a_file_may_have_works)
 	EXPECT_EQ(0, unlink(path));
 	EXPECT_EQ(-1, fisc_vm(name, "size_bytes"));
 	close(fd);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
@@ -253,7 +253,7 @@ TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
 		EXPECT_EQ(EEXIST, errno);
 	}
 	close(a);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(fisc, vms_add_up_to_the_module)
@@ -279,7 +279,7 @@ TEST_F(fisc, vms_add_up_to_the_module)
 		memset(map[i] + 40 * PAGE_SIZE, 0, (10 + i) * PAGE_SIZE);
 	}
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_share("saved", 40 + 33));
+	EXPECT_TRUE(fisc_wait("share", "saved", 40 + 33));
 	ASSERT_EQ(0, fisc_scan_off());
 	map[0][0] ^= 1;
 	for (k = 0; k < ARRAY_SIZE(counters); k++) {
@@ -321,13 +321,13 @@ TEST_F(fisc, events_of_a_deleted_file_stay_with_its_vm)
 	memset(map, 1, 2 * PAGE_SIZE);
 	memset(map, 0, 2 * PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_share("zero", 2));
+	ASSERT_TRUE(fisc_wait("share", "zero", 2));
 	map[0] = 1;
 	EXPECT_EQ(1, fisc_vm("st-d", "cow_breaks"));
 	munmap(map, 2 * PAGE_SIZE);
 	close(fd);
 	ASSERT_EQ(0, unlink(ST "d/x"));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	EXPECT_EQ(1, fisc_vm("st-d", "cow_breaks"));
 	EXPECT_EQ(0, fisc_vm("st-d", "present_pages"));
 }
@@ -350,7 +350,7 @@ TEST_F(fisc, stopped_scanner_scans_nothing)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
 	scanned = fisc_share("scanned");
-	ASSERT_TRUE(fisc_wait_share_above("scanned", scanned));
+	ASSERT_TRUE(fisc_wait_above("share", "scanned", scanned));
 	ASSERT_EQ(0, fisc_scan_off());
 	/* A batch under way is finished. */
 	fisc_sleep_ms(500);
@@ -364,7 +364,7 @@ TEST_F(fisc, stopped_scanner_scans_nothing)
 	fisc_sleep_ms(200);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_share_above("scanned", scanned));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", scanned));
 	EXPECT_LT(cpu_us, fisc_share("cpu_us"));
 }
 
@@ -393,7 +393,7 @@ TEST_F(fisc, scanner_keeps_its_rate)
 	fisc_sleep_ms(3000);
 	EXPECT_GE(scanned + 10, fisc_share("scanned"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
-	EXPECT_TRUE(fisc_wait_share_above("scanned", before + 4095));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", before + 4095));
 }
 
 /* A large page is read in one go; at a page a second, that takes minutes to earn. */
@@ -410,11 +410,11 @@ TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
 	fisc_fill(map, 1);
 	ASSERT_EQ(512, fisc_core("private"));
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_share_above("scanned", scanned + 511));
+	ASSERT_TRUE(fisc_wait_above("share", "scanned", scanned + 511));
 	ASSERT_NE(NULL, busy_memory(64));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 	start = fisc_now();
-	EXPECT_TRUE(fisc_wait_share_above("scanned", scanned + 575));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", scanned + 575));
 	EXPECT_GT(5.0, fisc_now() - start);
 }
 

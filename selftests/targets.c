@@ -54,18 +54,7 @@ static int make_vm(const char *path, long bytes)
 
 static bool soon_between(const char *vm, const char *name, long low, long high)
 {
-	double end = fisc_now() + PROMPT_S;
-	long now;
-
-	do {
-		now = fisc_vm(vm, name);
-		if (now >= low && now <= high)
-			return true;
-		fisc_sleep_ms(10);
-	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, PROMPT_S,
-		low, high);
-	return false;
+	return fisc_wait_vm_between_s(vm, name, low, high, PROMPT_S);
 }
 
 /* Does @vm have a target of @bytes soon, but for what the module itself needs? */
@@ -1037,7 +1026,7 @@ TEST_F(fisc, pages_of_any_state_are_sampled)
 			fisc_fill(page, i % 4 == 2 ? i % 64 : i);
 	}
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", TOUCHED_PAGES / 4 + 16));
+	ASSERT_TRUE(fisc_wait("core", "frames", TOUCHED_PAGES / 4 + 16));
 	ASSERT_EQ(0, fisc_scan_off());
 	start_toucher(_metadata, &t, 30);
 	sample_much(_metadata, "500");
@@ -1330,7 +1319,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 		EXPECT_EQ(bytes, fisc_vm(vms[i], "allocated"));
 	}
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", pages));
+	ASSERT_TRUE(fisc_wait("core", "frames", pages));
 	for (i = 0; i < 2; i++)
 		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 48, bytes / 100 * 52));
 	EXPECT_TRUE(soon_pay_for_all(vms, 2));
@@ -1340,7 +1329,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 	map[2] = fisc_map(fisc_create(path, pages), pages);
 	ASSERT_NE(NULL, map[2]);
 	fisc_fill_pages(map[2], pages, 1);
-	ASSERT_TRUE(fisc_wait_share("saved", 2 * pages));
+	ASSERT_TRUE(fisc_wait("share", "saved", 2 * pages));
 	for (i = 0; i < 3; i++)
 		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 31, bytes / 100 * 35));
 	EXPECT_TRUE(soon_pay_for_all(vms, 3));
@@ -1365,7 +1354,7 @@ TEST_F(fisc, zero_pages_and_copies_within_a_vm_cost_what_they_take)
 	memset(map + 128 * PAGE_SIZE, 0, 128 * PAGE_SIZE);
 	EXPECT_EQ(256 * (long)PAGE_SIZE, fisc_vm("st-a", "allocated"));
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", 4));
+	ASSERT_TRUE(fisc_wait("core", "frames", 4));
 	ASSERT_EQ(128, fisc_core("zero"));
 	EXPECT_TRUE(soon_between("st-a", "allocated", 3 * PAGE_SIZE, 5 * PAGE_SIZE));
 }
