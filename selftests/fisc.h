@@ -6,6 +6,7 @@
 #ifndef FISC_SELFTESTS_FISC_H
 #define FISC_SELFTESTS_FISC_H
 
+#include <linux/falloc.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,13 @@
 #define PAGE_SIZE	4096UL
 #endif
 #define BLOCKS_PER_PAGE	8UL
+#define CHUNK_PAGES	512		/* of a large page */
+#define KIB		1024L
+#define MIB		(1024 * KIB)
+#define GIB		(1024 * MIB)
+#define MIB_PAGES	256
+
+#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
@@ -132,6 +140,11 @@ long fisc_check(const void *page, __u64 seed);
 /* The same for pages in a row, of seeds in a row; the check returns -1 or a page. */
 void fisc_fill_pages(char *map, size_t nr, __u64 seed);
 long fisc_check_pages(const char *map, size_t nr, __u64 seed);
+
+/* Pages of a file by calls: page i is of seed @seed + i; -1 or a page that is not. */
+bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed);
+long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed);
+
 long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);

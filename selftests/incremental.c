@@ -4,7 +4,6 @@
  * twice without need, and little of what is written all the time.
  */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 
 #include "fixture.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RUN_MS		3000
 
 /* A file of @nr_pages pages, all different: page i is @seed + i. */

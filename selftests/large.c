@@ -232,14 +232,14 @@ TEST_F(fisc, hole_gives_memory_back_at_once)
 
 	fisc_fill_pages(map, LARGE_PAGES, 1);
 	ASSERT_EQ(1, fisc_core("large"));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 7 * PAGE_SIZE,
+	ASSERT_EQ(0, fallocate(fd, PUNCH, 7 * PAGE_SIZE,
 			       9 * PAGE_SIZE));
 	EXPECT_EQ(LARGE_PAGES - 9, fisc_core("frames"));
 	EXPECT_EQ((LARGE_PAGES - 9) * BLOCKS_PER_PAGE, fisc_blocks(fd));
 	EXPECT_EQ(-1, fisc_check_pages(map, 7, 1));
 	EXPECT_EQ(-1, fisc_check_zero(map + 7 * PAGE_SIZE, 9 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_pages(map + 16 * PAGE_SIZE, LARGE_PAGES - 16, 17));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LARGE_SIZE));
+	ASSERT_EQ(0, fallocate(fd, PUNCH, 0, LARGE_SIZE));
 	EXPECT_EQ(0, fisc_core("frames"));
 	fisc_fill_pages(map, LARGE_PAGES, 3);
 	EXPECT_EQ(1, fisc_core("large"));
@@ -318,10 +318,10 @@ TEST_F(fisc, breaking_races_with_faults)
 	while (fisc_now() < end || fisc_core("large_breaks") < breaks + 3) {
 		off_t at = fisc_rand(&rnd) % LARGE_PAGES * PAGE_SIZE;
 
-		ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+		ASSERT_EQ(0, fallocate(fd, PUNCH, at,
 				       PAGE_SIZE));
 		/* An empty chunk becomes large again. */
-		ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		ASSERT_EQ(0, fallocate(fd, PUNCH, 0,
 				       LARGE_SIZE));
 		sched_yield();
 	}
@@ -356,7 +356,7 @@ static void stress_one(int me, __u64 *rnd)
 			      fisc_check_zero(page, PAGE_SIZE) >= 0)
 		stress.bad[me]++;
 	if (!me && !READ_ONCE(stress.unique) && !(fisc_rand(rnd) % 4)) {
-		if (fallocate(stress.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		if (fallocate(stress.fd, PUNCH,
 			      i * PAGE_SIZE, PAGE_SIZE))
 			stress.bad[me]++;
 		stress.seeds[i] = 0;

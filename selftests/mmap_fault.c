@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Guest memory as mappings: faults, their errors, and coherence. */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/uio.h>
@@ -405,7 +404,7 @@ TEST_F(fisc, punch_reaches_every_mapping)
 		_exit(fisc_check_zero(a + PAGE_SIZE, PAGE_SIZE) < 0 ? 0 : 3);
 	}
 	ASSERT_EQ(1, read(to_parent[0], &c, 1));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE_SIZE,
+	ASSERT_EQ(0, fallocate(fd, PUNCH, PAGE_SIZE,
 			       PAGE_SIZE));
 	ASSERT_EQ(1, write(to_child[1], "g", 1));
 	EXPECT_EQ(-1, fisc_check_zero(a + PAGE_SIZE, PAGE_SIZE));

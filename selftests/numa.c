@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <stdio.h>
@@ -20,7 +19,6 @@
 #define NODES		2
 #define PAGES		64
 #define CONTENTS	4
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static const char * const paths[NODES] = { ST "a", ST "b" };
 

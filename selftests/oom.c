@@ -7,7 +7,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -22,7 +21,6 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define MAX_NTH		300
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 FIXTURE(oom)
 {

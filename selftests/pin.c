@@ -5,7 +5,6 @@
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/falloc.h>
 #include <linux/io_uring.h>
 #include <linux/loop.h>
 #include <pthread.h>
@@ -98,7 +97,7 @@ TEST_F(fisc, freed_page_in_a_pipe_keeps_its_content)
 	/* Two of them shared. */
 	wait_frames(_metadata, 3);
 	ASSERT_EQ(4 * (ssize_t)PAGE_SIZE, vmsplice(fds[1], &iov, 1, 0));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3 * PAGE_SIZE));
+	ASSERT_EQ(0, fallocate(fd, PUNCH, 0, 3 * PAGE_SIZE));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE_SIZE));

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -16,9 +15,6 @@
 
 #define FISC_LARGE	"1"
 #include "fixture.h"
-
-#define CHUNK_PAGES	512
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static void nothing(int sig)
 {

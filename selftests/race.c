@@ -11,7 +11,6 @@
  * in a place of another class is seen by its stamps.
  */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,7 +22,6 @@
 #define PAGES		64
 #define WORDS		512
 #define RUN_MS		4000
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define MAX_WORKERS	8
 
 struct job;

@@ -9,7 +9,6 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@
 
 #include "fisc.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define PAGES		1536UL
 #define CONTENTS	32
 #define PHASE_S		10

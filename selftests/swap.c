@@ -1,104 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Host paging: pages leave memory and come back, whoever wants them; and what
+ * Host paging: pages leave memory and come back, whatever accesses them; and what
  * happens when they cannot.
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/swap.h>
 #include <sys/wait.h>
 
-#define FISC_OWN_FIXTURE
-#include "fail.h"
-#include "fixture.h"
-#include "nullb.h"
+#include "swap.h"
 
-#define DEVICE		"fiscswap"
-#define DEVICE_MIB	128
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-
-#define CGROUP		"/sys/fs/cgroup"
-
-/* Free places that the kernel's caches hold on to: much less than is squeezed out. */
-#define SLOT_CACHE	1024
-
-/* A VM, and a pool of half its size. */
-#define PAGES		4096UL
-#define POOL_BYTES	"8388608"
-#define POOL_PAGES	2048L
-#define MIB		(1024 * 1024L)
-
-static int swap_start(void)
-{
-	return nullb_start(DEVICE, DEVICE_MIB, 0) ?: nullb_swapon(DEVICE, DEVICE_MIB);
-}
-
-static void swap_stop(void)
-{
-	swapoff("/dev/" DEVICE);
-	nullb_stop(DEVICE);
-}
-
-FIXTURE(swap)
-{
-	struct fisc_before before;
-	int fd;
-	char *map;
-};
-
-FIXTURE_SETUP(swap)
-{
-	fisc_set_up(_metadata, &self->before);
-	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
-	ASSERT_EQ(0, swap_start());
-	self->fd = fisc_create(ST "a", PAGES);
-	self->map = fisc_map(self->fd, PAGES);
-	ASSERT_NE(NULL, self->map);
-	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
-}
-
-FIXTURE_TEARDOWN_PARENT(swap)
-{
-	fisc_sweep();
-	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
-	fisc_tear_down(_metadata, &self->before);
-	swap_stop();
-}
-
-static long meminfo_kb(const char *name)
-{
-	char line[128], format[64];
-	FILE *f = fopen("/proc/meminfo", "re");
-	long kb = 0;
-
-	snprintf(format, sizeof(format), "%s: %%ld", name);
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, format, &kb) != 1)
-		;
-	if (f)
-		fclose(f);
-	return kb;
-}
-
-/* What the kernel has of swap in memory, it has to read again. */
-static void forget_swap_cache(void)
-{
-	char amount[64];
-
-	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
-		return;
-	/* It may be less than it was asked for, and says so. */
-	snprintf(amount, sizeof(amount), "%ldK swappiness=200", meminfo_kb("SwapCached"));
-	fisc_write_str(CGROUP "/memory.reclaim", amount);
-	umount2(CGROUP, MNT_DETACH);
-}
-
-/* Processes' own memory that went to swap on that occasion comes back. */
+/* Bring a process's own memory back that squeeze() sent to swap as well. */
 static void read_process(const char *pid)
 {
 	unsigned long start, end;
@@ -135,17 +49,10 @@ static void read_processes(void)
 		closedir(proc);
 }
 
-/* Have most pages of a VM that is filled paged out. */
-static bool squeeze(void)
-{
-	bool ok = !fisc_short_of_memory(true) &&
-		  fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES);
+/* Swap slots that the kernel's per-CPU caches keep: far fewer than are paged out. */
+#define SLOT_CACHE	1024
 
-	forget_swap_cache();
-	return ok;
-}
-
-/* Room in swap, but for what CPUs keep of it, once the kernel has settled. */
+/* Wait for @room pages of free swap, but for what the caches keep. */
 static bool wait_room(long room)
 {
 	double end = fisc_now() + WAIT_S;
@@ -528,206 +435,6 @@ TEST_F(swap, state_can_be_waited_for)
 }
 
 /* Everything at once. */
-#define WORKERS	4
-
-struct worker {
-	char *map;
-	int fd;
-	__u64 rnd;
-	bool stop;
-	unsigned long done;
-	long bad;
-};
-
-static void *worker(void *arg)
-{
-	struct worker *w = arg;
-	size_t part = PAGES / WORKERS;
-	__u32 *version = calloc(part, sizeof(*version));
-	char page[PAGE_SIZE];
-
-	w->bad = -1;
-	while (!READ_ONCE(w->stop) && w->bad < 0) {
-		__u64 r = fisc_rand(&w->rnd);
-		size_t i = r % part;
-		char *at = page_of(w->map, i);
-		bool ok = version[i] ? fisc_check(at, i * 1000003 + version[i]) < 0 :
-				       fisc_check_zero(at, PAGE_SIZE) < 0;
-
-		if (!ok) {
-			w->bad = i;
-			break;
-		}
-		switch ((r >> 32) % 16) {
-		case 0:
-			if (madvise(at, PAGE_SIZE, MADV_REMOVE))
-				w->bad = i;
-			version[i] = 0;
-			break;
-		case 1:
-			fisc_fill(page, i * 1000003 + ++version[i]);
-			if (pwrite(w->fd, page, PAGE_SIZE, at - w->map) != (ssize_t)PAGE_SIZE)
-				w->bad = i;
-			break;
-		case 2 ... 8:
-			fisc_fill(at, i * 1000003 + ++version[i]);
-			break;
-		default:
-			break;
-		}
-		w->done++;
-	}
-	free(version);
-	return NULL;
-}
-
-TEST_F(swap, everything_at_once)
-{
-	struct worker workers[WORKERS] = {};
-	double end = fisc_now() + fisc_stress_s(15);
-	pthread_t threads[WORKERS];
-	long in = fisc_reclaim("swap_in");
-	unsigned long done = 0;
-	char path[64];
-	int i;
-
-	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_EQ(0, fisc_short_of_memory(true));
-	for (i = 0; i < WORKERS; i++) {
-		struct worker *w = &workers[i];
-
-		snprintf(path, sizeof(path), ST "w%d", i);
-		w->fd = fisc_create(path, PAGES / WORKERS);
-		w->map = fisc_map(w->fd, PAGES / WORKERS);
-		ASSERT_NE(NULL, w->map);
-		w->rnd = i;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, worker, w));
-	}
-	while (fisc_now() < end) {
-		fisc_sleep_ms(300);
-		ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, done % 4 ? "1" : "0"));
-		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, done % 3 ? "1" : "0"));
-		done++;
-	}
-	for (i = 0; i < WORKERS; i++) {
-		WRITE_ONCE(workers[i].stop, true);
-		pthread_join(threads[i], NULL);
-		EXPECT_EQ(-1, workers[i].bad)
-			TH_LOG("worker %d: page %ld", i, workers[i].bad);
-		EXPECT_LT(100, workers[i].done);
-	}
-	EXPECT_LT(in, fisc_reclaim("swap_in"));
-	ASSERT_EQ(0, fisc_scan_off());
-}
-
-struct reader {
-	char *map;
-	int fd;
-	int tid;
-	bool go, stop;
-	unsigned long refused;
-	long bad;
-};
-
-/* By faults, which the kernel repeats, and by reading, which says that it failed. */
-static void read_all(struct reader *r)
-{
-	static char page[PAGE_SIZE];
-	size_t i;
-
-	for (i = 0; i < PAGES && r->bad < 0; i++) {
-		ssize_t ret;
-
-		if (i % 2) {
-			if (fisc_check(page_of(r->map, i), i + 1) >= 0)
-				r->bad = i;
-			continue;
-		}
-		do {
-			ret = pread(r->fd, page, PAGE_SIZE, i * PAGE_SIZE);
-			r->refused += ret < 0;
-		} while (ret < 0 && errno == ENOMEM);
-		if (ret != (ssize_t)PAGE_SIZE || fisc_check(page, i + 1) >= 0)
-			r->bad = i;
-	}
-}
-
-/* One thread for all rounds: one that is gone cannot be let off. */
-static void *reader(void *arg)
-{
-	struct reader *r = arg;
-
-	r->bad = -1;
-	WRITE_ONCE(r->tid, gettid());
-	while (!READ_ONCE(r->stop)) {
-		if (READ_ONCE(r->go)) {
-			read_all(r);
-			WRITE_ONCE(r->go, false);
-		}
-		fisc_sleep_ms(10);
-	}
-	return NULL;
-}
-
-/*
- * The device allocates what is written for the first time; if it cannot, it may say
- * that it has written what it has not (null_handle_rq(), kernel 6.12). So that there is
- * nothing to be allocated, all of it is written before.
- */
-static int swap_start_filled(void)
-{
-	static char zeroes[MIB];
-	int fd, i, ret = 0;
-
-	if (nullb_start(DEVICE, DEVICE_MIB, 0))
-		return -1;
-	fd = open("/dev/" DEVICE, O_WRONLY | O_CLOEXEC);
-	for (i = 0; fd >= 0 && i < DEVICE_MIB && !ret; i++)
-		ret = write(fd, zeroes, MIB) == MIB ? 0 : -1;
-	if (fd < 0 || fsync(fd))
-		ret = -1;
-	close(fd);
-	return ret ?: nullb_swapon(DEVICE, DEVICE_MIB);
-}
-
-/* Only the reader's allocations fail, then only those of the thread that pages out. */
-TEST_F(swap, nothing_is_lost_when_allocations_fail)
-{
-	struct reader r = { .map = self->map, .fd = self->fd };
-	pthread_t thread;
-	int pid, round;
-
-	if (!fail_possible())
-		SKIP(return, "kernel without fault injection");
-	swap_stop();
-	ASSERT_EQ(0, swap_start_filled());
-	ASSERT_EQ(0, pthread_create(&thread, NULL, reader, &r));
-	while (!READ_ONCE(r.tid))
-		fisc_sleep_ms(10);
-	fisc_fill_pages(self->map, PAGES, 1);
-	for (round = 0; round < 3 && r.bad < 0; round++) {
-		ASSERT_TRUE(squeeze());
-		ASSERT_EQ(0, fisc_short_of_memory(false));
-		ASSERT_EQ(0, fail_process(r.tid, 10 + 10 * round));
-		WRITE_ONCE(r.go, true);
-		while (READ_ONCE(r.go))
-			fisc_sleep_ms(10);
-		EXPECT_EQ(0, fail_process(r.tid, 0));
-		EXPECT_EQ(-1, r.bad)
-			TH_LOG("round %d: page %ld", round, r.bad);
-		EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
-	}
-	EXPECT_LT(0, r.refused);
-	WRITE_ONCE(r.stop, true);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
-
-	pid = fail_kthread("fisc_reclaim");
-	ASSERT_LT(0, pid);
-	ASSERT_EQ(0, fail_process(pid, 30));
-	EXPECT_TRUE(squeeze());
-	EXPECT_EQ(0, fail_process(pid, 0));
-	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
-}
 
 TEST_F(swap, percents_are_in_order)
 {
