@@ -481,6 +481,32 @@ long fisc_check_pages(const char *map, size_t nr, __u64 seed)
 	return -1;
 }
 
+bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed)
+{
+	char page[PAGE_SIZE];
+	size_t i;
+
+	for (i = first; i < first + nr; i++) {
+		fisc_fill(page, seed + i);
+		if (pwrite(fd, page, PAGE_SIZE, i * PAGE_SIZE) != (ssize_t)PAGE_SIZE)
+			return false;
+	}
+	return true;
+}
+
+long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed)
+{
+	char page[PAGE_SIZE];
+	size_t i;
+
+	for (i = first; i < first + nr; i++) {
+		if (pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) != (ssize_t)PAGE_SIZE ||
+		    fisc_check(page, seed + i) >= 0)
+			return i;
+	}
+	return -1;
+}
+
 long fisc_check_zero(const void *mem, size_t len)
 {
 	const unsigned char *bytes = mem;
