@@ -18,7 +18,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,21 +29,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fisc.h"
-#include "vdpa.h"
+#include "fuzz_chains.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define VM		"st-fuzz"
 #define OTHER		"st-beside"
-
-/* Guest memory: two files side by side, a gap, and memory that is not fisc's. */
-#define GPA		0x40000000UL
-#define LOW_PAGES	1024UL
-#define HIGH_PAGES	2048UL
-#define PAGES		(LOW_PAGES + HIGH_PAGES)
-#define GPA_END		(GPA + PAGES * PAGE_SIZE)
-#define GPA_OTHER	0x80000000UL
-#define OTHER_PAGES	16UL
 
 #define ANSWER_S	10		/* a good chain takes no longer */
 #define BATCH_MS	30		/* a batch that gets no answers is given up */
@@ -64,7 +52,7 @@ static const char * const reasons[] = {
 
 #define NR_REASONS	(sizeof(reasons) / sizeof(*reasons))
 
-static struct vdpa vdpa;
+struct vdpa vdpa;
 static int low, high;			/* files */
 static char *mem;			/* both of them */
 static char *other;
@@ -78,19 +66,6 @@ static unsigned long episodes;
  */
 static pthread_rwlock_t order = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static bool stop;
-
-/* Random numbers of the driver itself; helpers have their own. */
-static __u64 state;
-
-static __u64 rnd(__u64 below)
-{
-	return fisc_rand(&state) % below;
-}
-
-static bool one_in(unsigned int n)
-{
-	return !rnd(n);
-}
 
 /*
  * The file may be cut off under the driver's own hands, too; not for long. An
@@ -241,204 +216,6 @@ static void *spoiler(void *argument)
 	return NULL;
 }
 
-/* Well-formed operations */
-
-static __u64 random_pfn(void)
-{
-	__u64 first = GPA / PAGE_SIZE;
-
-	switch (rnd(32)) {
-	case 0:
-		return fisc_rand(&state) >> rnd(64);
-	case 1:
-		return first + rnd(PAGES + 64) - 32;
-	case 2:
-		/* Its own rings and buffers. */
-		return one_in(64) ? first + rnd(VDPA_PAGES) : first + LOW_PAGES - 1 + rnd(2);
-	default:
-		return first + LOW_PAGES + rnd(HIGH_PAGES);
-	}
-}
-
-static bool paired(void)
-{
-	return vdpa.features & VDPA_F(FISC_BALLOON_F_PAIRED);
-}
-
-/* Fresh entries somewhere in the buffer of a queue, of which chains are made. */
-static void write_entries(struct vdpa_queue *queue, int index)
-{
-	size_t at = rnd(FISC_BALLOON_BUFFER_MAX / 8 - 512) * 8, i;
-
-	if (index == VDPA_STATS) {
-		struct virtio_balloon_stat *stat = (void *)(queue->buffer + at);
-
-		stat->tag = one_in(4) ? FISC_BALLOON_S_PSI_SOME + rnd(8) : rnd(20);
-		stat->val = fisc_rand(&state);
-		return;
-	}
-	for (i = 0; i < 64; i++) {
-		__u64 pfn = random_pfn();
-		unsigned int order = one_in(64) ? rnd(12) : 0;
-
-		if (paired()) {
-			if (!one_in(16))
-				pfn &= ~((1ULL << order) - 1);
-			((__u64 *)(queue->buffer + at))[i] = FISC_BALLOON_RANGE(pfn, order);
-		} else {
-			((__u32 *)(queue->buffer + at))[i] = pfn;
-		}
-	}
-}
-
-static void good_part(struct vdpa_queue *queue, int index, __u64 *addr, __u32 *len)
-{
-	__u32 bytes;
-
-	if (index >= VDPA_REPORT) {
-		*addr = GPA + (LOW_PAGES + rnd(HIGH_PAGES)) * PAGE_SIZE;
-		*len = (rnd(one_in(64) ? 512 : 2) + 1) * PAGE_SIZE;
-		if (*addr + *len > GPA_END)
-			*len = GPA_END - *addr;
-		return;
-	}
-	if (one_in(4096))
-		bytes = FISC_BALLOON_BUFFER_MAX / 4;
-	else
-		bytes = one_in(32) ? 8 * (1 + rnd(16)) : 8;
-	*len = one_in(32) ? 1 + rnd(bytes) : bytes;
-	*addr = queue->buffer_iova + rnd(FISC_BALLOON_BUFFER_MAX - *len + 1);
-	if (!one_in(16))
-		*addr &= ~7ULL;
-}
-
-/* Chains of all descriptors, or of some. Return: how many there are. */
-static unsigned int good_chains(struct vdpa_queue *queue, int index)
-{
-	__u16 good = index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE;
-	unsigned int i, nr = 0, end = one_in(2) ? queue->num : 1 + rnd(queue->num);
-	bool single = !one_in(4);
-
-	for (i = 0; i < end; nr++) {
-		unsigned int left = single ? 1 : 1 + rnd(4);
-
-		queue->avail->ring[(__u16)(queue->next_avail + nr) % queue->num] = i;
-		for (;;) {
-			bool last = !--left || i + 1 == end;
-			__u64 addr;
-			__u32 len;
-
-			good_part(queue, index, &addr, &len);
-			vdpa_put(queue, i, addr, len, good | (last ? 0 : VRING_DESC_F_NEXT),
-				 last ? rnd(65536) : i + 1);
-			i++;
-			if (last)
-				break;
-		}
-	}
-	return nr;
-}
-
-/* Mutations */
-
-static __u64 bad_address(const struct vdpa_queue *queue)
-{
-	switch (rnd(10)) {
-	case 0:
-		return fisc_rand(&state);
-	case 1:
-		return fisc_rand(&state) >> rnd(64);
-	case 2:
-		return GPA_END - rnd(64);
-	case 3:
-		return GPA - rnd(64);
-	case 4:
-		return GPA_OTHER + rnd(OTHER_PAGES * PAGE_SIZE);
-	case 5:
-		return -rnd(128);
-	/* Good ones, in bad places: any of the rings, the border of two maps. */
-	case 6:
-		return queue->iova + rnd(PAGE_SIZE);
-	case 7:
-		return vdpa_used_iova(queue) + rnd(64);
-	case 8:
-		return vdpa_avail_iova(queue) + rnd(64);
-	default:
-		return GPA + LOW_PAGES * PAGE_SIZE - rnd(64);
-	}
-}
-
-static __u32 bad_length(void)
-{
-	static const __u32 lengths[] = {
-		0, 1, 7, 65535, 65536, 65537, 1U << 20, 0x7fffffff, 0x80000000, 0xfffff000,
-		0xffffffff,
-	};
-
-	return one_in(3) ? fisc_rand(&state) >> rnd(32) :
-			   lengths[rnd(sizeof(lengths) / sizeof(*lengths))];
-}
-
-/* Spoil one thing of what is about to be made available: @nr chains. */
-static void spoil(struct vdpa_queue *queue, unsigned int *nr)
-{
-	unsigned int i = rnd(queue->num);
-	struct vring_desc *desc = &queue->desc[i];
-	__u16 *entry = &queue->avail->ring[(__u16)(queue->next_avail + rnd(*nr)) % queue->num];
-
-	switch (rnd(18)) {
-	case 0 ... 2:
-		desc->addr = bad_address(queue);
-		break;
-	case 3 ... 4:
-		desc->len = bad_length();
-		break;
-	case 5:
-		desc->flags ^= 1 << rnd(one_in(4) ? 16 : 3);
-		break;
-	case 6:
-		desc->flags |= VRING_DESC_F_INDIRECT;
-		break;
-	case 7:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = rnd(queue->num);
-		break;
-	case 8:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = queue->num + rnd(65536 - queue->num);
-		break;
-	case 9:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = i;
-		break;
-	case 10:
-		*entry = queue->num + rnd(65536 - queue->num);
-		break;
-	case 11:
-		/* One chain twice. */
-		*entry = rnd(queue->num);
-		break;
-	case 12:
-		*nr += queue->num + rnd(2);
-		break;
-	case 13:
-		*nr = rnd(65536);
-		break;
-	case 14:
-		queue->used->idx += rnd(65536);
-		break;
-	case 15:
-		queue->used->flags = fisc_rand(&state);
-		queue->avail->flags = fisc_rand(&state);
-		break;
-	case 16:
-		desc->flags ^= VRING_DESC_F_WRITE;
-		break;
-	default:
-		((__u64 *)desc)[rnd(2)] = fisc_rand(&state);
-	}
-}
-
 /* Episodes */
 
 static void set_features(void)
@@ -451,7 +228,7 @@ static void set_features(void)
 			features |= 1ULL << bit;
 	/* None of these may be accepted. */
 	if (one_in(16))
-		vdpa_negotiate(&vdpa, fisc_rand(&state) & fisc_rand(&state));
+		vdpa_negotiate(&vdpa, fisc_rand(&fuzz_state) & fisc_rand(&fuzz_state));
 	if (vdpa_negotiate(&vdpa, features))
 		errx(1, "features %#llx are refused", features);
 }
@@ -468,7 +245,7 @@ static void move_ring(int index)
 	__u64 at[3] = { queue->iova, vdpa_avail_iova(queue), vdpa_used_iova(queue) };
 	unsigned int part = rnd(3);
 
-	at[part] = one_in(2) ? bad_address(queue) & ~3ULL : at[rnd(3)];
+	at[part] = one_in(2) ? fuzz_bad_address(queue) & ~3ULL : at[rnd(3)];
 	vdpa_set_ring(&vdpa, index, queue->num, at[0], at[1], at[2]);
 	if (one_in(2))
 		vdpa_set_base(&vdpa, index, rnd(65536));
@@ -506,7 +283,7 @@ static void begin_episode(void)
 		vdpa_lay_rings(&vdpa, mem, GPA, num);
 		status = vdpa_status(&vdpa);
 		if (one_in(16))
-			vdpa_set_status(&vdpa, fisc_rand(&state));
+			vdpa_set_status(&vdpa, fisc_rand(&fuzz_state));
 		for (int i = 0; i < NR_QUEUES; i++) {
 			const struct vdpa_queue *queue = &vdpa.queues[i];
 
@@ -528,7 +305,7 @@ static void begin_episode(void)
 static void call_device(void)
 {
 	int index = rnd(NR_QUEUES);
-	__u64 value = fisc_rand(&state);
+	__u64 value = fisc_rand(&fuzz_state);
 	char config[16];
 
 	switch (rnd(10)) {
@@ -596,10 +373,10 @@ static void run_episode(void)
 		struct vdpa_queue *queue = &vdpa.queues[index];
 		unsigned int nr;
 
-		write_entries(queue, index);
-		nr = good_chains(queue, index);
+		fuzz_write_entries(queue, index);
+		nr = fuzz_good_chains(queue, index);
 		if (one_in(patience))
-			spoil(queue, &nr);
+			fuzz_spoil(queue, &nr);
 		if (one_in(16 * patience))
 			call_device();
 		queue->next_avail += nr;
@@ -609,7 +386,7 @@ static void run_episode(void)
 		if (index == VDPA_STATS) {
 			queue->next_avail = queue->avail->idx;
 		} else if (one_in(4 * patience)) {
-			spoil(queue, &nr);
+			fuzz_spoil(queue, &nr);
 		} else if (!wait_batch(queue) &&
 			   (!one_in(8) ||
 			    vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
@@ -630,7 +407,7 @@ static void run(__u64 seed, long target)
 	long start = operations();
 	unsigned long i;
 
-	state = fisc_mix(seed);
+	fuzz_state = fisc_mix(seed);
 	WRITE_ONCE(stop, false);
 	for (i = 0; i < KICKERS; i++)
 		if (pthread_create(&threads[i], NULL, kicker, number(fisc_mix(seed + i + 1))))
