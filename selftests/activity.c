@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Estimates of active memory: what counts as activity, and how it is followed. */
+/* Estimates of active memory: what counts, and how it is followed. */
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -53,7 +53,7 @@ TEST_F(fisc, vm_that_nobody_touches_is_idle)
 	static struct toucher t;
 	long sampled, touched;
 
-	/* One without a page, and one that is full, but was touched long ago. */
+	/* A VM without a page, and a full one that was touched long ago. */
 	ASSERT_LE(0, fisc_create(ST "empty", TOUCHED_PAGES));
 	open_toucher(_metadata, &t, ST "a", 0);
 	sample_much(_metadata, "500");
@@ -61,7 +61,7 @@ TEST_F(fisc, vm_that_nobody_touches_is_idle)
 	EXPECT_EQ(0, fisc_vm("st-empty", "active"));
 	EXPECT_EQ(0, fisc_vm("st-empty", "active_slow"));
 	EXPECT_EQ(0, fisc_vm("st-empty", "active_fast"));
-	/* The scanner reads, but it is not the guest. */
+	/* The scanner's reads are not the guest's. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RECHECK, "10"));
 	ASSERT_EQ(0, fisc_scan_on());
 	touched = fisc_sample("touched");
@@ -69,7 +69,7 @@ TEST_F(fisc, vm_that_nobody_touches_is_idle)
 	EXPECT_TRUE(wait_periods(10));
 	EXPECT_LE(sampled + 3000, fisc_sample("sampled"));
 	EXPECT_EQ(touched, fisc_sample("touched"));
-	/* Looking has not made any memory of the holes. */
+	/* Sampling has not filled the holes. */
 	EXPECT_EQ(TOUCHED_PAGES, fisc_core("frames"));
 	EXPECT_EQ(0, fisc_vm("st-empty", "present_pages"));
 }
@@ -83,7 +83,7 @@ TEST_F(fisc, growth_is_seen_within_a_period)
 	open_toucher(_metadata, &t, ST "a", 30);
 	sample_much(_metadata, "1000");
 	ASSERT_TRUE(fisc_wait_active("st-a", "active", 30));
-	/* What is left of a period under way, and one. */
+	/* The rest of the period under way, and one more. */
 	touch_percent(&t, 80);
 	end = fisc_now() + 2;
 	while (fisc_now() < end) {
@@ -111,8 +111,8 @@ TEST_F(fisc, decline_is_followed_slowly)
 	fast = fisc_vm("st-a", "active_fast");
 	active = fisc_vm("st-a", "active");
 	/*
-	 * 70 points lose a fifth with each of these and perhaps one more, but for
-	 * the first, which has seen the old.
+	 * 70 points lose a fifth with each of these and perhaps one more, but
+	 * for the first, which has seen the old.
 	 */
 	EXPECT_LE(size / 100 * (38 - 4), slow);
 	EXPECT_GT(size / 100 * 70, slow);
@@ -151,7 +151,7 @@ TEST_F(fisc, error_is_that_of_the_sample)
 	ASSERT_TRUE(fisc_wait_active("st-a", "active", 30));
 	EXPECT_LE(error / 4, fisc_vm("st-a", "active_error"));
 	EXPECT_GE(error * 2, fisc_vm("st-a", "active_error"));
-	/* A tenth of the pages, three times the error: from the next period on, or now. */
+	/* A tenth of the sample, three times the error, by the next period. */
 	error = fisc_vm("st-a", "active_error");
 	ASSERT_EQ(0, fisc_vm_set("st-a", "sample_pages", "100"));
 	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active_error", error * 2, error * 6));
@@ -167,7 +167,7 @@ TEST_F(fisc, period_of_a_vm_is_its_own)
 	sample_much(_metadata, "3600000");
 	periods = fisc_sample("periods");
 	fisc_sleep_ms(1000);
-	/* One that was under way may have ended. */
+	/* A period that was under way may have ended. */
 	EXPECT_GE(periods + 2, fisc_sample("periods"));
 	ASSERT_EQ(0, fisc_vm_set("st-a", "sample_period_ms", "200"));
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 50));
@@ -189,7 +189,7 @@ TEST_F(fisc, pages_of_any_state_are_sampled)
 	t.map = fisc_map(fisc_create(ST "a", TOUCHED_PAGES), TOUCHED_PAGES);
 	ASSERT_NE(NULL, t.map);
 	shuffle(_metadata, &t, TOUCHED_PAGES, 1);
-	/* Some zero, some equal to others, some like no other; some not there. */
+	/* Pages that are zero, shared, unique and absent. */
 	for (i = 0; i < TOUCHED_PAGES; i++) {
 		char *page = t.map + i * PAGE_SIZE;
 
@@ -204,13 +204,13 @@ TEST_F(fisc, pages_of_any_state_are_sampled)
 	start_toucher(_metadata, &t, 30);
 	sample_much(_metadata, "500");
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 30));
-	/* Each was read by now that is ever read: sampling itself makes no page. */
+	/* Everything has been read by now: sampling itself makes no page. */
 	present = fisc_core("present");
 	frames = fisc_core("frames");
 	EXPECT_TRUE(wait_periods(5));
 	EXPECT_EQ(present, fisc_core("present"));
 	EXPECT_EQ(frames, fisc_core("frames"));
-	/* Shared and zero pages stay so. */
+	/* Shared and zero pages stay as they are. */
 	EXPECT_EQ(TOUCHED_PAGES / 4 + 16, frames);
 	EXPECT_EQ(cow_breaks, fisc_share("cow_breaks"));
 	for (i = 0; i < TOUCHED_PAGES; i++) {
@@ -232,7 +232,7 @@ TEST_F(fisc, large_pages_are_sampled)
 	ASSERT_NE(NULL, t.map);
 	fisc_fill_pages(t.map, pages, 1);
 	ASSERT_EQ((long)chunks, fisc_core("large"));
-	/* All of some chunks: the same fraction by large and by small pages. */
+	/* Whole chunks: the same fraction by large and by small pages. */
 	shuffle(_metadata, &t, pages, CHUNK_PAGES);
 	t.nr = 6 * CHUNK_PAGES;
 	ASSERT_EQ(0, pthread_create(&t.thread, NULL, toucher_thread, &t));
@@ -255,7 +255,7 @@ TEST_F(fisc, vm_may_be_smaller_than_the_sample)
 	ASSERT_EQ(0, pthread_create(&t.thread, NULL, toucher_thread, &t));
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PERIOD, "200"));
 	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active", 3 * PAGE_SIZE, 5 * PAGE_SIZE));
-	/* Down to nothing, and back. */
+	/* Down to no page, and back. */
 	WRITE_ONCE(t.nr, 0);
 	fisc_sleep_ms(50);
 	ASSERT_EQ(0, ftruncate(fd, 0));
@@ -286,12 +286,12 @@ TEST_F(fisc, sampling_is_counted)
 	touched = fisc_sample("touched") - touched;
 	faults = fisc_sample("faults") - faults;
 	cpu_us = fisc_sample("cpu_us") - cpu_us;
-	/* A hundred each, those of a period under way perhaps counted already. */
+	/* A hundred each; a period under way may be counted already. */
 	EXPECT_LE((periods - 1) * 100, sampled);
 	EXPECT_GE((periods + 2) * 100, sampled);
 	EXPECT_LE(sampled * 30 / 100, touched);
 	EXPECT_GE(sampled * 70 / 100, touched);
-	/* At most one for each page, and only those that were touched. */
+	/* At most one for each page, and only for pages that were touched. */
 	EXPECT_GE(touched + 200, faults);
 	EXPECT_LT(0, cpu_us);
 	EXPECT_GE(periods * 500000, cpu_us);

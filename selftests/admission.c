@@ -23,14 +23,14 @@ TEST_F(fisc, min_and_max_keep_their_order)
 	fisc_take(_metadata, VM("a", "min"), "32M", "33554432");
 	fisc_refuse(_metadata, VM("a", "max"), "31M", -EINVAL);
 	fisc_take(_metadata, VM("a", "min"), "\n", "0");
-	/* Nothing and 0 both are the VM's size, also when that changes. */
+	/* An empty line or 0 means the VM's size, also when that changes. */
 	fisc_take(_metadata, VM("a", "max"), "0", "67108864");
 	fisc_take(_metadata, VM("a", "max"), "32M", "33554432");
 	fisc_take(_metadata, VM("a", "max"), "\n", "67108864");
 	ASSERT_EQ(0, ftruncate(fd, 128 * MIB));
 	EXPECT_EQ(128 * MIB, fisc_vm("st-a", "max"));
 	fisc_take(_metadata, VM("a", "min"), "128M", "134217728");
-	/* Nonsense is no want of memory. */
+	/* Invalid values do not count as refused. */
 	EXPECT_EQ(refused, fisc_read_long(TAX_REFUSED));
 }
 
@@ -55,7 +55,7 @@ TEST_F(fisc, min_takes_what_capacity_has_left)
 	EXPECT_EQ(MIB, fisc_read_long(TAX_MISSING));
 	EXPECT_EQ(capacity - 8 * MIB, fisc_read_long(TAX_RESERVED));
 
-	/* To the last byte; and what one gives back the other can have. */
+	/* To the last byte; what one gives back, the other can have. */
 	fisc_take(_metadata, VM("b", "min"), "8M", "8388608");
 	EXPECT_EQ(capacity, fisc_read_long(TAX_RESERVED));
 	fisc_refuse(_metadata, VM("b", "min"), "8193K", -ENOSPC);
@@ -85,7 +85,7 @@ TEST_F(fisc, min_percent_is_for_those_who_chose_none)
 	EXPECT_EQ(8 * MIB, fisc_read_long(TAX_MISSING));
 	EXPECT_EQ(16 * MIB, fisc_vm("st-a", "min"));
 	fisc_refuse(_metadata, TAX_MIN_PERCENT, "101", -EINVAL);
-	/* 25 % of this VM, too, would not fit any more. */
+	/* 25 % of this VM would not fit any more either. */
 	fisc_take(_metadata, VM("a", "min"), "0", "0");
 	fisc_take(_metadata, VM("b", "min"), "32M", "33554432");
 	fisc_refuse(_metadata, VM("a", "min"), "\n", -ENOSPC);
@@ -136,7 +136,7 @@ static void grow(struct __test_metadata *_metadata, int (*how)(int fd, long byte
 	missing = fisc_read_long(TAX_MISSING);
 	EXPECT_LE(4 * MIB, missing);
 	EXPECT_GE(5 * MIB, missing);
-	/* What it lacked, and the file grows. */
+	/* With what was missing, the file grows. */
 	set_bytes(_metadata, TAX_CAPACITY, capacity + missing);
 	EXPECT_EQ(0, how(fd, 32 * MIB));
 	EXPECT_EQ(32 * MIB, fisc_size(fd));
@@ -144,7 +144,7 @@ static void grow(struct __test_metadata *_metadata, int (*how)(int fd, long byte
 	EXPECT_EQ(-ENOSPC, how(fd, 64 * MIB));
 	EXPECT_EQ(refused + 2, fisc_read_long(TAX_REFUSED));
 	EXPECT_EQ(32 * MIB, fisc_size(fd));
-	/* Writing within it is no matter of capacity, making it smaller neither. */
+	/* Writes within the file and truncation need no capacity. */
 	EXPECT_EQ(0, grow_by_write(fd, 4 * MIB));
 	EXPECT_EQ(0, ftruncate(fd, 16 * MIB));
 	EXPECT_EQ(8 * MIB, fisc_vm("st-a", "min"));
@@ -198,7 +198,7 @@ TEST_F(fisc, what_a_vm_reserved_ends_with_it)
 	EXPECT_LT(before, fisc_read_long(TAX_RESERVED));
 	fisc_take(_metadata, VM("a", "min"), "32M", "33554432");
 	EXPECT_LE(before + 32 * MIB, fisc_read_long(TAX_RESERVED));
-	/* Unlinked, the memory is still in use, and paid for. */
+	/* Once unlinked, the memory is still in use and reserved. */
 	ASSERT_EQ(0, unlink(ST "a"));
 	EXPECT_LE(before + 32 * MIB, fisc_read_long(TAX_RESERVED));
 	close(fd);
@@ -246,7 +246,7 @@ TEST_F(fisc, what_is_promised_fits_into_capacity)
 	EXPECT_LE(promised + 7 * MIB, fisc_read_long(TAX_PROMISED));
 	fisc_refuse(_metadata, TAX_CAPACITY, "16M", -ENOSPC);
 
-	/* A max that is lower makes room for another, and cannot go up again then. */
+	/* A lower max makes room for another VM, and then cannot be raised. */
 	fisc_take(_metadata, VM("a", "max"), "12M", "12582912");
 	ASSERT_LE(0, make_vm(ST "b", 11 * MIB));
 	fisc_refuse(_metadata, VM("a", "max"), "\n", -ENOSPC);
@@ -255,7 +255,7 @@ TEST_F(fisc, what_is_promised_fits_into_capacity)
 	fisc_take(_metadata, VM("a", "max"), "\n", "24117248");
 	EXPECT_EQ(0, grow_by_truncate(fd, 64 * MIB));
 
-	/* What is promised already stays so, and nothing is added. */
+	/* Existing promises stay, and nothing is added. */
 	take(_metadata, TAX_OVERCOMMIT, "0");
 	EXPECT_EQ(-ENOSPC, grow_by_truncate(fd, 65 * MIB));
 	EXPECT_EQ(0, grow_by_truncate(fd, 63 * MIB));
@@ -276,7 +276,7 @@ TEST_F(fisc, capacity_is_host_memory_less_a_reserve)
 	half = fisc_read_long(TAX_CAPACITY);
 	EXPECT_GE(MIB, labs(all / 10 * 9 - ninety));
 	EXPECT_GE(MIB, labs(all / 2 - half));
-	/* A capacity that was chosen has no reserve. */
+	/* A capacity that was set has no reserve. */
 	fisc_take(_metadata, TAX_CAPACITY, "1G", "1073741824");
 	ASSERT_EQ(0, fisc_write_str(TAX_RESERVE, "0"));
 	EXPECT_EQ(GIB, fisc_read_long(TAX_CAPACITY));

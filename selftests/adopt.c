@@ -159,7 +159,7 @@ TEST_F(adopt, child_has_no_part_in_it)
 
 /* Automatic adoption */
 
-/* Is the VM of @pid adopted under a name of the module's, now or in a moment? */
+/* Wait for the VM of @pid to be adopted, under a name that the module chose. */
 static bool is_adopted_by_pid(int pid, double seconds)
 {
 	double end = fisc_now() + seconds;
@@ -174,7 +174,7 @@ static bool is_adopted_by_pid(int pid, double seconds)
 	return true;
 }
 
-/* Time in which a VM would have been looked at twice. */
+/* Seconds in which a VM would have been looked at twice */
 #define NOT_S	2.5
 
 static bool release_by_pid(int pid)
@@ -211,7 +211,7 @@ TEST_F(adopt, nothing_is_adopted_by_itself_unless_told)
 TEST_F(adopt, all_are_adopted_but_for_the_small_and_others)
 {
 	fisc_fill_pages(self->mem, PAGES, 1);
-	/* 8 MiB are less than is asked for. */
+	/* 8 MiB are less than min_bytes. */
 	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
 	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
 	ASSERT_EQ(0, fisc_write_str(AUTO "uid", "12345"));
@@ -222,7 +222,7 @@ TEST_F(adopt, all_are_adopted_but_for_the_small_and_others)
 	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
 	EXPECT_TRUE(is_adopted_by_pid(getpid(), WAIT_S));
 	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
-	/* Once released, it is left alone. */
+	/* A VM that was released is left alone. */
 	ASSERT_TRUE(release_by_pid(getpid()));
 	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
@@ -243,7 +243,7 @@ TEST_F(adopt, listed_ones_are_adopted)
 	ASSERT_TRUE(release_by_pid(getpid()));
 }
 
-/* As the udev rule tells: when there is a VM, but no memory yet. */
+/* As the udev rule does: the VM exists, but has no memory yet. */
 TEST_F(adopt, new_ones_follow)
 {
 	int status, to_child[2];
@@ -252,7 +252,7 @@ TEST_F(adopt, new_ones_follow)
 
 	ASSERT_EQ(0, pipe(to_child));
 	ASSERT_EQ(0, fisc_write_str(AUTO "min_bytes", "8M"));
-	/* But for this one. */
+	/* This VM is not adopted. */
 	ASSERT_EQ(0, fisc_write_str(AUTO "names", "none-such"));
 	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "listed"));
 	pid = fork();
@@ -297,7 +297,7 @@ TEST_F(adopt, other_memory_is_left_alone)
 	char *locked, *file;
 
 	ASSERT_EQ(0, ftruncate(fd, CHUNK));
-	/* Of a memfd, but not shared. */
+	/* A private mapping of a memfd. */
 	file = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	ASSERT_NE(MAP_FAILED, file);
 	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
@@ -314,7 +314,7 @@ TEST_F(adopt, other_memory_is_left_alone)
 	EXPECT_EQ(CHUNK, left(&now, " file "));
 	EXPECT_EQ(CHUNK, left(&now, " locked "));
 	EXPECT_EQ(CHUNK, left(&now, " rom "));
-	/* What can be moved later is. */
+	/* What can be moved later is moved then. */
 	ASSERT_EQ(0, munlock(locked, CHUNK));
 	EXPECT_TRUE(wait_moved(2 * CHUNK));
 	ASSERT_TRUE(release());
@@ -336,7 +336,7 @@ TEST_F(adopt, io_under_way_ends_where_it_began)
 	void *ret;
 	int fd;
 
-	/* The device takes a second and a half for anything. */
+	/* The device takes a second and a half for each request. */
 	ASSERT_EQ(0, nullb_start(DEVICE, 16, 1500000));
 	fisc_fill_pages(self->mem, CHUNK / PAGE_SIZE, 1);
 	fd = open("/dev/" DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
@@ -411,10 +411,10 @@ TEST_F(adopt, memory_that_is_thrown_away_is_given_back)
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(0));
 	EXPECT_EQ(PAGES, fisc_core("frames"));
-	/* Large pages are mapped as such: the kernel splits the one that loses a part. */
+	/* They are mapped large: the kernel splits one that loses a part. */
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 	fisc_fill_pages(self->mem, PAGES, 1);
-	/* Small pages, part of a large one, all of one; and no more than that. */
+	/* Discard small pages, part of a large one and a whole large one. */
 	ASSERT_EQ(0, madvise(half + PAGE_SIZE, 9 * PAGE_SIZE, MADV_DONTNEED));
 	ASSERT_EQ(0, madvise(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTNEED));
 	ASSERT_EQ(0, madvise(self->mem + CHUNK, CHUNK, MADV_DONTNEED));
@@ -426,7 +426,7 @@ TEST_F(adopt, memory_that_is_thrown_away_is_given_back)
 	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE,
 				       CHUNK / PAGE_SIZE - 7, 8));
 	fisc_fill_pages(self->mem, PAGES, 1);
-	/* Advice that throws nothing away, and what is not the VM's. */
+	/* Advice that discards nothing, and memory that is not the VM's. */
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_WILLNEED));
 	madvise(self->mem, SIZE, MADV_COLD);
 	madvise(self->mem, SIZE, MADV_PAGEOUT);
@@ -458,7 +458,7 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 			for (;;)
 				fisc_fill_pages(mem, PAGES, 1);
 		}
-		/* It has to have a VM first. */
+		/* Wait until it has a VM. */
 		end = fisc_now() + WAIT_S;
 		do {
 			fisc_sleep_ms(10);
@@ -474,7 +474,7 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 	}
 }
 
-/* A release that fails for want of memory says so, and may be tried again. */
+/* Release with retries, as it may fail for want of memory. */
 static bool release_in_the_end(void)
 {
 	double end = fisc_now() + WAIT_S;
@@ -503,7 +503,7 @@ TEST_F(adopt, nothing_is_lost_when_allocations_fail)
 		ASSERT_LT(0, pid);
 		ok = !fail_process(pid, 5 + 5 * i);
 		ok = ok && wait_moved(0) && fisc_check_pages(self->mem, PAGES, 1) == -1;
-		/* The thread ends with it. */
+		/* The thread ends with the release. */
 		ok = release_in_the_end() && fisc_check_pages(self->mem, PAGES, 1) == -1 && ok;
 		fail_process(getpid(), 0);
 		EXPECT_TRUE(ok);

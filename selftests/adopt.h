@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The fixture of programs that test adoption: this process is the VMM of a KVM VM
- * with ordinary memory in slot 0 and an empty page of code.
+ * The fixture of programs that test adoption: this process is the VMM of a KVM
+ * VM with ordinary memory in slot 0 and an empty page of code.
  */
 #ifndef FISC_SELFTESTS_ADOPT_H
 #define FISC_SELFTESTS_ADOPT_H

@@ -32,7 +32,7 @@ TEST_F(adopt, shared_memory_is_moved_if_that_is_wanted)
 
 	ASSERT_LE(0, fd);
 	fisc_fill_pages(self->mem, half, 1);
-	/* Of the other half, two pages are there: one not mapped, one with zeroes. */
+	/* Two pages of the other half exist: one unmapped, one all zeroes. */
 	ASSERT_EQ(4, pwrite(fd, "word", 4, SHARED_OFFSET + (half + 5) * PAGE_SIZE));
 	self->mem[(half + 9) * PAGE_SIZE] = 0;
 	ASSERT_EQ(0, adopt());
@@ -77,7 +77,7 @@ TEST_F(adopt, shared_memory_is_left_alone_while_others_have_it)
 	EXPECT_TRUE(wait_left_shared(SIZE));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	/* It is looked at again every second. */
+	/* The module looks again every second. */
 	fisc_sleep_ms(2500);
 	EXPECT_TRUE(wait_left_shared(SIZE));
 	EXPECT_EQ(PAGES, held_pages(fd));
@@ -96,11 +96,11 @@ TEST_F(adopt, shared_memory_is_thrown_away_by_a_hole)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
 	fisc_fill_pages(self->mem, PAGES, 1);
-	/* Two mappings, and a file for each. */
+	/* Split the mapping: each part gets a file. */
 	madvise(self->mem + SIZE / 2, SIZE / 2, MADV_DONTDUMP);
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(0));
-	/* The advice alone is about what is mapped, also of what was moved first. */
+	/* The advice alone only unmaps, also what was moved first. */
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 	fisc_fill_pages(self->mem, PAGES, 1);

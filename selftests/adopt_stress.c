@@ -9,8 +9,8 @@
 #include "adopt.h"
 
 /*
- * Numbers that only go up, in each page; whoever writes one checks the last. Where pages
- * are thrown away, they begin at 0 again.
+ * Writes numbers that only go up, one in each page, and checks the last one
+ * before it writes the next. A page that is discarded begins at 0 again.
  */
 struct writer {
 	pthread_t thread;
@@ -131,7 +131,7 @@ TEST_F(adopt, shared_memory_is_written_all_the_time)
 	EXPECT_LT(0, cycles);
 }
 
-/* Thrown away before, while and after it is moved; never while it is released. */
+/* Discard before, during and after the move, but not during release. */
 TEST_F(adopt, vmm_throws_memory_away_meanwhile)
 {
 	double end = fisc_now() + fisc_stress_s(15);
@@ -151,7 +151,7 @@ TEST_F(adopt, vmm_throws_memory_away_meanwhile)
 	}
 }
 
-/* Changes of a part that nobody else uses, of any kind. */
+/* Change the mappings of a part that nobody else uses, in all ways. */
 static void *change_mappings(void *arg)
 {
 	struct writer *w = arg;
@@ -191,7 +191,7 @@ static void *change_mappings(void *arg)
 	return NULL;
 }
 
-/* Adopted and released, after more time and less: how often, or -1. */
+/* Adopt and release at varying intervals: the number of cycles, or -1. */
 static int cycle_until(double end)
 {
 	int cycles = 0;
@@ -227,9 +227,9 @@ TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
  * struct changer - changes a VM's slots
  * @vmm: the VM
  * @mem: its memory
- * @stop: shall end
- * @err: of the call that failed
- * @done: changes
+ * @stop: tells the thread to end
+ * @err: error of the call that failed
+ * @done: number of changes
  */
 struct changer {
 	struct vmm *vmm;
@@ -239,7 +239,7 @@ struct changer {
 	unsigned long done;
 };
 
-/* Memory is in one slot or two, here or there, or in none at all. */
+/* Have the memory in one slot or two, here or there, or in none. */
 static void *change_slots(void *arg)
 {
 	struct changer *c = arg;
@@ -270,7 +270,7 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, change_slots, &changer));
 	cycles = cycle_until(end);
 	ASSERT_LT(0, cycles);
-	/* A slow host needs longer for as many. */
+	/* A slow host needs more time for as many. */
 	end = fisc_now() + WAIT_S;
 	while (READ_ONCE(changer.done) <= 10 && !READ_ONCE(changer.err) && fisc_now() < end)
 		fisc_sleep_ms(100);
@@ -278,7 +278,7 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, changer.err);
 	EXPECT_LT(10, changer.done);
-	/* All of it, once they stay what they are. */
+	/* All is moved once the slots stay as they are. */
 	ASSERT_EQ(0, adopt());
 	EXPECT_TRUE(wait_moved(0));
 	stop_writers(_metadata, writers);

@@ -20,7 +20,7 @@ TEST_F(pages, frame_of_a_page_in_the_balloon_is_free)
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 64);
-	/* The first use of a queue may take frames, too: its ring and buffer. */
+	/* The first use of a queue may take frames, for its ring and buffer. */
 	ASSERT_TRUE(inflate(&guest, FIRST + 63, 1));
 	EXPECT_EQ(1, actual(&guest));
 	frames = fisc_core("frames");
@@ -61,7 +61,7 @@ TEST_F(pages, many_in_any_order)
 		EXPECT_EQ(total, actual(&guest));
 		EXPECT_EQ(frames - total, fisc_core("frames"));
 	}
-	/* Those are holes, and no other page is. */
+	/* These are holes, and no other page is. */
 	for (i = 0; i < ARRAY_SIZE(sets); i++) {
 		for (j = 0; j < sets[i].nr; j++) {
 			size_t page = sets[i].first + j * sets[i].step;
@@ -152,7 +152,7 @@ TEST_F(pages, touched_page_is_zeroed_and_counts_as_popped)
 	EXPECT_EQ(-1, fisc_check(guest.map + (FIRST + 2) * PAGE_SIZE, 7));
 	EXPECT_EQ(popped + 3, fisc_balloon("popped"));
 	EXPECT_EQ(3, fisc_vm("st-a", "balloon/popped"));
-	/* A read by a system call sees zeroes; whether the page is there then is open. */
+	/* A read() sees zeroes; the page may be present after it or not. */
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(guest.fd, page, PAGE_SIZE, (FIRST + 3) * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(page, PAGE_SIZE));
 	EXPECT_EQ(16 - actual(&guest), fisc_vm("st-a", "balloon/popped"));
@@ -179,7 +179,7 @@ TEST_F(pages, holes_can_be_in_the_balloon)
 	ASSERT_TRUE(inflate(&guest, 4096, 4000));
 	EXPECT_EQ(4000, actual(&guest));
 	EXPECT_EQ(frames, fisc_core("frames"));
-	/* What says so is small. */
+	/* The records of it are small. */
 	EXPECT_GE(map_bytes + 4096 * 16, fisc_core("map_bytes"));
 	EXPECT_EQ(-1, not_zero(&guest, 4096, 1));
 	EXPECT_EQ(3999, actual(&guest));
@@ -195,7 +195,7 @@ TEST_F(pages, shared_frame_loses_a_user)
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 64);
-	/* Two users of each of 64 frames, and eight of one more. */
+	/* 64 frames with two users each, and one more with eight. */
 	for (i = 0; i < 64; i++)
 		fisc_fill(guest.map + (FIRST + 64 + i) * PAGE_SIZE, FIRST + i);
 	for (i = 0; i < 8; i++)
@@ -207,7 +207,7 @@ TEST_F(pages, shared_frame_loses_a_user)
 	ASSERT_TRUE(fisc_wait_idle());
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_LE(sharing + 128 + 8, fisc_core("sharing"));
-	/* The device writes to its rings, which were scanned, too. */
+	/* The device writes to its rings, which were scanned as well. */
 	ASSERT_TRUE(inflate(&guest, 1023, 1));
 	ASSERT_TRUE(deflate(&guest, 1023, 1));
 	frames = fisc_core("frames");
@@ -266,7 +266,7 @@ TEST_F(pages, parts_of_large_pages)
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
-	/* A whole one, page by page; one page; every second page. */
+	/* A whole large page page by page; a single page; every second page. */
 	ASSERT_TRUE(inflate(&guest, CHUNK_PAGES, CHUNK_PAGES));
 	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
 	EXPECT_EQ(frames - CHUNK_PAGES, fisc_core("frames"));
@@ -278,7 +278,7 @@ TEST_F(pages, parts_of_large_pages)
 	EXPECT_EQ(CHUNK_PAGES + 1 + CHUNK_PAGES / 2, actual(&guest));
 	EXPECT_TRUE(fisc_wait("core", "frames", frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
 	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES + 1, 1));
-	/* Nothing of them is made large again under the driver's hands. */
+	/* Chunks with pages in the balloon are not made large again. */
 	fill(&guest, 2 * CHUNK_PAGES + 77, 1);
 	EXPECT_EQ(CHUNK_PAGES + CHUNK_PAGES / 2, actual(&guest));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES, CHUNK_PAGES));
@@ -298,7 +298,7 @@ TEST_F(pages, pages_that_are_not_the_guests_are_ignored)
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 1024 - FIRST);
-	/* Ordinary memory beside it, and what is another VM's. */
+	/* Ordinary memory beside the file, and another VM's memory. */
 	ASSERT_EQ(0, ftruncate(memfd, 64 * PAGE_SIZE));
 	beside = fisc_map(memfd, 64);
 	ASSERT_NE(NULL, beside);
@@ -362,7 +362,7 @@ TEST_F(pages, all_files_of_a_vm_have_one_balloon)
 	EXPECT_EQ(-1, damaged(&second, 0, 511));
 	EXPECT_EQ(-1, not_zero(&second, 511, 1));
 	EXPECT_EQ(2, actual(&guest));
-	/* One file gone, with what was in the balloon of it. */
+	/* A file goes, and with it what it had in the balloon. */
 	ASSERT_TRUE(tell(&guest, VDPA_INFLATE, entries, 2));
 	EXPECT_EQ(3, actual(&guest));
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA_2, 512 * PAGE_SIZE));
@@ -394,9 +394,9 @@ TEST_F(pages, part_of_a_file_can_be_memory)
 	EXPECT_EQ(-1, damaged(&guest, 1024 + 64, 2048 - 1024 - 64));
 }
 
-/* Ways to end it, all with pages in the balloon. */
+/* Ways to end the device's use, all with pages in the balloon */
 
-/* Are pages that were in the balloon like all others now? */
+/* Expect that pages that were in the balloon are like all others now. */
 static void expect_empty(struct __test_metadata *_metadata, struct guest *guest)
 {
 	long popped = fisc_vm("st-a", "balloon/popped"), frames;
@@ -423,7 +423,7 @@ TEST_F(pages, reset_empties_it)
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa));
 	EXPECT_EQ(0, actual(&guest));
 	expect_empty(_metadata, &guest);
-	/* And it works again. */
+	/* It works again afterwards. */
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -450,7 +450,7 @@ TEST_F(pages, unmapped_memory_is_out_of_reach)
 	boot_inflated(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA, guest.nr_pages * PAGE_SIZE));
 	EXPECT_GE(512, actual(&guest));
-	/* There is no ring any more, either. */
+	/* The ring is gone as well. */
 	vdpa_kick(&guest.vdpa.queues[VDPA_INFLATE]);
 	EXPECT_TRUE(vdpa_wait_status(&guest.vdpa, NEEDS_RESET));
 	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
@@ -467,7 +467,7 @@ TEST_F(pages, deleting_the_device_empties_it)
 	pid_t pid;
 
 	boot_inflated(_metadata, &guest, variant->features);
-	/* It waits for the VMM to close it. */
+	/* Deletion waits for the VMM to close the device. */
 	pid = fork();
 	if (!pid) {
 		vdpa_close(&guest.vdpa);
@@ -494,7 +494,7 @@ TEST_F(pages, unbinding_the_driver_empties_it)
 	ASSERT_EQ(0, vdpa_unbind("st-a"));
 	expect_empty(_metadata, &guest);
 	EXPECT_NE(0, vdpa_open(&guest.vdpa, "st-a"));
-	/* The next one is told, not the last one. */
+	/* The next user is told of targets, not the last one. */
 	ASSERT_EQ(0, vdpa_bind("st-a", "vhost_vdpa"));
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
@@ -504,7 +504,7 @@ TEST_F(pages, unbinding_the_driver_empties_it)
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
 }
 
-/* VMMs die at any moment; what they did is counted in shared memory. */
+/* Kill VMMs at any moment; their rounds are counted in shared memory. */
 TEST_F(pages, killed_vmm_leaves_nothing)
 {
 	unsigned int *rounds = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -533,7 +533,7 @@ TEST_F(pages, killed_vmm_leaves_nothing)
 				__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
 			}
 		}
-		/* In the first rounds, perhaps before it has begun. */
+		/* In the first rounds, it may be killed before it begins. */
 		for (end = fisc_now() + WAIT_S; i > 3 && !READ_ONCE(*rounds); ) {
 			ASSERT_GT(end, fisc_now());
 			fisc_sleep_ms(1);
@@ -548,7 +548,7 @@ TEST_F(pages, killed_vmm_leaves_nothing)
 	}
 }
 
-/* Files that change under the device. */
+/* Files that change under the device */
 
 TEST_F(pages, truncated_pages_leave_the_balloon)
 {
@@ -558,7 +558,7 @@ TEST_F(pages, truncated_pages_leave_the_balloon)
 	boot_inflated(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, ftruncate(guest.fd, 1280 * PAGE_SIZE));
 	EXPECT_EQ(256, actual(&guest));
-	/* Beyond the end, nothing can be put there. */
+	/* Pages beyond the end cannot be in the balloon. */
 	ASSERT_TRUE(inflate(&guest, 1270, 512));
 	EXPECT_EQ(256, actual(&guest));
 	ASSERT_EQ(0, ftruncate(guest.fd, 2048 * PAGE_SIZE));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The fixture of programs that test the balloon, and the guest that they are: its
- * memory is a fisc file that the device sees at GPA and whose first pages hold the
- * rings; its driver is that of vdpa.h.
+ * The fixture of programs that test the balloon, and the guest that they are:
+ * its memory is a fisc file that the device sees at GPA and whose first pages
+ * hold the rings; its driver is that of vdpa.h.
  */
 #ifndef FISC_SELFTESTS_BALLOON_H
 #define FISC_SELFTESTS_BALLOON_H
@@ -148,8 +148,8 @@ static inline long actual(struct guest *guest)
 /* Telling the device */
 
 /*
- * Send @entries, which are page numbers or, if that was negotiated, ranges. Return
- * whether the device has answered.
+ * Send @entries, which are page numbers or, if that was negotiated, ranges.
+ * Return whether the device has answered.
  */
 static inline bool tell(struct guest *guest, int index, const __u64 *entries, size_t nr)
 {

@@ -23,7 +23,7 @@ TEST_F(balloon, devices_come_and_go)
 	EXPECT_NE(0, vdpa_add("st-a"));
 	EXPECT_EQ(1, fisc_balloon("devices"));
 	ASSERT_EQ(0, vdpa_open(&vdpa, "st-a"));
-	/* One VMM at a time. */
+	/* Only one VMM can have it open. */
 	{
 		static struct vdpa second;
 
@@ -39,7 +39,7 @@ TEST_F(balloon, devices_come_and_go)
 	EXPECT_FALSE(vdpa_exists("st-a"));
 	EXPECT_NE(0, vdpa_del("st-a"));
 	EXPECT_EQ(8, fisc_balloon("devices"));
-	/* With the module go those that are left. */
+	/* Unloading the module removes the devices that are left. */
 	EXPECT_EQ(0, vdpa_unload());
 	EXPECT_FALSE(vdpa_exists("st-0"));
 	EXPECT_NE(0, vdpa_add("st-a"));
@@ -111,11 +111,11 @@ TEST_F(balloon, features_are_negotiated)
 		EXPECT_NE(0, vdpa_negotiate(&guest.vdpa, VDPA_FEATURES | VDPA_F(none[i])))
 			TH_LOG("feature %d", none[i]);
 	}
-	/* The standard is 1.0 at least. */
+	/* Version 1.0 of the standard is required. */
 	EXPECT_NE(0, vdpa_negotiate(&guest.vdpa, VDPA_F(VIRTIO_BALLOON_F_STATS_VQ)));
 	start(_metadata, &guest, VDPA_PAIRED);
 	EXPECT_TRUE(works(&guest));
-	/* They stay what they were until a reset. */
+	/* Features stay as they are until a reset. */
 	features = VDPA_FEATURES;
 	EXPECT_EQ(-1, ioctl(guest.vdpa.fd, VHOST_SET_FEATURES, &features));
 	EXPECT_EQ(EBUSY, errno);
@@ -136,10 +136,10 @@ TEST_F(balloon, configuration_is_kept_but_for_actual)
 	EXPECT_EQ(5, actual(&guest));
 	EXPECT_EQ(0, vdpa_write_config(&guest.vdpa, at_poison, &value, 4));
 	EXPECT_EQ(value, vdpa_config(&guest.vdpa, at_poison));
-	/* What is the host's to say cannot be written. */
+	/* What the host sets cannot be written. */
 	vdpa_write_config(&guest.vdpa, 0, &value, 4);
 	EXPECT_EQ(0, vdpa_config(&guest.vdpa, 0));
-	/* In bytes, and at both ends. */
+	/* Byte by byte, and at both ends. */
 	EXPECT_EQ(0, vdpa_read_config(&guest.vdpa, at_actual, all, 1));
 	EXPECT_EQ(5, all[0]);
 	EXPECT_EQ(0, vdpa_read_config(&guest.vdpa, 0, all, 16));
@@ -175,7 +175,7 @@ TEST_F(balloon, nothing_happens_before_driver_ok)
 	ASSERT_EQ(0, vdpa_enable(&guest.vdpa, VDPA_DEFLATE, true));
 	vdpa_kick(queue);
 	EXPECT_FALSE(vdpa_wait_used_s(queue, QUIET_MS / 1000.0));
-	/* A queue that is not enabled is dead, too. */
+	/* A queue that is not enabled stays dead after it. */
 	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, vdpa_status(&guest.vdpa) | DRIVER_OK));
 	vdpa_kick(queue);
 	EXPECT_FALSE(vdpa_wait_used_s(queue, QUIET_MS / 1000.0));
@@ -185,7 +185,7 @@ TEST_F(balloon, nothing_happens_before_driver_ok)
 	EXPECT_NE(0, vdpa_set_base(&guest.vdpa, VDPA_DEFLATE, 3));
 	EXPECT_EQ(0, actual(&guest));
 	EXPECT_TRUE(works(&guest));
-	/* Status bits do not go one by one. */
+	/* Status bits cannot be cleared one by one. */
 	EXPECT_NE(0, vdpa_set_status(&guest.vdpa, VIRTIO_CONFIG_S_ACKNOWLEDGE));
 	EXPECT_TRUE(works(&guest));
 }
@@ -217,7 +217,7 @@ TEST_F(balloon, ring_can_go_on_from_its_index)
 	ASSERT_TRUE(inflate(&guest, FIRST + 1, 1));
 	EXPECT_EQ(0, ioctl(guest.vdpa.fd, VHOST_GET_VRING_BASE, &state));
 	EXPECT_EQ(2, state.num);
-	/* As a VMM does that stops and continues; here at the last index there is. */
+	/* As a VMM does that stops and continues; here at the last index. */
 	queue = &guest.vdpa.queues[VDPA_INFLATE];
 	ASSERT_EQ(0, vdpa_negotiate(&guest.vdpa, VDPA_FEATURES));
 	vdpa_lay_rings(&guest.vdpa, guest.map, GPA, 16);
@@ -246,7 +246,7 @@ TEST_F(balloon, second_device_of_a_vm_does_nothing_to_it)
 	second.map = fisc_map(guest.fd, guest.nr_pages);
 	ASSERT_NE(NULL, second.map);
 	plug(_metadata, &second, "st-b");
-	/* Its rings do not get into those of the first. */
+	/* Its rings do not overlap those of the first. */
 	vdpa_lay_rings(&second.vdpa, second.map + 512 * PAGE_SIZE, GPA + 512 * PAGE_SIZE, 64);
 	if (!vdpa_start(&second.vdpa, second.map + 512 * PAGE_SIZE, GPA + 512 * PAGE_SIZE,
 			VDPA_FEATURES, 64)) {
@@ -267,7 +267,7 @@ TEST_F(balloon, second_device_of_a_vm_does_nothing_to_it)
 	ASSERT_EQ(0, vdpa_del("st-b"));
 	EXPECT_EQ(512, actual(&guest));
 	EXPECT_TRUE(works(&guest));
-	/* Once the first is gone, another one can be the VM's. */
+	/* Once the first is gone, another can serve the VM. */
 	popped = fisc_vm("st-a", "balloon/popped");
 	vdpa_close(&guest.vdpa);
 	EXPECT_EQ(0, fisc_vm("st-a", "balloon/actual"));
@@ -314,7 +314,7 @@ TEST_F(balloon, vm_may_go_before_its_device)
 	ASSERT_EQ(0, unlink(ST "a"));
 	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
-	/* It has nobody to serve until it is opened anew. */
+	/* It has no VM to serve until it is opened again. */
 	EXPECT_LE(0, vdpa_status(&guest.vdpa));
 	EXPECT_EQ(0, vdpa_config(&guest.vdpa, offsetof(struct virtio_balloon_config, actual)));
 	vdpa_kick(&guest.vdpa.queues[VDPA_INFLATE]);
@@ -337,7 +337,7 @@ TEST_F(balloon, device_without_guest_memory_does_no_harm)
 
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	ASSERT_EQ(0, vdpa_open(&vdpa, "st-a"));
-	/* Nothing mapped; and memory that is no file of fisc. */
+	/* Nothing is mapped; then memory that is not a fisc file. */
 	ASSERT_EQ(0, vdpa_start(&vdpa, mem, GPA, VDPA_FEATURES, 16));
 	vdpa_kick(&vdpa.queues[0]);
 	EXPECT_TRUE(vdpa_wait_status(&vdpa, NEEDS_RESET));
@@ -351,7 +351,7 @@ TEST_F(balloon, device_without_guest_memory_does_no_harm)
 
 /* Several things at once */
 
-/* Long buffers, @nr times the same one. */
+/* Post @nr long buffers, all the same one. */
 #define MUCH		4096
 
 static void post_much(struct vdpa_queue *queue, unsigned int nr)
@@ -376,7 +376,7 @@ TEST_F(balloon, long_queue_does_not_keep_others_waiting)
 		((__u32 *)queue->buffer)[i] = gfn(FIRST + i % 64);
 	post_much(queue, 256);
 	ASSERT_TRUE(deflate(&guest, 1023, 1));
-	/* Its 64, those that may be under way, and some time until we are told. */
+	/* Its 64, those under way, and what is done until we are told. */
 	EXPECT_GE(192, READ_ONCE(queue->used->idx));
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(256, queue->used->idx);
@@ -420,7 +420,7 @@ TEST_F(balloon, flooded_device_still_answers_stops_and_goes)
 		EXPECT_LE(0, vdpa_status(&guest.vdpa));
 		EXPECT_LE(0, fisc_vm("st-a", "balloon/actual"));
 	}
-	/* Stopped in the middle, it leaves nothing. */
+	/* Stopping it in the middle leaves nothing behind. */
 	WRITE_ONCE(flood.stop, true);
 	pthread_join(flood.thread, NULL);
 	post_much(&guest.vdpa.queues[VDPA_INFLATE], 256);
@@ -487,7 +487,7 @@ TEST_F(balloon, memory_can_be_mapped_anew_at_any_time)
 	EXPECT_LT(2, remapper.rounds);
 	ASSERT_TRUE(tell(&guest, VDPA_INFLATE, entries, ARRAY_SIZE(entries)));
 	EXPECT_EQ(64, actual(&guest));
-	/* Where it was it is no more; where it is now it can be taken back. */
+	/* It is gone from its old address and can be deflated at the new. */
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA_2, 512 * PAGE_SIZE));
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_3, second.map, 512 * PAGE_SIZE));
 	EXPECT_EQ(-1, not_zero(&second, 0, 512));
@@ -501,7 +501,7 @@ TEST_F(balloon, memory_can_be_mapped_anew_at_any_time)
 	EXPECT_EQ(64, actual(&guest));
 }
 
-/* A malicious driver, for a moment; see balloon_fuzz.c. */
+/* Run a malicious driver for a moment; see balloon_fuzz.c. */
 TEST_F(balloon, fuzzer_finds_nothing_in_a_short_run)
 {
 	char self_path[256], path[300];

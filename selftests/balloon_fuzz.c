@@ -2,18 +2,18 @@
 /*
  * balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]: a malicious driver of a
  * balloon device. It sends chains of descriptors that are well formed, spoils
- * some of them, moves its rings, and resets the device; other threads kick,
+ * some of them, moves its rings, and resets the device; other threads kick it,
  * remap memory, truncate the file and punch holes at the same time.
  *
- *   -s SEED        of the pseudo-random numbers (1)
- *   -n OPERATIONS  on rings: chains that the device took, and kicks (1000000;
+ *   -s SEED        seed of the pseudo-random numbers (1)
+ *   -n OPERATIONS  number of chains that the device takes, plus kicks (1000000;
  *                  20000 for each seed of a file)
- *   -r FILE        a run for each line of FILE that begins with a seed
+ *   -r FILE        one run for each line of FILE that begins with a seed
  *
- * Every episode begins with a reset, and a good chain that has to be answered.
- * Says which counters of the device were hit. Exit status 1 if the device does
+ * Every episode begins with a reset and a good chain that must be answered.
+ * Prints which counters of the device were hit. Exits with 1 if the device does
  * not answer, an important counter was never hit in a run that is long enough,
- * or something is left in the end.
+ * or something is left at the end.
  */
 #include <err.h>
 #include <errno.h>
@@ -34,16 +34,16 @@
 #define VM		"st-fuzz"
 #define OTHER		"st-beside"
 
-#define ANSWER_S	10		/* a good chain takes no longer */
-#define BATCH_MS	30		/* a batch that gets no answers is given up */
+#define ANSWER_S	10		/* longer than a good chain ever takes */
+#define BATCH_MS	30		/* limit of a batch without answers */
 #define PROGRESS_S	10
-#define COVERAGE_OPS	100000		/* enough to hit all that counts */
+#define COVERAGE_OPS	100000		/* enough to hit all counters */
 #define REPLAY_OPS	20000
 #define KICKERS		2
 
 #define NR_QUEUES	VDPA_NR_QUEUES
 
-/* What the device has to have counted in the end. */
+/* Counters that must have been hit at the end */
 static const char * const reasons[] = {
 	"bad_avail", "bad_head", "bad_next", "bad_loop", "bad_indirect", "bad_address",
 	"bad_direction", "bad_length", "bad_ring", "needs_reset", "inflated", "deflated", "popped",
@@ -61,15 +61,16 @@ static long base_chains, base_kicks;
 static unsigned long episodes;
 
 /*
- * Helpers spoil things under this for reading, and leave them in order each time;
- * it is held for writing where nothing may be spoilt.
+ * Other threads spoil things while they hold this for reading, and put them
+ * right before they release it; it is held for writing where nothing may be
+ * spoilt.
  */
 static pthread_rwlock_t order = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static bool stop;
 
 /*
- * The file may be cut off under the driver's own hands, too; not for long. An
- * access that fails is tried again then.
+ * The file may be truncated for a moment while the driver itself accesses it.
+ * Wait, and the access is tried again.
  */
 static void wait_for_memory(int sig)
 {
@@ -111,7 +112,7 @@ static void make_memory(void)
 	make_file(FISC_MNT "/" VM "/high", &high, LOW_PAGES, HIGH_PAGES);
 }
 
-/* What is not the guest's; the device must not get at it. */
+/* Another VM's memory, which the device must not get at */
 #define BESIDE_PAGES	16UL
 
 static char *beside;
@@ -186,7 +187,7 @@ static void *spoiler(void *argument)
 			remap(&own, LOW_PAGES, HIGH_PAGES);
 			break;
 		case 4:
-			/* With the rings; or only with what is behind them. */
+			/* The rings are cut off, or only what follows them. */
 			if (ftruncate(low, fisc_rand(&own) % LOW_PAGES * PAGE_SIZE) ||
 			    ftruncate(low, LOW_PAGES * PAGE_SIZE))
 				err(1, "ftruncate");
@@ -238,7 +239,7 @@ static void *number(unsigned long n)
 	return (void *)n;
 }
 
-/* One of the rings elsewhere, good or bad. */
+/* Put a ring elsewhere, to a good or bad place. */
 static void move_ring(int index)
 {
 	struct vdpa_queue *queue = &vdpa.queues[index];
@@ -263,7 +264,7 @@ static void check_answer(void)
 	     vdpa_status(&vdpa), queue->used->idx, queue->next_avail);
 }
 
-/* A device that has been reset, with rings in order but for one, perhaps. */
+/* Reset the device, with all rings in order but perhaps one. */
 static void begin_episode(void)
 {
 	unsigned int num = 1 << (one_in(4) ? rnd(11) : 10);
@@ -301,7 +302,7 @@ static void begin_episode(void)
 	pthread_rwlock_unlock(&order);
 }
 
-/* What a VMM can do at any time, besides. */
+/* Do something else that a VMM can do at any time. */
 static void call_device(void)
 {
 	int index = rnd(NR_QUEUES);
@@ -344,7 +345,7 @@ static void call_device(void)
 	}
 }
 
-/* Return: it answered all. */
+/* Return whether all were answered. */
 static bool wait_batch(struct vdpa_queue *queue)
 {
 	__u16 used, before = queue->used->idx;
@@ -362,7 +363,7 @@ static bool wait_batch(struct vdpa_queue *queue)
 	return false;
 }
 
-/* Some episodes end soon, others come to much before anything is spoilt. */
+/* Some episodes end soon, others get far before anything is spoilt. */
 static void run_episode(void)
 {
 	unsigned int batches = 1 + rnd(64), patience = 4 << rnd(6);
@@ -382,7 +383,7 @@ static void run_episode(void)
 		queue->next_avail += nr;
 		vdpa_expose(queue, 0, 0);
 		vdpa_kick(queue);
-		/* Statistics are kept; others are changed under its hands now and then. */
+		/* Statistics are kept; others sometimes change while in use. */
 		if (index == VDPA_STATS) {
 			queue->next_avail = queue->avail->idx;
 		} else if (one_in(4 * patience)) {
@@ -430,7 +431,7 @@ static void run(__u64 seed, long target)
 	       episodes, fisc_now() - begin);
 }
 
-/* Lines of a seed, and a comment behind it or alone. */
+/* Run the seeds of a file, one a line; comments may follow or stand alone. */
 static void replay(const char *path, long target)
 {
 	FILE *f = fopen(path, "re");
@@ -461,7 +462,7 @@ static bool report_coverage(void)
 	return all || !enough;
 }
 
-/* Does everything go once the device does? */
+/* Return whether everything goes once the device does. */
 static bool nothing_is_left(long frames)
 {
 	bool none;

@@ -13,7 +13,7 @@ static int modprobe(const char *module, bool remove)
 	return vdpa_run(argv);
 }
 
-/* Is there a virtio device behind @device that a balloon driver has? */
+/* Return whether @device has a virtio device bound to a balloon driver. */
 static bool has_balloon_driver(const char *device)
 {
 	char pattern[128];
@@ -46,7 +46,7 @@ FIXTURE_TEARDOWN_PARENT(loopback)
 	EXPECT_EQ(0, modprobe("virtio_vdpa", true));
 }
 
-/* The statistics that a driver has given so far, each in a chain. */
+/* Wait for a driver to give statistics @nr more times, each in a chain. */
 static bool more_chains(long nr)
 {
 	return fisc_wait_above("balloon", "chains", fisc_balloon("chains") + nr - 1);
@@ -60,7 +60,7 @@ TEST_F(loopback, host_itself_can_have_a_balloon)
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 	EXPECT_TRUE(has_balloon_driver("st-a"));
-	/* It is asked for statistics, again and again; nothing of it is fisc's. */
+	/* It keeps being asked for statistics; none of its memory is fisc's. */
 	EXPECT_TRUE(more_chains(5));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	EXPECT_EQ(frames, fisc_core("frames"));
@@ -77,11 +77,11 @@ TEST_F(loopback, memory_of_the_host_is_in_no_file)
 	ASSERT_EQ(0, fisc_write_str(LOOPBACK_TARGET, "2048"));
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 	EXPECT_TRUE(fisc_wait("balloon", "entries", entries + 2048));
-	/* The last chain's entries are counted before they are looked at. */
+	/* Entries of the last chain are counted before they are processed. */
 	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped", unmapped + 2048 - 1));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	EXPECT_EQ(frames, fisc_core("frames"));
-	/* A driver that goes takes everything back before. */
+	/* Before it goes, a driver takes everything back. */
 	ASSERT_EQ(0, fisc_write_str(LOOPBACK_TARGET, "0"));
 	ASSERT_EQ(0, vdpa_unbind("st-a"));
 	EXPECT_EQ(entries + 2 * 2048, fisc_balloon("entries"));
@@ -100,7 +100,7 @@ TEST_F(loopback, driver_may_go_and_come_back)
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 		EXPECT_TRUE(more_chains(2));
-		/* The bus's driver, or the balloon's. */
+		/* Remove the driver of the bus, or that of the balloon. */
 		if (i & 1) {
 			ASSERT_EQ(0, modprobe("virtio_balloon", true));
 			EXPECT_FALSE(has_balloon_driver("st-a"));
@@ -116,7 +116,7 @@ TEST_F(loopback, driver_may_go_and_come_back)
 		fisc_sleep_ms(QUIET_MS);
 		EXPECT_EQ(chains, fisc_balloon("chains"));
 	}
-	/* After a loop-back, addresses are those of a guest again. */
+	/* After a loopback, addresses are those of a guest again. */
 	{
 		static struct guest guest;
 
@@ -147,7 +147,7 @@ TEST_F(loopback, device_may_go_with_its_driver)
 		ASSERT_EQ(0, vdpa_del("st-a"));
 		EXPECT_FALSE(vdpa_exists("st-a"));
 	}
-	/* So may all of them, with the module. */
+	/* All devices may go with the module as well. */
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 	EXPECT_TRUE(more_chains(2));
@@ -161,14 +161,14 @@ TEST_F(loopback, free_memory_of_the_host_is_nobodys)
 	static struct guest guest;
 	long unmapped, reported;
 
-	/* A guest beside it keeps what it has. */
+	/* A guest beside it keeps its memory. */
 	make_memory(_metadata, &guest, ST "a", 1024);
 	fill(&guest, FIRST, 1024 - FIRST);
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	unmapped = fisc_balloon("unmapped");
 	reported = fisc_balloon("reported");
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
-	/* The kernel reports what is free once it is up, two seconds later. */
+	/* The kernel reports free pages two seconds after the driver is up. */
 	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped", unmapped));
 	EXPECT_EQ(reported, fisc_balloon("reported"));
 	EXPECT_EQ(-1, damaged(&guest, FIRST, 1024 - FIRST));

@@ -4,7 +4,7 @@
 
 #include "balloon.h"
 
-/* Descriptors of an offender, relative to the first. */
+/* A descriptor of an offence, relative to the first */
 struct part {
 	__u64 addr;
 	__u32 len;
@@ -13,14 +13,14 @@ struct part {
 };
 
 /**
- * struct offence - a chain of descriptors that no driver may make available
- * @reason: the counter of those who do
- * @what: in words
- * @parts: its descriptors; an address of 0 is that of a good buffer, flags are those
- *	   that differ from good ones
- * @head: added to the number of the first descriptor when it is made available
- * @ahead: added to the index
- * @not_reports: it is none in reports
+ * struct offence - a chain that no driver may make available
+ * @reason: the counter of this offence
+ * @what: description
+ * @parts: its descriptors; an address of 0 means a good buffer, and flags are
+ *	   those that differ from good ones
+ * @head: added to the index of the first descriptor when it is made available
+ * @ahead: added to the available index
+ * @not_reports: allowed in reports
  */
 struct offence {
 	const char *reason;
@@ -33,7 +33,7 @@ struct offence {
 
 #define GOOD		{ .len = 16 }
 #define CHAINED(where)	{ .len = 4, .flags = VRING_DESC_F_NEXT, .next = where }
-/* Memory that is reported may be any. */
+/* Reports may be about any memory. */
 #define OUTSIDE(_addr, _len)	.parts = { { .addr = _addr, .len = _len } }, .not_reports = true
 #define LONG		FISC_BALLOON_BUFFER_MAX
 #define OFFENDER_PAGES	1024
@@ -127,7 +127,7 @@ TEST_F(balloon, offences_stop_the_queue_until_a_reset)
 				TH_LOG("%s, queue %d", offences[i].what, index);
 			EXPECT_EQ(needs_reset + 1, fisc_balloon("needs_reset"));
 		}
-		/* The last one stays until it is reset. */
+		/* The state persists until a reset. */
 		queue = &guest.vdpa.queues[index];
 		vdpa_lay_rings(&guest.vdpa, guest.map, GPA, VDPA_NUM);
 		vdpa_put(queue, 0, queue->buffer_iova, 16, good, 0);
@@ -172,7 +172,7 @@ TEST_F(balloon, rings_have_to_be_in_guest_memory)
 	static const int rings[] = { VDPA_INFLATE, VDPA_DEFLATE, VDPA_STATS, VDPA_REPORT };
 	static struct guest guest;
 	const __u64 end = GPA + 1024 * PAGE_SIZE;
-	/* Where they cannot be: nowhere, in other memory, across an end. */
+	/* Bad places: nowhere, in other memory, across an end. */
 	const __u64 places[] = { 0, GPA_2, end, end - 16, GPA - 16, -32ULL, 1ULL << 63 };
 	long bad_ring, other;
 	size_t i, j, part;
@@ -184,7 +184,7 @@ TEST_F(balloon, rings_have_to_be_in_guest_memory)
 			struct vdpa_queue *queue = &guest.vdpa.queues[index];
 			__u64 at[3];
 
-			/* Where a ring begins well, what it says is wrong before. */
+			/* Its contents would be wrong before its place. */
 			if (places[i] == end - 16 && part < 2)
 				continue;
 			start(_metadata, &guest, VDPA_FEATURES);
@@ -201,7 +201,7 @@ TEST_F(balloon, rings_have_to_be_in_guest_memory)
 			other = fisc_balloon("needs_reset") - bad_ring;
 			ASSERT_EQ(0, vdpa_set_status(&guest.vdpa,
 						     vdpa_status(&guest.vdpa) | DRIVER_OK));
-			/* All of the ring is used, so that its far end is, too. */
+			/* Use the whole ring, and so its far end. */
 			for (j = 0; j < 256; j++)
 				vdpa_put(queue, j, queue->buffer_iova, 16,
 					 index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE, 0);
@@ -224,7 +224,7 @@ TEST_F(balloon, ring_that_is_cut_off_is_noticed)
 	long bad_ring;
 
 	boot_beside_memory(_metadata, &guest);
-	/* The file ends before it. */
+	/* The file ends before the ring. */
 	bad_ring = fisc_balloon("bad_ring");
 	ASSERT_EQ(0, ftruncate(guest.fd, 0));
 	vdpa_kick(&guest.vdpa.queues[VDPA_INFLATE]);
@@ -233,7 +233,7 @@ TEST_F(balloon, ring_that_is_cut_off_is_noticed)
 	ASSERT_EQ(0, ftruncate(guest.fd, 1024 * PAGE_SIZE));
 	start(_metadata, &guest, VDPA_FEATURES);
 	EXPECT_TRUE(works(&guest));
-	/* It may not be read, or written. */
+	/* The ring may not be written. */
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA, 1024 * PAGE_SIZE));
 	ASSERT_EQ(0, vdpa_map_perm(&guest.vdpa, GPA, guest.map, 1024 * PAGE_SIZE,
 				   VHOST_ACCESS_RO));
@@ -256,7 +256,7 @@ TEST_F(balloon, ring_itself_can_go_into_the_balloon)
 
 	boot_beside_memory(_metadata, &guest);
 	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	/* All that the driver has; and then the same driver once more. */
+	/* All memory of the driver; then start the same driver again. */
 	for (i = 0; i < FIRST; i++)
 		((__u32 *)queue->buffer)[i] = gfn(i);
 	vdpa_post(queue, queue->buffer_iova, FIRST * sizeof(__u32), 0);

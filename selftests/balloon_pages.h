@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Cases about pages run twice: what is said of them has the same effect in both formats. */
+/* Cases about pages run in both formats, which must have the same effect. */
 #ifndef FISC_SELFTESTS_BALLOON_PAGES_H
 #define FISC_SELFTESTS_BALLOON_PAGES_H
 

@@ -74,7 +74,7 @@ TEST_F(pages, buffers_can_be_anywhere_and_in_pieces)
 		EXPECT_EQ((long)i + 1, actual(&guest))
 			TH_LOG("offset %u", offsets[i]);
 	}
-	/* A chain is one buffer, however it is cut. */
+	/* A chain is one buffer, however it is divided. */
 	for (i = 0; i < 4; i++) {
 		pfn = entry(&guest, gfn(FIRST + 100 + i));
 		memcpy(queue->buffer + i * size, &pfn, size);

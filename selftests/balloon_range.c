@@ -15,7 +15,7 @@ TEST_F(balloon, ranges_of_every_order)
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
-	/* Each at the first place for it behind the last. */
+	/* Each at the first place for it after the last. */
 	for (order = 0; order <= FISC_BALLOON_MAX_ORDER; order++) {
 		ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES + (1 << order)), order));
 		total += 1 << order;
@@ -41,7 +41,7 @@ TEST_F(balloon, parts_of_ranges_can_be_deflated)
 	EXPECT_EQ(CHUNK_PAGES - 100, actual(&guest));
 	fill(&guest, CHUNK_PAGES + 100, 100);
 	EXPECT_EQ(duplicate, fisc_balloon("duplicate"));
-	/* The whole once more: some of it is known. */
+	/* The whole range again, some of which is in the balloon already. */
 	ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
 	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
 	EXPECT_EQ(duplicate + CHUNK_PAGES - 100, fisc_balloon("duplicate"));
@@ -68,7 +68,7 @@ TEST_F(balloon, whole_large_page_goes_in_one)
 	EXPECT_EQ(frames - CHUNK_PAGES, fisc_core("frames"));
 	EXPECT_EQ(-1, damaged(&guest, CHUNK_PAGES, CHUNK_PAGES));
 	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES, CHUNK_PAGES));
-	/* Taken back, it may be large again. */
+	/* Once deflated, it may be large again. */
 	{
 		const __u64 range = FISC_BALLOON_RANGE(gfn(2 * CHUNK_PAGES), 9);
 
@@ -116,7 +116,7 @@ TEST_F(balloon, range_may_be_in_the_file_in_part)
 	static struct guest guest;
 	long unmapped;
 
-	/* The end of the file, in the middle of the range, and that of what is mapped. */
+	/* The file and its mapping end in the middle of the range. */
 	boot(_metadata, &guest, 3 * CHUNK_PAGES + 200, VDPA_PAIRED);
 	fill(&guest, CHUNK_PAGES, 2 * CHUNK_PAGES + 200);
 	unmapped = fisc_balloon("unmapped");

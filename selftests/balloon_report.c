@@ -24,7 +24,7 @@ TEST_F(balloon, reported_pages_are_free_but_not_in_the_balloon)
 		ASSERT_TRUE(report(&guest, i, 4095, 1));
 		frames = fisc_core("frames");
 		popped = fisc_vm("st-a", "balloon/popped");
-		/* A page, a chunk, a lot that ends anywhere. */
+		/* A page, a chunk, a lot that ends in the middle of one. */
 		ASSERT_TRUE(report(&guest, i, FIRST, 1));
 		EXPECT_EQ(frames - 1, fisc_core("frames"));
 		ASSERT_TRUE(report(&guest, i, 512, 512));
@@ -79,7 +79,7 @@ TEST_F(balloon, reports_of_poisoned_pages_are_ignored)
 	ASSERT_EQ(0, vdpa_write_config(&guest.vdpa, at_poison, &none, 4));
 	ASSERT_TRUE(report(&guest, VDPA_REPORT, FIRST, 512));
 	EXPECT_EQ(-1, not_zero(&guest, FIRST, 512));
-	/* It takes the feature. */
+	/* Without the feature, the value does not matter. */
 	start(_metadata, &guest, VDPA_FEATURES & ~VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON));
 	fill(&guest, FIRST, 512);
 	vdpa_write_config(&guest.vdpa, at_poison, &poison, 4);

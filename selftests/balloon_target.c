@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the balloon asks of a guest, and the statistics that the guest gives. */
+/* Targets that a balloon sets, and statistics that a guest gives. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,7 +13,7 @@
 
 /* Targets */
 
-#define VM_PAGES	4096		/* 16 MiB, of which 65 % may be in the balloon */
+#define VM_PAGES	4096		/* 65 % may be in the balloon */
 #define TARGET		FISC_SYSFS "/vms/st-a/balloon/target"
 #define MAX		FISC_SYSFS "/vms/st-a/balloon/max"
 
@@ -32,7 +32,7 @@ TEST_F(balloon, target_is_told_by_interrupt)
 	fisc_take(_metadata, TARGET, "4M", "4194304");
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
 	EXPECT_EQ(1024, wanted(&guest));
-	/* Nothing new is not told. */
+	/* The same target is not told again. */
 	fisc_take(_metadata, TARGET, "4M", "4194304");
 	EXPECT_FALSE(vdpa_wait_config(&guest.vdpa, QUIET_MS / 1000.0));
 	fisc_take(_metadata, TARGET, "0", "0");
@@ -41,7 +41,7 @@ TEST_F(balloon, target_is_told_by_interrupt)
 	fisc_take(_metadata, TARGET, "4096", "4096");
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
 	EXPECT_EQ(1, wanted(&guest));
-	/* The VM's target stays when the device is reset, and when it goes and comes. */
+	/* The target survives a reset, and a device that goes and comes. */
 	fisc_take(_metadata, TARGET, "2M", "2097152");
 	start(_metadata, &guest, VDPA_FEATURES);
 	EXPECT_EQ(512, wanted(&guest));
@@ -77,10 +77,10 @@ TEST_F(balloon, target_is_never_above_max)
 	EXPECT_EQ(0, wanted(&guest));
 	fisc_take(_metadata, MAX, "\n", value);
 	EXPECT_EQ(max, fisc_read_long(TARGET));
-	/* A part of what the VM is, also when that changes. */
+	/* By default a part of the VM's size, also when that changes. */
 	ASSERT_EQ(0, ftruncate(guest.fd, VM_PAGES / 2 * PAGE_SIZE));
 	EXPECT_EQ(VM_PAGES / 2 * 65L / 100 * (long)PAGE_SIZE, fisc_vm("st-a", "balloon/max"));
-	/* A driver that goes beyond it is not kept from it: it is its memory. */
+	/* A driver may go beyond it: it is its own memory. */
 	fisc_take(_metadata, TARGET, "0", "0");
 	ASSERT_TRUE(inflate(&guest, FIRST, 1900));
 	EXPECT_EQ(1900, actual(&guest));
@@ -97,7 +97,7 @@ TEST_F(balloon, target_follows_the_tax)
 	fill(&guest, FIRST, VM_PAGES - FIRST);
 	EXPECT_EQ(0, fisc_read_long(TARGET));
 	snprintf(value, sizeof(value), "%ld", fisc_read_long(TAX_RESERVED) + 10 * MIB);
-	/* Above its target it may be, as long as memory is not short. */
+	/* The VM may be above its target as long as memory is not short. */
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
 	fisc_sleep_ms(2000);
 	EXPECT_EQ(0, fisc_read_long(TARGET));
@@ -112,7 +112,7 @@ TEST_F(balloon, target_follows_the_tax)
 	EXPECT_LT(15 * MIB, sum);
 	EXPECT_GT(17 * MIB, sum);
 	EXPECT_EQ(fisc_read_long(TARGET) / (long)PAGE_SIZE, wanted(&guest));
-	/* Once it has given that, it is asked for no more; what is chosen goes first. */
+	/* Having given that, it is asked for no more; a choice goes first. */
 	ASSERT_TRUE(inflate(&guest, FIRST, wanted(&guest)));
 	fisc_sleep_ms(2000);
 	EXPECT_LT(4 * MIB, fisc_read_long(TARGET));
@@ -122,13 +122,13 @@ TEST_F(balloon, target_follows_the_tax)
 	EXPECT_EQ(256, wanted(&guest));
 	ASSERT_EQ(0, fisc_write_str(TARGET, "\n"));
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
-	/* Enough for all, and it may have all back. */
+	/* With enough for all, it may have everything back. */
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "0"));
 	EXPECT_TRUE(fisc_wait_vm("st-a", "balloon/target", 0));
 	EXPECT_EQ(0, wanted(&guest));
 }
 
-/* Of a guest that gave nothing when it was time; then it can choose better. */
+/* From a guest that gave nothing in time: it knows better what to give. */
 TEST_F(balloon, what_was_paged_out_is_asked_for)
 {
 	static struct guest guest;
@@ -152,7 +152,7 @@ TEST_F(balloon, what_was_paged_out_is_asked_for)
 			break;
 	EXPECT_LT(4 * MIB, fisc_read_long(TARGET));
 	EXPECT_GT(17 * MIB, fisc_read_long(TARGET) + fisc_vm("st-a", "target"));
-	/* It gives that, and all that it has is in memory. */
+	/* Once it gives that, all that it has is in memory. */
 	ASSERT_TRUE(inflate(&guest, FIRST, wanted(&guest)));
 	EXPECT_EQ(-1, damaged(&guest, FIRST + actual(&guest), VM_PAGES - FIRST - actual(&guest)));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
@@ -241,7 +241,7 @@ TEST_F(balloon, what_is_measured_is_read_only)
 	}
 	EXPECT_EQ(0, fisc_vm("st-a", "balloon/actual"));
 	EXPECT_EQ(0, fisc_vm("st-a", "balloon/popped"));
-	/* Nothing was said yet. */
+	/* No statistics were given yet. */
 	for (i = 0; i < ARRAY_SIZE(stat_names); i++)
 		EXPECT_EQ(-ENODATA, read_stat(stat_names[i], value, sizeof(value)))
 			TH_LOG("%s", stat_names[i]);
@@ -318,7 +318,7 @@ TEST_F(balloon, odd_statistics_do_no_harm)
 	ASSERT_EQ(0, fisc_write_str(BALLOON_STATS, "100"));
 	boot(_metadata, &guest, 1024, VDPA_PAIRED);
 	queue = &guest.vdpa.queues[VDPA_STATS];
-	/* Unknown tags, one that is said twice, and the rest of a number. */
+	/* Unknown tags, a tag given twice, and part of a value. */
 	put_stat(&guest, 0, 4, 44);
 	put_stat(&guest, 1, 100, 1);
 	put_stat(&guest, 2, 65535, 2);
@@ -329,13 +329,13 @@ TEST_F(balloon, odd_statistics_do_no_harm)
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(45, fisc_vm("st-a", "balloon/stat_free"));
 	EXPECT_EQ(-ENODATA, read_stat("total", value, sizeof(value)));
-	/* As long as can be: 6553 of them, and the driver's last word counts. */
+	/* The maximum of 6553; the last value of a tag counts. */
 	for (i = 0; i < FISC_BALLOON_BUFFER_MAX / sizeof(struct virtio_balloon_stat); i++)
 		put_stat(&guest, i, i % 16, i);
 	vdpa_post(queue, queue->buffer_iova, FISC_BALLOON_BUFFER_MAX, 0);
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ((long)(i - 1) / 16 * 16, fisc_vm("st-a", "balloon/stat_swap_in"));
-	/* Several buffers at once are answered one after the other, or all. */
+	/* Several buffers at once are answered one by one, or all together. */
 	for (i = 0; i < 8; i++) {
 		put_stat(&guest, 0, 4, 100);
 		say(&guest, 1);
@@ -343,7 +343,7 @@ TEST_F(balloon, odd_statistics_do_no_harm)
 	EXPECT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(100, fisc_vm("st-a", "balloon/stat_free"));
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
-	/* What a guest said that is gone is not shown any more. */
+	/* Statistics of a guest that is gone are not shown any more. */
 	vdpa_close(&guest.vdpa);
 	EXPECT_EQ(-ENODATA, read_stat("free", value, sizeof(value)));
 }

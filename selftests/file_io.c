@@ -128,7 +128,7 @@ TEST_F(fisc, spliced_data_is_a_copy_or_the_page_itself)
 	ASSERT_TRUE(fisc_fill_file(fd, 0, 1, 7));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, splice(fd, NULL, fds[1], NULL, PAGE_SIZE, 0));
 	ASSERT_EQ(0, ftruncate(fd, 0));
-	/* The frame is gone from the file, not from the pipe. */
+	/* The frame has left the file, but not the pipe. */
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 7));
 }
@@ -204,7 +204,7 @@ TEST_F(fisc, far_offsets_work_or_fail_as_a_whole)
 	size_t i;
 
 	ASSERT_LE(0, fd);
-	/* What the module needs to describe files of this size must not matter. */
+	/* The module's own memory for files of this size must not matter. */
 	ASSERT_EQ(0, fisc_write_str(FISC_SYSFS "/tax/capacity", "1024T"));
 	for (i = 0; i < ARRAY_SIZE(shift); i++) {
 		off_t at = (1L << shift[i]) - 100;
@@ -236,7 +236,7 @@ TEST_F(fisc, far_offsets_work_or_fail_as_a_whole)
 		ASSERT_EQ(0, ftruncate(fd, 0));
 		EXPECT_EQ(0, fisc_blocks(fd));
 	}
-	/* 4 GiB at least: guests are larger than that. */
+	/* At least 4 GiB: guests are larger than that. */
 	EXPECT_EQ(0, ftruncate(fd, 1L << 40));
 	close(fd);
 	fisc_sweep();
@@ -383,7 +383,7 @@ TEST_F(fisc, seek_finds_data_and_holes)
 	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100), lseek(fd, 10 * PAGE_SIZE, SEEK_HOLE));
 	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100), lseek(fd, 12 * PAGE_SIZE + 99, SEEK_HOLE));
 	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 99), lseek(fd, 12 * PAGE_SIZE + 99, SEEK_DATA));
-	/* The others still work, and the position follows. */
+	/* The other values still work, and the position follows. */
 	EXPECT_EQ(100, lseek(fd, 100, SEEK_SET));
 	EXPECT_EQ(150, lseek(fd, 50, SEEK_CUR));
 	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 101), lseek(fd, 1, SEEK_END));
@@ -435,7 +435,7 @@ TEST_F(fisc, what_truncation_cut_off_comes_back_as_zeros)
 	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE_SIZE));
 	EXPECT_EQ(-1, check_zero(fd, PAGE_SIZE + 100, 4 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_file(fd, 0, 1, 1));
-	/* The same where a write, not a truncation, makes it grow. */
+	/* The same if a write, not a truncation, makes the file grow. */
 	ASSERT_EQ(0, ftruncate(fd, 50));
 	ASSERT_EQ(1, pwrite(fd, "x", 1, 5000));
 	EXPECT_EQ(-1, check_zero(fd, 50, 5000));
@@ -452,7 +452,7 @@ TEST_F(fisc, fallocate_allocates_zeroed_frames)
 	EXPECT_EQ(4 * BLOCKS_PER_PAGE, fisc_blocks(fd));
 	EXPECT_EQ(self->before.frames + 4, fisc_core("frames"));
 	EXPECT_EQ(-1, check_zero(fd, 0, 3 * PAGE_SIZE + 100));
-	/* What is there stays. */
+	/* Existing pages stay. */
 	ASSERT_TRUE(fisc_fill_file(fd, 1, 1, 9));
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 3 * PAGE_SIZE));
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 100), fisc_size(fd));

@@ -273,7 +273,7 @@ TEST_F(fisc, rename_inside_a_vm)
 	EXPECT_EQ(-1, rename(ST "v/e", ST "v/d"));
 	EXPECT_EQ(ENOTEMPTY, errno);
 	close(b);
-	/* The one replaced is freed. */
+	/* The VM that was replaced is freed. */
 	ASSERT_EQ(0, rename(ST "v/a", ST "v/d/b"));
 	EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames + 2));
 	EXPECT_EQ(ENOENT, try_open(ST "v/a", O_RDONLY));
@@ -298,7 +298,7 @@ TEST_F(fisc, rename_at_the_root_renames_the_vm)
 	EXPECT_EQ(-1, fisc_vm("st-a", "present_pages"));
 	EXPECT_EQ(4, fisc_vm("st-b", "present_pages"));
 	EXPECT_EQ(-1, fisc_check_file(fd, 0, 4, 1));
-	/* A new one may take the old name. */
+	/* A new VM may take the old name. */
 	EXPECT_EQ(0, try_open(ST "a", O_RDWR | O_CREAT | O_EXCL));
 	EXPECT_EQ(0, fisc_vm("st-a", "present_pages"));
 	EXPECT_EQ(4, fisc_vm("st-b", "present_pages"));

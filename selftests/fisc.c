@@ -19,7 +19,7 @@
 
 #include "fisc.h"
 
-/* Through a pipe, what a case says comes before what it is judged. */
+/* Even through a pipe, print what a case logs before its result. */
 static void __attribute__((constructor)) line_buffer(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -113,7 +113,7 @@ int fisc_write_str(const char *path, const char *value)
 	return ret;
 }
 
-/* Without the newline at the end. */
+/* Read without the newline at the end. */
 int fisc_read_str(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -219,13 +219,13 @@ bool fisc_wait_above(const char *file, const char *name, long value)
 	return wait_counter(file, name, value, true);
 }
 
-/* @passes whole passes that began after the call: one may be under way. */
+/* Wait for @passes whole passes from now on: one may be under way. */
 bool fisc_wait_passes(long passes)
 {
 	return fisc_wait_above("share", "full_scans", fisc_share("full_scans") + passes);
 }
 
-/* Until nothing is read any more, in passes enough for what was put off once. */
+/* Wait until enough passes have read nothing that all retries are over. */
 bool fisc_wait_idle(void)
 {
 	double end = fisc_now() + WAIT_S;
@@ -269,8 +269,9 @@ bool fisc_wait_vm(const char *vm, const char *name, long value)
 }
 
 /*
- * Is @part of @size within three standard errors of a sample from @percent? At
- * both ends, where a sample has no error, averages still have a remainder.
+ * Return whether @part of @size is within three standard errors of a sample
+ * from @percent. At 0 and 100 percent, where a sample has no error, averages
+ * still have a remainder.
  */
 static bool within_errors(long part, long size, int percent, long sample)
 {
@@ -288,9 +289,9 @@ static int compare_long(const void *a, const void *b)
 }
 
 /*
- * Until the estimate @name of @vm is @percent of its size, as far as a sample
- * can tell, and then says so for some periods: in the median, for one reading
- * in several hundred may be further off.
+ * Wait until the estimate @name of @vm is @percent of its size, as far as a
+ * sample can tell, and stays there for some periods: in the median, as one
+ * reading in several hundred may be further off.
  */
 bool fisc_wait_active(const char *vm, const char *name, int percent)
 {
@@ -351,7 +352,7 @@ int fisc_unload(const char *module)
 	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
 }
 
-/* The last users of a module let go of it in a moment. */
+/* Unload, allowing a module's last users a moment to let go of it. */
 int fisc_unload_soon(const char *module)
 {
 	double end = fisc_now() + WAIT_S;
@@ -518,7 +519,7 @@ long fisc_check_zero(const void *mem, size_t len)
 	return -1;
 }
 
-/* Of an entry of /proc/PID/pagemap: the top bit says present, 55 bits say where */
+/* An entry of /proc/PID/pagemap: the top bit means present, 55 bits: PFN */
 #define PAGEMAP_PRESENT_SHIFT	63
 #define PAGEMAP_PFN_BITS	55
 
@@ -569,7 +570,7 @@ void fisc_catch_signals(void)
 	sigaction(SIGSEGV, &action, NULL);
 }
 
-/* si_code of the last signal. */
+/* Return si_code of the last signal. */
 int fisc_signal_code(void)
 {
 	return fault_code;

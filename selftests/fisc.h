@@ -29,7 +29,7 @@
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
-/* Emulated hosts with KASAN are slow: a limit only ends what hangs. */
+/* Generous, as emulated hosts with KASAN are slow: it only ends what hangs. */
 #define WAIT_S		90
 
 #define FISC_MNT	"/dev/fisc"
@@ -72,10 +72,10 @@
 #define RECLAIM_COLD	FISC_SYSFS "/reclaim/cold_ms"
 #define BALLOON_STATS	FISC_SYSFS "/balloon/stats_ms"
 
-/* Every file that a case makes is named with this prefix, and swept by it. */
+/* Prefix of all files that cases make, so that they can be swept up. */
 #define ST		FISC_MNT "/st-"
 
-/* Counters. All return -1 when there is no such counter. */
+/* Counters: all return -1 if there is no such counter. */
 long fisc_core(const char *name);
 long fisc_share(const char *name);
 long fisc_sample(const char *name);
@@ -92,7 +92,7 @@ int fisc_vm_set(const char *vm, const char *name, const char *value);
 int fisc_scan_on(void);
 int fisc_scan_off(void);
 
-/* Whether memory may be short: the module's default percents, or none of them. */
+/* Let memory be short (the module's default percents) or never short (none). */
 int fisc_short_of_memory(bool on);
 
 /*
@@ -111,7 +111,7 @@ bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);
 double fisc_now(void);
 
-/* For how long a stress case goes on: SECONDS_STRESS, if it is set. */
+/* Seconds that a stress case runs: SECONDS_STRESS, if it is set. */
 int fisc_stress_s(int usual);
 
 /* The module that FISC_KO names: 0 or -errno. */
@@ -123,7 +123,7 @@ int fisc_unload_soon(const char *module);
 int fisc_mount(const char *where, const char *options);
 void fisc_sweep(void);
 
-/* A file of @nr_pages under the mount, mapped shared; NULL on failure. */
+/* A file of @nr_pages, and a shared mapping, NULL on failure. */
 int fisc_create(const char *path, size_t nr_pages);
 char *fisc_map(int fd, size_t nr_pages);
 
@@ -132,16 +132,18 @@ static inline char *page_of(char *map, size_t i)
 	return map + i * PAGE_SIZE;
 }
 
-/* Contents: page = f(seed), never all zero; check returns -1 or an offset. */
+/*
+ * Contents: a page is f(seed), never all zero; checks return -1 or an offset.
+ */
 __u64 fisc_mix(__u64 x);
 void fisc_fill(void *page, __u64 seed);
 long fisc_check(const void *page, __u64 seed);
 
-/* The same for pages in a row, of seeds in a row; the check returns -1 or a page. */
+/* The same for a row of pages and seeds; the check returns -1 or a page. */
 void fisc_fill_pages(char *map, size_t nr, __u64 seed);
 long fisc_check_pages(const char *map, size_t nr, __u64 seed);
 
-/* Pages of a file by calls: page i is of seed @seed + i; -1 or a page that is not. */
+/* The same by file calls: page i has seed @seed + i. */
 bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed);
 long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed);
 
@@ -149,10 +151,10 @@ long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);
 
-/* Frames that pages are mapped to, all read first; 0: not mapped. 0 or -errno. */
+/* Read all pages, then look up their frames, 0 if not mapped: 0 or -errno. */
 int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns);
 
-/* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal. Per thread. */
+/* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal, per thread. */
 void fisc_catch_signals(void);
 int fisc_signal_code(void);
 int fisc_try_read(const void *addr, unsigned char *value);
@@ -160,7 +162,7 @@ int fisc_try_write(void *addr, unsigned char value);
 int fisc_try_read64(const void *addr, __u64 *value);
 int fisc_try_write64(void *addr, __u64 value);
 
-/* Child processes: exit status, or -1 when it did not exit by itself. */
+/* Wait for a child: its exit status, or -1 if it did not exit by itself. */
 int fisc_wait_child(pid_t pid);
 
 /* Pseudo-random numbers, one state per user. */

@@ -113,7 +113,7 @@ __u64 fuzz_bad_address(const struct vdpa_queue *queue)
 		return GPA_OTHER + rnd(OTHER_PAGES * PAGE_SIZE);
 	case 5:
 		return -rnd(128);
-	/* Good ones, in bad places: any of the rings, the border of two maps. */
+	/* Valid, but bad places: any of the rings, the border of two maps. */
 	case 6:
 		return queue->iova + rnd(PAGE_SIZE);
 	case 7:

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Chains of descriptors that balloon_fuzz makes available, well formed or spoilt. */
+/* Chains of descriptors for balloon_fuzz, well formed or spoilt. */
 #ifndef FISC_SELFTESTS_FUZZ_CHAINS_H
 #define FISC_SELFTESTS_FUZZ_CHAINS_H
 
 #include "fisc.h"
 #include "vdpa.h"
 
-/* Guest memory: two files side by side, a gap, and memory that is not fisc's. */
+/*
+ * Guest memory: two files side by side, a gap, and memory that is not fisc's.
+ */
 #define GPA		0x40000000UL
 #define LOW_PAGES	1024UL
 #define HIGH_PAGES	2048UL

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* No VM, VMM or module is kept from going away, and all of them may go at any time. */
+/* VMs, VMMs and modules may go away at any time, and nothing keeps them. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -15,9 +15,9 @@
 
 /**
  * struct child - a VMM that is a process of its own
- * @pid: its number
- * @ready: the end of a pipe that tells that its guest has run
- * @go: the end of a pipe on which it waits for a word
+ * @pid: its process ID
+ * @ready: pipe on which it reports that its guest has run
+ * @go: pipe on which it waits for a command
  */
 struct child {
 	pid_t pid;
@@ -109,12 +109,12 @@ static int receive_fd(int from)
 }
 
 /*
- * A VMM in a process of its own, with 64 pages of the file @path. At a word it
- *	c	closes the VM,
- *	s	sends it over @transfer,
- *	x	executes this program again, which is the same VMM then,
- *	r	runs its guest for ever,
- *	u	takes its memory from the guest, and unmaps it.
+ * Be a VMM in a process of its own, with 64 pages of the file @path. Commands:
+ *	c	close the VM
+ *	s	send it over @transfer
+ *	x	execute this program again, which then is the same VMM
+ *	r	run the guest for ever
+ *	u	take its memory from the guest, and unmap it
  */
 static int vmm_main(const char *path, int ready, int go, int transfer)
 {
@@ -173,7 +173,7 @@ TEST_F(kvm, vm_in_other_hands_does_no_harm)
 	vm = receive_fd(sockets[0]);
 	ASSERT_LE(0, vm);
 	ASSERT_TRUE(tell(&child, 'c'));
-	/* Its memory still is that of the other process. */
+	/* Its memory is still that of the other process. */
 	nr = list("st-a", parts);
 	EXPECT_TRUE(nr == 0 || nr == 1);
 	EXPECT_NE(BAD_LINE, young_pages("st-a"));
@@ -182,7 +182,7 @@ TEST_F(kvm, vm_in_other_hands_does_no_harm)
 	EXPECT_TRUE(nr == 0 || nr == 1);
 	if (nr == 1)
 		EXPECT_EQ(child.pid, parts[0].pid);
-	/* And when that is gone there is none, whatever the descriptor says. */
+	/* When that ends, its memory has no VM, though a descriptor is left. */
 	end_child(&child, SIGKILL);
 	EXPECT_TRUE(soon_lists_none("st-a"));
 	EXPECT_EQ(-ENODEV, young_pages("st-a"));
@@ -251,7 +251,7 @@ TEST_F(kvm, restarted_vmm_is_found_again)
 		ASSERT_TRUE(start_child(&child, ST "a", -1));
 		wanted.pid = child.pid;
 		EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
-		/* The same process, but another VM and another address space. */
+		/* The same process, but another VM and address space. */
 		ASSERT_TRUE(tell(&child, 'x'));
 		EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 		EXPECT_LE(0, young_pages("st-a"));
@@ -296,7 +296,7 @@ TEST_F(kvm, kvm_can_be_removed_when_its_vms_are_gone)
 		wanted.pid = child.pid;
 		EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 		EXPECT_NE(0, fisc_unload(self->module));
-		/* By a VMM that ends, is killed, or closes its VM. */
+		/* The VMM ends, is killed, or closes its VM. */
 		if (round == 2)
 			ASSERT_TRUE(tell(&child, 'c'));
 		if (round < 2)
@@ -305,7 +305,7 @@ TEST_F(kvm, kvm_can_be_removed_when_its_vms_are_gone)
 		ASSERT_EQ(0, fisc_unload_soon("kvm"));
 		EXPECT_TRUE(soon_lists_none("st-a"));
 		EXPECT_EQ(-ENODEV, young_pages("st-a"));
-		/* A few periods of sampling, with nobody to ask. */
+		/* A few sampling periods without KVM. */
 		map[0]++;
 		fisc_sleep_ms(1200);
 		ASSERT_EQ(0, load_module(self->module));
@@ -341,7 +341,7 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 		ASSERT_TRUE(start_child(&child, ST "a", -1));
 		wanted.pid = child.pid;
 		EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
-		/* A VM that has let go of its memory is one of others, too. */
+		/* A VM that has let go of its memory is also not ours. */
 		ASSERT_TRUE(tell(&child, 'u'));
 		if (i == 2)
 			end_child(&child, SIGKILL);
@@ -377,7 +377,7 @@ static int open_stress_file(__u64 rnd)
 	return open(stress_files[nr], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
-/* Runs whatever there is to run; exits and errors of all kinds may come of it. */
+/* Run the vCPU whatever happens: all kinds of exits and errors may occur. */
 static void *stress_vcpu(void *arg)
 {
 	struct vmm *vmm = arg;
@@ -396,7 +396,7 @@ static void change_slot(struct vmm *vmm, char *map, __u64 r)
 	size_t at = (r >> 8) % STRESS_PAGES, nr = (r >> 16) % (STRESS_PAGES - at) + 1;
 	__u64 gpa = GUEST_MEM + (r >> 24) % STRESS_PAGES * PAGE_SIZE;
 
-	/* Some are refused: they overlap, or are there and of another size. */
+	/* Some are refused: they overlap, or exist with another size. */
 	switch ((r >> 40) % 3) {
 	case 0:
 		vmm_delete_slot(vmm, slot);
@@ -411,7 +411,7 @@ static void change_slot(struct vmm *vmm, char *map, __u64 r)
 	}
 }
 
-/* A VMM with all of it: VM after VM, each with changing slots, while it runs. */
+/* Make VM after VM, each with slots that change while it runs. */
 static int stress_vmm(__u64 rnd)
 {
 	for (;;) {
@@ -435,7 +435,7 @@ static int stress_vmm(__u64 rnd)
 			change_slot(&vmm, map, r);
 			if ((r >> 50) % 4 == 0)
 				fisc_try_write(map + (r >> 52) % STRESS_PAGES * PAGE_SIZE, 1);
-			/* Away from under the slots; or back. */
+			/* Take memory away from under the slots. */
 			if ((r >> 54) % 8 == 0)
 				munmap(map + PAGE_SIZE, 8 * PAGE_SIZE);
 			fisc_sleep_ms((r >> 58) % 16);
@@ -478,7 +478,7 @@ static int stress_files_worker(__u64 rnd)
 	}
 }
 
-/* Reads all there is; a line that is none ends it. */
+/* Read the listings; a malformed line ends it. */
 static int stress_reader(__u64 rnd)
 {
 	static const char * const names[] = { "st-0", "st-1", "st-2" };
@@ -537,7 +537,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	for (i = 0; i < STRESS_VMMS; i++)
 		vmms[i] = start_worker(stress_vmm, fisc_rand(&rnd));
 	while (fisc_now() < end) {
-		/* All at once, so that KVM can go, too. */
+		/* Kill all of them, so that KVM can go as well. */
 		if (self->module[0] && kills % 16 == 8) {
 			for (i = 0; i < STRESS_VMMS; i++)
 				ASSERT_TRUE(killed(vmms[i]));
@@ -550,7 +550,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 		}
 		fisc_sleep_ms(fisc_rand(&rnd) % 300);
 		i = fisc_rand(&rnd) % STRESS_VMMS;
-		/* Whoever is not there to be killed has failed. */
+		/* A VMM that cannot be killed has failed. */
 		ASSERT_TRUE(killed(vmms[i]))
 			TH_LOG("VMM %d ended by itself", i);
 		vmms[i] = start_worker(stress_vmm, fisc_rand(&rnd));
@@ -569,7 +569,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 }
 
-/* "kvm vmm PATH READY GO TRANSFER" is a VMM that has executed itself again. */
+/* "kvm vmm PATH READY GO TRANSFER" is a VMM that executed itself again. */
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "vmm"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The fixture of programs that test fisc with KVM: the usual one, with sampling
- * on, as in production. VMMs are a few ioctls on /dev/kvm (see vmm.h); the memory
- * that their guests touch is that of fisc files.
+ * on, as in production. VMMs are a few ioctls on /dev/kvm (see vmm.h); the
+ * memory that their guests touch is that of fisc files.
  */
 #ifndef FISC_SELFTESTS_KVM_H
 #define FISC_SELFTESTS_KVM_H
@@ -16,7 +16,7 @@
 #include "kvm_list.h"
 #include "vmm.h"
 
-/* The part of a VM whose slot 0 is all 64 pages of st-a, as most cases have it. */
+/* The part of a VM whose slot 0 is all 64 pages of st-a, as in most cases */
 #define WHOLE_FILE { \
 	.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 64, .path = "st-a", \
 }

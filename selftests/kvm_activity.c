@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Accesses of guests to their memory are seen. */
+/* Guests' accesses to their memory are seen. */
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 
 #define ACTIVE_PAGES	4096
 
-/* A VM whose guest touches the first @nr of @nr_pages pages, over and over. */
+/* Make a VM whose guest keeps touching the first @nr of @nr_pages pages. */
 static char *open_toucher(struct __test_metadata *_metadata, struct vmm *vmm, size_t nr_pages,
 			  size_t nr)
 {
@@ -29,7 +29,7 @@ TEST_F(kvm, guests_accesses_are_estimated)
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PAGES, "1000"));
 	open_toucher(_metadata, &vmm, ACTIVE_PAGES, ACTIVE_PAGES * 40 / 100);
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 40));
-	/* Both directions, by writing. */
+	/* More activity, this time by writing. */
 	vmm_stop(&vmm);
 	ASSERT_EQ(0, vmm_aim(&vmm, GUEST_MEM, ACTIVE_PAGES * 70 / 100, true));
 	ASSERT_EQ(0, vmm_start(&vmm));
@@ -53,7 +53,7 @@ TEST_F(kvm, accesses_of_guest_and_vmm_add_up)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* The last 30 %, and some that the guest touches, too. */
+		/* The last 30 %, and some that the guest touches as well. */
 		for (;;) {
 			for (i = ACTIVE_PAGES * 70 / 100; i < ACTIVE_PAGES * 110 / 100; i++)
 				(void)READ_ONCE(map[i % ACTIVE_PAGES * PAGE_SIZE]);
@@ -90,7 +90,7 @@ TEST_F(kvm, guests_accesses_to_large_pages_are_estimated)
 	vmm_close(&vmm);
 }
 
-/* Asked for by nobody but the case: no sampling. */
+/* Without sampling, as only the case may ask. */
 TEST_F(kvm, young_counts_what_the_guest_touched)
 {
 	struct vmm vmm;
@@ -105,19 +105,19 @@ TEST_F(kvm, young_counts_what_the_guest_touched)
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 40, false));
 	EXPECT_EQ(40, young_pages("st-a"));
 	EXPECT_EQ(0, young_pages("st-a"));
-	/* The VMM is not the guest. */
+	/* The VMM's accesses are not the guest's. */
 	for (i = 0; i < 64; i++)
 		map[i * PAGE_SIZE]++;
 	EXPECT_EQ(0, young_pages("st-a"));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 40 * PAGE_SIZE, 24, true));
 	EXPECT_EQ(24, young_pages("st-a"));
 	EXPECT_EQ(0, young_pages("st-a"));
-	/* Without a TLB that hides it: a slot that goes takes all along. */
+	/* Deleting a slot flushes the TLB, which would hide accesses. */
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map, 1));
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 1));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_EQ(64, young_pages("st-a"));
-	/* A guest that is gone has touched nothing. */
+	/* A slot that is new has not been touched. */
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 0));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
 	EXPECT_EQ(0, young_pages("st-a"));
@@ -125,7 +125,7 @@ TEST_F(kvm, young_counts_what_the_guest_touched)
 	EXPECT_EQ(-ENODEV, young_pages("st-a"));
 }
 
-/* A page that the guest sees twice, and one of several files. */
+/* A page that the guest sees twice, and a VM of several files. */
 TEST_F(kvm, young_counts_pages_once)
 {
 	struct vmm vmm;

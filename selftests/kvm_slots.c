@@ -18,7 +18,7 @@ TEST_F(kvm, guest_reads_and_writes_its_memory)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
-	/* Of holes, and they stay without a frame. */
+	/* Holes, which stay without a frame. */
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, false));
 	EXPECT_EQ(0, fisc_core("frames"));
 	EXPECT_EQ(64, fisc_vm("st-a", "zero_pages"));
@@ -30,10 +30,10 @@ TEST_F(kvm, guest_reads_and_writes_its_memory)
 	EXPECT_EQ(40, fisc_vm("st-a", "private_pages"));
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(i < 40 ? GUEST_BYTE : 0, map[i * PAGE_SIZE]);
-	/* A round again and again. */
+	/* Rounds can be repeated. */
 	for (i = 0; i < 10; i++)
 		ASSERT_EQ(KVM_EXIT_HLT, vmm_run(&vmm));
-	/* What is no memory it asks the VMM for. */
+	/* Accesses to what is not memory exit to the VMM. */
 	EXPECT_EQ(KVM_EXIT_MMIO, vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 1, false));
 	vmm_close(&vmm);
 }
@@ -52,9 +52,9 @@ TEST_F(kvm, slots_are_listed_with_their_files)
 	ASSERT_EQ(0, vmm_open(&vmm));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 3, GUEST_MEM, map, 64));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, false));
-	/* The one of the guest's program has no such file, and is not there. */
+	/* The slot of the guest's program has no such file: not listed. */
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
-	/* A part of the file, and far away. */
+	/* Part of the file, at a distant address. */
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 3));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 5, 5UL << 32, map + 16 * PAGE_SIZE, 20));
 	wanted = (struct part) {
@@ -98,7 +98,7 @@ TEST_F(kvm, file_may_lie_in_several_slots)
 			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32, .offset = 32 * PAGE_SIZE,
 			.path = "st-a",
 		},
-		/* One page, a second time. */
+		/* One page a second time. */
 		{
 			.slot = 2, .gfn = GFN(1UL << 33), .nr_pages = 1, .offset = 5 * PAGE_SIZE,
 			.path = "st-a",
@@ -121,13 +121,13 @@ TEST_F(kvm, slot_may_lie_over_several_mappings)
 {
 	const struct part of_a[] = {
 		{ .slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 16, .path = "st-a" },
-		/* Pages of it behind each other that are not so in the file. */
+		/* Adjacent in the slot, but not in the file. */
 		{
 			.slot = 0, .gfn = GFN(GUEST_MEM) + 16, .nr_pages = 8,
 			.offset = 40 * PAGE_SIZE, .path = "st-a",
 		},
 	};
-	/* Between the two, 8 pages are of other memory. */
+	/* 8 pages between the two are other memory. */
 	const struct part of_b[] = {
 		{
 			.slot = 0, .gfn = GFN(GUEST_MEM) + 32, .nr_pages = 32,
@@ -151,7 +151,7 @@ TEST_F(kvm, slot_may_lie_over_several_mappings)
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_TRUE(soon_lists("st-a", of_a, 2));
 	EXPECT_TRUE(soon_lists("st-b", of_b, 1));
-	/* Other memory comes in its place: the slot is as it was. */
+	/* Other memory takes its place: the slot does not change. */
 	ASSERT_NE(MAP_FAILED, mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	EXPECT_TRUE(soon_lists_none("st-b"));
@@ -189,7 +189,7 @@ TEST_F(kvm, vm_may_come_after_its_memory)
 	vmm_close(&vmm);
 }
 
-/* All pages are mapped when it comes: KVM finds them without a fault of ours. */
+/* All pages are mapped already: KVM finds them without a fault of ours. */
 TEST_F(kvm, vm_may_come_when_all_memory_is_mapped)
 {
 	const struct part wanted = WHOLE_FILE;
@@ -199,7 +199,7 @@ TEST_F(kvm, vm_may_come_when_all_memory_is_mapped)
 
 	ASSERT_NE(NULL, map);
 	EXPECT_TRUE(soon_lists_none("st-a"));
-	/* A VMM that makes another, too. */
+	/* The same VMM makes a second VM. */
 	for (round = 0; round < 2; round++) {
 		ASSERT_EQ(0, vmm_open(&vmm));
 		ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
@@ -227,7 +227,7 @@ TEST_F(kvm, listing_follows_the_slots)
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 32));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 32, false));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
-	/* Memory is plugged, moved and taken away. */
+	/* Plug, move and unplug memory. */
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 2));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
@@ -239,7 +239,7 @@ TEST_F(kvm, listing_follows_the_slots)
 	wanted[0].gfn += 32;
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 32 * PAGE_SIZE, 32, false));
-	/* Without any slot; and with one again. */
+	/* Without any slot, then with one again. */
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 0));
 	EXPECT_TRUE(soon_lists_none("st-a"));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
@@ -304,7 +304,7 @@ TEST_F(kvm, closed_vm_is_gone)
 	vmm_close(&vmm);
 	EXPECT_TRUE(soon_lists_none("st-a"));
 	EXPECT_EQ(-ENODEV, young_pages("st-a"));
-	/* Its memory is as it was, but for what the guest wrote. */
+	/* Its memory is unchanged but for what the guest wrote. */
 	for (i = 0; i < 64; i++) {
 		fisc_fill(page, i + 1);
 		page[0] = GUEST_BYTE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Large pages: given at first touch, mapped in one, broken when that pays,
- * rebuilt when it does not any more.
+ * Large pages: given at first touch, mapped as one, broken when that pays,
+ * rebuilt when it does not pay any more.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,7 +18,7 @@
 #define LARGE_PAGES	512
 #define LARGE_SIZE	(LARGE_PAGES * PAGE_SIZE)
 
-/* KiB of the mapping at @map that are mapped 2 MiB at a time. */
+/* Return how many KiB of the mapping at @map are mapped by large pages. */
 static long pmd_mapped_kib(const char *map)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
@@ -38,7 +38,7 @@ static long pmd_mapped_kib(const char *map)
 	return kib;
 }
 
-/* A file whose first chunk is large and full of different pages. */
+/* Make a file whose first chunk is large and full of different pages. */
 static char *make_large(const char *path, int nr_pages, __u64 seed)
 {
 	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
@@ -109,7 +109,7 @@ TEST_F(fisc, end_of_file_is_respected)
 	EXPECT_EQ(pages, fisc_core("present"));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + pages * PAGE_SIZE, &byte));
 
-	/* In the middle of the large page, and back: zeroes. */
+	/* Truncated in the middle of the large page and extended: zeroes. */
 	ASSERT_EQ(0, ftruncate(fd, 300 * PAGE_SIZE + 10));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + 301 * PAGE_SIZE, &byte));
 	EXPECT_EQ(SIGBUS, fisc_try_write(map + 511 * PAGE_SIZE, 1));
@@ -134,7 +134,7 @@ TEST_F(fisc, misaligned_mapping_works_page_by_page)
 	EXPECT_EQ(0, pmd_mapped_kib(map));
 	EXPECT_EQ(-1, fisc_check_pages(aligned, 2 * LARGE_PAGES, 1));
 	EXPECT_EQ(4096, pmd_mapped_kib(aligned));
-	/* One view's write is seen in the other when the scanner has looked. */
+	/* A write to one view shows in the other after a scan. */
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_passes(3));
 	fisc_fill_pages(map, 2 * LARGE_PAGES, 5000);
@@ -152,7 +152,7 @@ TEST_F(fisc, unique_pages_stay_large)
 	EXPECT_EQ(1, fisc_core("large"));
 	EXPECT_EQ(-1, fisc_check_pages(map, LARGE_PAGES, 1));
 	EXPECT_EQ(2048, pmd_mapped_kib(map));
-	/* Read once, and not again as long as nobody writes. */
+	/* Pages are read once, and not again as long as nobody writes. */
 	EXPECT_EQ(scanned + LARGE_PAGES, fisc_share("scanned"));
 }
 
@@ -181,10 +181,10 @@ TEST_F(fisc, break_pages_is_what_it_takes)
 	EXPECT_TRUE(fisc_wait_passes(4));
 	EXPECT_EQ(1, fisc_core("large"));
 	EXPECT_EQ(0, fisc_core("zero"));
-	/* One less is enough from now on: nothing need be written for that. */
+	/* Now one less is enough, without any new write. */
 	ASSERT_EQ(0, fisc_write_str(LARGE_BREAK, "100"));
 	EXPECT_TRUE(fisc_wait("core", "zero", 100));
-	/* What becomes of its pages is counted before it is. */
+	/* Its pages are counted first, then the large page. */
 	EXPECT_TRUE(fisc_wait("core", "large", 0));
 	EXPECT_EQ(LARGE_PAGES - 100, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(map, 100 * PAGE_SIZE));
@@ -217,7 +217,7 @@ TEST_F(fisc, all_private_is_rebuilt)
 	EXPECT_TRUE(fisc_wait("core", "large_rebuilds", rebuilds + 1));
 	EXPECT_TRUE(fisc_wait_vm("st-b", "large_pages", 1));
 	EXPECT_EQ(-1, fisc_check_pages(b, LARGE_PAGES, 10000));
-	/* An old mapping keeps its page table, a new one does without. */
+	/* An old mapping keeps its page table, a new one needs none. */
 	again = fisc_map(open(ST "b", O_RDWR | O_CLOEXEC), LARGE_PAGES);
 	ASSERT_NE(NULL, again);
 	EXPECT_EQ(-1, fisc_check_pages(again, LARGE_PAGES, 10000));
@@ -279,7 +279,7 @@ static struct {
 	long writes;
 } fault_race;
 
-/* Has each page mapped anew all the time, by write and read faults. */
+/* Keep having each page mapped anew, by write and read faults. */
 static void *fault_thread(void *arg)
 {
 	__u64 rnd = (long)arg;
@@ -314,7 +314,7 @@ TEST_F(fisc, breaking_races_with_faults)
 	ASSERT_EQ(0, fisc_scan_on());
 	for (i = 0; i < (long)ARRAY_SIZE(threads); i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, fault_thread, (void *)i));
-	/* However slow: until some were broken. */
+	/* However slow the host is, until some were broken. */
 	while (fisc_now() < end || fisc_core("large_breaks") < breaks + 3) {
 		off_t at = fisc_rand(&rnd) % LARGE_PAGES * PAGE_SIZE;
 
@@ -392,7 +392,7 @@ TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 	ASSERT_EQ(0, fisc_scan_on());
 	for (i = 0; i < NR_STRESS; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, stress_thread, (void *)i));
-	/* Long enough, on a slow machine, to write to every page. */
+	/* Long enough even on a slow machine to write to every page. */
 	while (fisc_now() < end || phases < 4) {
 		long least = READ_ONCE(stress.writes[1]) + 8 * STRESS_PAGES / NR_STRESS;
 
@@ -402,7 +402,7 @@ TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 			fisc_sleep_ms(10);
 		phases++;
 	}
-	/* However slow: writers go on until it has happened. */
+	/* However slow the host is, writers go on until it has happened. */
 	WRITE_ONCE(stress.unique, false);
 	EXPECT_TRUE(fisc_wait_above("core", "large_breaks", breaks));
 	WRITE_ONCE(stress.unique, true);

@@ -16,7 +16,7 @@
 #define MADV_PAGEOUT		21
 #endif
 
-/* Whether a record that the kernel logged since @kmsg was opened says @text. */
+/* Return whether the kernel has logged @text since @kmsg was opened. */
 static bool logged(int kmsg, const char *text)
 {
 	char record[8192];
@@ -158,7 +158,7 @@ TEST_F(fisc, tail_of_the_last_page_is_zero_and_accessible)
 	map[PAGE_SIZE + 99] = 'x';
 	EXPECT_EQ(-1, fisc_check_zero(map + PAGE_SIZE + 100, PAGE_SIZE - 100));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + 2 * PAGE_SIZE, NULL));
-	/* Truncation into a mapped page zeroes its tail in place. */
+	/* Truncation within a mapped page zeroes its tail in place. */
 	memset(map, 0x55, PAGE_SIZE);
 	ASSERT_EQ(0, ftruncate(fd, 100));
 	EXPECT_EQ(0x55, map[99]);
@@ -195,7 +195,7 @@ TEST_F(fisc, processes_see_each_other_at_once)
 	ASSERT_NE(NULL, map);
 	pid = fork();
 	if (!pid) {
-		/* A mapping of its own, not the inherited one. */
+		/* A mapping of the child's own, not the inherited one. */
 		mine = open(ST "a", O_RDWR);
 		own = (__u64 *)fisc_map(mine, 64);
 		if (!own)
@@ -251,7 +251,7 @@ TEST_F(fisc, mremap_grows_moves_and_duplicates)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 4; i++)
 		fisc_fill(map + i * PAGE_SIZE, i);
-	/* Something in the way, so that growing moves. */
+	/* Something in the way, so that growing has to move it. */
 	blocker = mmap(map + 4 * PAGE_SIZE, PAGE_SIZE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	(void)blocker;
@@ -357,7 +357,7 @@ TEST_F(fisc, dontneed_and_reclaim_advice_keep_data)
 	for (i = 0; i < 16; i++)
 		fisc_fill(map + i * PAGE_SIZE, i);
 	for (j = 0; j < ARRAY_SIZE(advice); j++) {
-		/* What an advice answers is the kernel's; that it loses nothing is ours. */
+		/* What advice returns is the kernel's: it loses nothing. */
 		if (madvise(map, 16 * PAGE_SIZE, advice[j]))
 			EXPECT_NE(MADV_DONTNEED, advice[j]);
 		for (i = 0; i < 16; i++)
@@ -525,7 +525,7 @@ TEST_F(fisc, file_reads_into_its_own_mapping)
 	EXPECT_EQ(-1, fisc_check(map + 4 * PAGE_SIZE, 1));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map, PAGE_SIZE, 5 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + 5 * PAGE_SIZE, 1));
-	/* From a hole, and a page onto itself. */
+	/* From a hole, and from a page to itself. */
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map + 7 * PAGE_SIZE, PAGE_SIZE, 5 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(map + 5 * PAGE_SIZE, PAGE_SIZE));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map, PAGE_SIZE, 0));
@@ -567,7 +567,7 @@ TEST_F(fisc, racing_first_touches_lose_nothing)
 	ASSERT_NE(NULL, map);
 	pthread_barrier_init(&barrier, NULL, TOUCHERS);
 	for (j = 0; j < TOUCHERS; j++) {
-		/* Two share a mapping, two have another. */
+		/* Two threads share a mapping, two have another. */
 		t[j] = (struct toucher){ .barrier = &barrier, .nr = j, .map = map };
 		if (j & 1)
 			t[j].map = (__u64 *)fisc_map(fd, TOUCH_PAGES);

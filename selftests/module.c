@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Loading and unloading. FISC_KO names the module. Every case begins and ends
- * with the module loaded and the file system mounted, and nothing in it.
+ * with the module loaded and the file system mounted and empty.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static int umount_lazily(void)
 	return umount2(FISC_MNT, MNT_DETACH) ? -errno : 0;
 }
 
-/* Back to what the cases expect, whatever the last one left. */
+/* Restore what cases expect, whatever the last one left. */
 static int restore(void)
 {
 	int ret = loaded() ? 0 : fisc_load();
@@ -100,7 +100,7 @@ TEST_F(module, all_its_interfaces_go_and_come_with_it)
 	ASSERT_EQ(0, fisc_load());
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		EXPECT_EQ(0, access(paths[i], F_OK));
-	/* With the knobs as documented. */
+	/* With the documented defaults. */
 	EXPECT_EQ(FISC_SHARE_STOP, fisc_read_long(SHARE_RUN));
 	EXPECT_EQ(FISC_PAGES_PER_SEC_DEFAULT, fisc_read_long(SHARE_RATE));
 	EXPECT_EQ(0, fisc_core("frames"));
@@ -121,7 +121,7 @@ TEST_F(module, mapped_module_stays_after_lazy_unmount)
 	EXPECT_EQ(-1, fisc_check(map, 1));
 	fisc_fill(map + 2 * PAGE_SIZE, 2);
 	EXPECT_EQ(3, fisc_core("frames"));
-	/* A VMM that lives on is still shared with. */
+	/* A VMM that lives on still takes part in sharing. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait("core", "frames", 2));
@@ -226,7 +226,7 @@ TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 	EXPECT_GE(0, pread(vm, buf, sizeof(buf), 0));
 	ASSERT_EQ(0, umount(FISC_MNT));
 	if (fisc_unload("fisc")) {
-		/* Either they keep it, or they work no more once it is gone. */
+		/* They keep the module, or stop working once it is gone. */
 		close(core);
 		EXPECT_EQ(0, fisc_unload_soon("fisc"));
 	}
@@ -284,11 +284,11 @@ TEST_F(module, loads_and_unloads_again_and_again)
 		ASSERT_NE(NULL, map);
 		for (j = 0; j < 64; j++)
 			fisc_fill(map + j * PAGE_SIZE, j / 4);
-		/* At different moments of a pass. */
+		/* At various moments of a pass. */
 		fisc_sleep_ms(i * 3);
 		munmap(map, 64 * PAGE_SIZE);
 		close(fd);
-		/* With the scanner running, and the file still there. */
+		/* While the scanner runs and the file still exists. */
 		ASSERT_EQ(0, umount(FISC_MNT));
 		ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	}

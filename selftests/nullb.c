@@ -52,7 +52,7 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 	return 0;
 }
 
-/* The swap header (linux/swap.h): version and last page behind a boot block. */
+/* The swap header (linux/swap.h): version and last page, after a boot block */
 int nullb_swapon(const char *name, unsigned int mib)
 {
 	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };

@@ -48,7 +48,7 @@ static bool bind_to(char *map, size_t len, int node)
 	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask), 0);
 }
 
-/* The node that all pages are on, -1 if there is no such. */
+/* Return the node that all pages are on, or -1. */
 static int node_of(char *map)
 {
 	void *pages[PAGES];
@@ -66,7 +66,7 @@ static int node_of(char *map)
 	return status[0];
 }
 
-/* Equal memory on each node; every page has equals on both. */
+/* The same memory on each node; every page has equals on both. */
 static void make_equal(struct __test_metadata *_metadata, char **maps)
 {
 	int node, i;
@@ -95,7 +95,7 @@ static void check_all(struct __test_metadata *_metadata, char **maps)
 			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1));
 }
 
-/* The same, and all of it shared by frames of whatever node. */
+/* The same, now shared across nodes. */
 static void make_shared_across(struct __test_metadata *_metadata, char **maps)
 {
 	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));

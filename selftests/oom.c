@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No memory. Each call is made again and again with its first, second, third
+ * Out of memory. Each call is repeated with its first, second, third
  * ... allocation failing (/proc/self/fail-nth), until it makes none that could
  * fail. Each time it either fails, with ENOMEM and nothing changed, or succeeds
  * without that allocation; contents and counters are exact after each.
@@ -41,9 +41,9 @@ FIXTURE_TEARDOWN_PARENT(oom)
 
 /**
  * struct injection - a call repeated with another allocation failing each time
- * @nth: the one that fails, from 1
- * @hit: whether the call came as far as that
- * @failures: how often the call has failed for it
+ * @nth: the allocation that fails, from 1
+ * @hit: whether the call got that far
+ * @failures: how often the call has failed because of it
  * @error: errno after the call
  */
 struct injection {
@@ -64,7 +64,7 @@ static void write_nth(int nth)
 		abort();
 }
 
-/* For while (): false once the call had no allocation left to fail. */
+/* Condition of the loop: false once no allocation was left to fail. */
 static bool next_failure(struct injection *inj)
 {
 	if (inj->nth && !inj->hit)
@@ -95,7 +95,7 @@ static void disarm(struct injection *inj, bool failed)
 
 static void expect_ended(struct __test_metadata *_metadata, const struct injection *inj)
 {
-	/* There were failures, and the call got through in the end. */
+	/* Expect that there were failures, and success in the end. */
 	EXPECT_FALSE(inj->hit);
 	EXPECT_LT(0, inj->failures);
 }
@@ -159,7 +159,7 @@ TEST_F(oom, creation_of_a_vm_file)
 		if (fd < 0) {
 			EXPECT_TRUE(inj.error == ENOMEM || inj.error == ENFILE)
 				TH_LOG("errno %d", inj.error);
-			/* It may be there, if only opening it failed. */
+			/* The file may exist, if only the open failed. */
 			if (unlink(ST "a"))
 				EXPECT_EQ(ENOENT, errno);
 		} else {
@@ -297,7 +297,7 @@ TEST_F(oom, write_into_holes)
 		if (ret < 0) {
 			EXPECT_EQ(ENOMEM, inj.error);
 			EXPECT_EQ(0, fisc_size(fd));
-			/* A frame without a size may not stay, or not be counted. */
+			/* A frame that stays beyond the size is counted. */
 			EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
 			ret = 0;
 		} else {
@@ -307,7 +307,7 @@ TEST_F(oom, write_into_holes)
 			EXPECT_EQ(ret, fisc_core("frames") * (long)PAGE_SIZE);
 		}
 		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
-		/* Then it works, and nothing is left of the failure. */
+		/* Now it works, and nothing is left of the failure. */
 		ASSERT_EQ((ssize_t)sizeof(page), pwrite(fd, page, sizeof(page), PAGE_SIZE));
 		EXPECT_EQ(2, fisc_core("frames"));
 		close(fd);
@@ -380,7 +380,7 @@ TEST_F(oom, read_faults)
 	fault_by_populate(_metadata, MADV_POPULATE_READ, 0);
 }
 
-/* Less than a word: the kernel tries a word that faults again, byte by byte. */
+/* Less than a word: the kernel retries a faulting word byte by byte. */
 TEST_F(oom, faults_of_a_system_call)
 {
 	struct injection inj = { 0 };
@@ -414,7 +414,7 @@ TEST_F(oom, faults_of_a_system_call)
 	expect_ended(_metadata, &inj);
 }
 
-/* Two files with one shared page; the write to it finds no memory. */
+/* Two files share a page; a write to it finds no memory. */
 static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault, __u64 content)
 {
 	struct injection inj = { 0 };
@@ -521,7 +521,7 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
 	for (round = 0; round < 4; round++) {
-		/* Many different ones, so that the table of hints has to grow. */
+		/* Many different pages, for the table of hints to grow. */
 		for (i = 0; i < 600; i++)
 			fisc_fill(map + i * PAGE_SIZE, i % (100 + 100 * round));
 		EXPECT_TRUE(fisc_wait_passes(3));
@@ -529,7 +529,7 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i % (100 + 100 * round)));
 	}
 	EXPECT_EQ(0, fail_process(pid, 0));
-	/* With memory again, it finishes. */
+	/* Once there is memory again, the scanner finishes. */
 	EXPECT_TRUE(fisc_wait("core", "frames", 400));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that somebody outside of any page table holds: pipes, and devices with
+ * Pages with references outside of any page table: pipes, and devices with
  * I/O in flight. They must neither be shared nor lose what is written to them.
  */
 #include <fcntl.h>
@@ -52,7 +52,7 @@ TEST_F(fisc, page_in_a_pipe_is_not_shared)
 	EXPECT_EQ(2, fisc_core("frames"));
 	EXPECT_EQ(merged, fisc_share("merged"));
 	EXPECT_LT(pinned, fisc_share("pinned"));
-	/* It still is the file's page: the pipe sees what is written to it. */
+	/* It is still the file's page: the pipe sees what is written to it. */
 	page_of(map, 0)[11] ^= 0xff;
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(0, memcmp(page, map, PAGE_SIZE));
@@ -94,14 +94,14 @@ TEST_F(fisc, freed_page_in_a_pipe_keeps_its_content)
 	ASSERT_EQ(0, pipe(fds));
 	for (i = 0; i < 4; i++)
 		fisc_fill(page_of(map, i), i < 2 ? 1 : i);
-	/* Two of them shared. */
+	/* Two of them are shared. */
 	wait_frames(_metadata, 3);
 	ASSERT_EQ(4 * (ssize_t)PAGE_SIZE, vmsplice(fds[1], &iov, 1, 0));
 	ASSERT_EQ(0, fallocate(fd, PUNCH, 0, 3 * PAGE_SIZE));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE_SIZE));
-	/* Others come and go in their places. */
+	/* Other pages come and go in their places. */
 	memset(map, 0xee, 4 * PAGE_SIZE);
 	for (i = 0; i < 4; i++) {
 		ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
@@ -147,7 +147,7 @@ TEST_F(fisc, long_term_pins_are_refused)
 	EXPECT_EQ(-1, fisc_check(map, 1));
 }
 
-/* A device that takes SLOW_MS for each request. */
+/* A device that takes SLOW_MS for each request */
 static int slow_device_start(void)
 {
 	if (nullb_start(SLOW, 16, SLOW_MS * 1000))
@@ -170,7 +170,7 @@ static int submit(aio_context_t ctx, int fd, int opcode, void *mem, off_t offset
 	return syscall(SYS_io_submit, ctx, 1, &list);
 }
 
-/* The result of the request in flight; -EAGAIN if it still is. */
+/* Return the result of the request, -EAGAIN while it is in flight. */
 static long completed(aio_context_t ctx, bool wait)
 {
 	struct timespec now = { 0, 0 };
@@ -202,7 +202,7 @@ TEST_F(fisc, page_with_a_device_read_in_flight_is_not_shared)
 		fisc_fill(page_of(map, 1), 1);
 		fisc_fill(page_of(map, 2), 1);
 		wait_frames(_metadata, 2);
-		/* Before the read is done there already is the same in others. */
+		/* Others have the same contents before the read is done. */
 		pinned = fisc_share("pinned");
 		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PREAD, page_of(map, 0), 0));
 		scan_passes(_metadata, 3);
@@ -256,7 +256,7 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 
 /*
  * The memory goes while a device is about to write to it: the device must not
- * write into what somebody else has by then.
+ * write to what somebody else owns by then.
  */
 TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 {
@@ -287,7 +287,7 @@ TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 	nullb_stop(SLOW);
 }
 
-/* Real I/O all the time, against the scanner. */
+/* Real I/O all the time, against the scanner */
 #define BLOCKS		64
 #define OWN_PAGES	16
 #define READERS		3
@@ -336,7 +336,7 @@ static void *direct_io(void *arg)
 			}
 			break;
 		case 1:
-			/* Few patterns: what is read is what others have. */
+			/* Few patterns, so that what is read has equals. */
 			seed[i] = 1 + (x >> 40) % 3;
 			fisc_fill(page, seed[i]);
 			break;

@@ -4,11 +4,11 @@
  * sharing, from several threads and processes.
  *
  * Whatever happens, a byte of memory is zero or what somebody wrote there: the
- * one of its place's stamp. (Not a word: some CPUs copy and zero byte by byte,
- * and a write to the word meanwhile may win for some of its bytes, as on tmpfs.)
- * Stamps repeat from page to page in four classes, so that pages which are
- * written in full are equal to many others and get shared; a page that shows up
- * in a place of another class is seen by its stamps.
+ * byte of its place's stamp. (Not a word: some CPUs copy and zero byte by byte,
+ * and a write to the word meanwhile may win for some of its bytes, as on
+ * tmpfs.) Stamps repeat from page to page in four classes, so that pages which
+ * are written in full are equal to many others and get shared; a page that
+ * shows up in a place of another class is seen by its stamps.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -57,7 +57,7 @@ static void stamp_page(void *mem, size_t page)
 		words[i] = stamp(page, i);
 }
 
-/* Is every byte zero or the one of @stamp? */
+/* Return whether every byte is zero or that of @stamp. */
 static bool is_part_of(__u64 value, __u64 stamp)
 {
 	int shift;
@@ -71,7 +71,7 @@ static bool is_part_of(__u64 value, __u64 stamp)
 	return true;
 }
 
-/* Whether @value may be in the file at this place. */
+/* Return whether @value may be in the file at this place. */
 static bool valid(struct worker *w, const char *how, size_t page, size_t word, __u64 value)
 {
 	if (is_part_of(value, stamp(page, word)))
@@ -86,7 +86,7 @@ static bool stopped(struct worker *w)
 	return READ_ONCE(w->job->stop);
 }
 
-/* Writes and reads single words through the mapping. */
+/* Write and read single words through the mapping. */
 static void *toucher(void *arg)
 {
 	struct worker *w = arg;
@@ -114,7 +114,7 @@ static void *toucher(void *arg)
 	return w;
 }
 
-/* Fills whole pages through the mapping, so that there are some to share. */
+/* Fill whole pages through the mapping, so that there are some to share. */
 static void *filler(void *arg)
 {
 	struct worker *w = arg;
@@ -242,7 +242,7 @@ static void *adviser(void *arg)
 	return w;
 }
 
-/* Maps and unmaps the file elsewhere, reading all of it. */
+/* Map and unmap the file elsewhere, reading all of it. */
 static void *mapper(void *arg)
 {
 	struct worker *w = arg;
@@ -270,7 +270,7 @@ static void *mapper(void *arg)
 	return w;
 }
 
-/* Turns the scanner's knobs. */
+/* Turn the scanner's knobs. */
 static void *tuner(void *arg)
 {
 	static const char * const rates[] = { "1", "100", "20000", "1000000", RATE_MAX };
@@ -300,7 +300,7 @@ static void add_worker(struct job *job, void *(*fn)(void *))
 		abort();
 }
 
-/* Lets the workers work, then looks at every word. */
+/* Let the workers work, then check every word. */
 static void run_job(struct __test_metadata *_metadata, struct job *job)
 {
 	size_t page, word;
@@ -327,7 +327,7 @@ static void run_job(struct __test_metadata *_metadata, struct job *job)
 				TH_LOG("%s", job->workers[0].error);
 		}
 	}
-	/* What the file says it has is what the module counts. */
+	/* The file's own count of blocks agrees with the module's. */
 	ASSERT_EQ(0, fisc_scan_off());
 	EXPECT_EQ(fisc_core("private") + fisc_core("sharing"),
 		  (long)(fisc_blocks(job->fd) / BLOCKS_PER_PAGE));
@@ -408,7 +408,7 @@ TEST_F(fisc, everything_races_with_everything)
 	run_job(_metadata, &job);
 }
 
-/* Processes that make, use and unlink files of the same few names. */
+/* Processes that make, use and unlink files of the same few names */
 static int unlink_worker(__u64 rnd)
 {
 	double end = fisc_now() + RUN_MS / 1000.0;

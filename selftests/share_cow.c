@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sharing of identical pages, and the copy at the first write to one. */
+/* Sharing of equal pages, and the copy at the first write to one. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -7,7 +7,7 @@
 
 #include "fixture.h"
 
-/* As fisc_check(), with zeros for seed 0. */
+/* Like fisc_check(), with zeros for seed 0. */
 static long check(const char *page, __u64 seed)
 {
 	return seed ? fisc_check(page, seed) : fisc_check_zero(page, PAGE_SIZE);
@@ -15,8 +15,8 @@ static long check(const char *page, __u64 seed)
 
 /*
  * Let the scanner run until as many pages are saved as should be, and then for
- * two passes more, in which nothing may change any more. Nothing but the
- * case's own files is there.
+ * two passes more, in which nothing may change. There must be no files but the
+ * case's own.
  */
 static void settle(struct __test_metadata *_metadata, long present, long frames)
 {
@@ -73,7 +73,7 @@ TEST_F(fisc, different_pages_stay_private)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 64; i++)
 		fisc_fill(page_of(map, i), 2);
-	/* In one bit, in the first and in the last byte, and in between. */
+	/* They differ in one bit: of the first byte, the last, or between. */
 	for (i = 1; i < 64; i++)
 		page_of(map, i)[i * 65] ^= 1;
 	page_of(map, 0)[0] ^= 0x80;
@@ -97,7 +97,7 @@ TEST_F(fisc, equal_pages_of_several_vms_share)
 		fd[i] = fisc_create(paths[i], 9);
 		map[i] = fisc_map(fd[i], 9);
 		ASSERT_NE(NULL, map[i]);
-		/* The same eight in another order, and one of its own. */
+		/* The same eight in another order, and one that is unique. */
 		for (j = 0; j < 8; j++)
 			fisc_fill(page_of(map[i], (j + i) % 8), j);
 		fisc_fill(page_of(map[i], 8), 100 + i);
@@ -200,7 +200,7 @@ TEST_F(fisc, processes_share_what_each_wrote)
 		ASSERT_EQ(1, write(down[i][1], "x", 1));
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(1, read(up[i][0], &c, 1));
-	/* Of each pattern three users are left, and one page is its own. */
+	/* Three users of each pattern are left, and one private page. */
 	settle(_metadata, 128, 64);
 	expect_shared(_metadata, 96, 32, 0);
 	for (i = 0; i < 4; i++) {
@@ -253,7 +253,7 @@ TEST_F(fisc, zeros_written_into_holes_by_readers_stay_zero)
 
 	ASSERT_NE(NULL, ma);
 	ASSERT_NE(NULL, mb);
-	/* Reading maps the same zeros in many places; a write shows in one. */
+	/* Reads map the same zeros in many places; a write shows in one. */
 	EXPECT_EQ(-1, fisc_check_zero(ma, 64 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(mb, 64 * PAGE_SIZE));
 	EXPECT_EQ(0, fisc_blocks(a));
@@ -290,7 +290,7 @@ TEST_F(fisc, write_to_a_shared_page_shows_nowhere_else)
 			EXPECT_EQ(-1, fisc_check(map[j], 1));
 		if (i < 3)
 			EXPECT_EQ(breaks + i + 1, fisc_share("cow_breaks"));
-		/* The last user's frame may still be called shared. */
+		/* The last user's frame may still count as shared. */
 		EXPECT_EQ(i < 3 ? i + 2 : 4, fisc_core("frames"));
 		EXPECT_EQ(4, fisc_core("private") + fisc_core("sharing"));
 	}
@@ -322,7 +322,7 @@ TEST_F(fisc, all_views_of_a_file_follow_a_copy)
 	settle(_metadata, 8, 1);
 	pid = fork();
 	if (!pid) {
-		/* Has it mapped before and after. */
+		/* The child has it mapped before and after. */
 		if (fisc_check(page_of(m2, 1), 1) >= 0 || fisc_check(page_of(ro, 2), 1) >= 0)
 			_exit(1);
 		if (write(up[1], "x", 1) != 1 || read(down[0], &c, 1) != 1)
@@ -354,7 +354,7 @@ TEST_F(fisc, all_views_of_a_file_follow_a_copy)
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(other, i), 1));
 	EXPECT_EQ(4, fisc_core("frames"));
-	/* And again, now that the pages differ in each view's page table. */
+	/* Again, now that the page tables of the views differ. */
 	fisc_fill(page_of(m1, 1), 1);
 	fisc_fill(page_of(m2, 2), 1);
 	settle(_metadata, 8, 2);
@@ -398,13 +398,13 @@ TEST_F(fisc, punch_of_a_shared_page_leaves_the_others)
 	expect_shared(_metadata, 6, 1, 0);
 	EXPECT_EQ(-1, fisc_check_zero(ma, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page_of(ma, 2), 1));
-	/* Part of a shared page: that is a write to it. */
+	/* Punching part of a shared page is a write to it. */
 	ASSERT_EQ(0, fallocate(a, PUNCH, 3 * PAGE_SIZE + 8, 8));
 	EXPECT_EQ(-1, fisc_check_zero(page_of(ma, 3) + 8, 8));
 	expect_shared(_metadata, 5, 1, fisc_share("zero"));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(mb, i), 1));
-	/* To the last user. */
+	/* Down to the last user. */
 	ASSERT_EQ(0, fallocate(b, PUNCH, 0, 4 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page_of(ma, 2), 1));
 	EXPECT_EQ(2, fisc_core("frames"));
@@ -460,7 +460,7 @@ TEST_F(fisc, pages_share_again_once_equal_again)
 		for (i = 0; i < 8; i++)
 			EXPECT_EQ(-1, fisc_check(page_of(map, i), round));
 	}
-	/* Through zeros, and with a page that never changes. */
+	/* By way of zeros, and beside a page that never changes. */
 	memset(map, 0, 7 * PAGE_SIZE);
 	settle(_metadata, 8, 1);
 	for (i = 0; i < 7; i++)
@@ -545,7 +545,7 @@ TEST_F(fisc, random_changes_follow_a_model)
 		fd[i] = fisc_create(path, MODEL_PAGES);
 		map[i] = fisc_map(fd[i], MODEL_PAGES);
 		ASSERT_NE(NULL, map[i]);
-		/* All present, so that the count of pages is known. */
+		/* All are present, so that the number of pages is known. */
 		memset(map[i], 0, MODEL_PAGES * PAGE_SIZE);
 	}
 	ASSERT_EQ(0, fisc_scan_on());
@@ -576,13 +576,13 @@ TEST_F(fisc, random_changes_follow_a_model)
 							     j * PAGE_SIZE));
 			break;
 		case 1:
-			/* In two parts that are visible one by one. */
+			/* In two steps, each of them visible. */
 			memcpy(at + PAGE_SIZE / 2, page + PAGE_SIZE / 2, PAGE_SIZE / 2);
 			sched_yield();
 			memcpy(at, page, PAGE_SIZE / 2);
 			break;
 		case 2:
-			/* Punched, and present again at once. */
+			/* Punched, then present again at once. */
 			ASSERT_EQ(0, fallocate(fd[i], PUNCH, j * PAGE_SIZE, PAGE_SIZE));
 			memcpy(at, page, PAGE_SIZE);
 			break;
@@ -590,7 +590,7 @@ TEST_F(fisc, random_changes_follow_a_model)
 			memcpy(at, page, PAGE_SIZE);
 		}
 		model[i][j] = seed;
-		/* Any page, at any time, is what the model says. */
+		/* At any time, any page is what the model says. */
 		i = (r >> 40) % MODEL_FILES;
 		j = (r >> 44) % MODEL_PAGES;
 		ASSERT_EQ(-1, check(page_of(map[i], j), model[i][j]));

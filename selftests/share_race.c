@@ -7,7 +7,7 @@
 #include "fixture.h"
 
 /*
- * Writers at full speed against the scanner. Each thread owns its pages; their
+ * Writers at full speed against the scanner. Each thread owns its pages, whose
  * content is the common pattern of the thread's generation, so that the pages
  * of all threads keep being shared, with a counter that runs in some word of
  * each. A write that is lost, or lands in another page, shows at once.
@@ -63,12 +63,12 @@ static void *write_pages(void *arg)
 			return NULL;
 		switch ((r >> 16) % 4) {
 		case 0:
-			/* To another common pattern, word by word. */
+			/* Change to another common pattern, word by word. */
 			seed[i] = 1 + (r >> 24) % 3;
 			fisc_fill(page_of(w->map, w->first + i), seed[i]);
 			break;
 		case 1:
-			/* The same by write(), while the mapping has it. */
+			/* The same by write(), while it is mapped. */
 			seed[i] = 1 + (r >> 24) % 3;
 			fisc_fill(want, seed[i]);
 			if (pwrite(w->fd, want, PAGE_SIZE, (w->first + i) * PAGE_SIZE) !=
@@ -76,7 +76,7 @@ static void *write_pages(void *arg)
 				return NULL;
 			break;
 		default:
-			/* A word counts up, seen by the other mapping, and is put back. */
+			/* Count a word up, check the other view, restore. */
 			k = (r >> 24) % 512;
 			word = (__u64 *)page_of(w->map, w->first + i) + k;
 			seen = (__u64 *)page_of(w->view, w->first + i) + k;
@@ -92,7 +92,7 @@ static void *write_pages(void *arg)
 			WRITE_ONCE(*word, old);
 		}
 		w->rounds++;
-		/* Time for the scanner to find it unchanged. */
+		/* Give the scanner time to find pages unchanged. */
 		if (w->rounds % 8 == 0)
 			fisc_sleep_ms(w->rounds % 64 ? 1 : 50);
 	}
@@ -135,14 +135,14 @@ TEST_F(fisc, no_write_is_lost_to_the_scanner)
 			TH_LOG("writer %d: %s", i, w[i].error);
 		EXPECT_LT(0, w[i].rounds);
 	}
-	/* It was a race: pages were shared and copied all the time. */
+	/* It was a race indeed: pages were shared and copied all the time. */
 	EXPECT_LT(merged + 20, fisc_share("merged"));
 	EXPECT_LT(breaks + 20, fisc_share("cow_breaks"));
 }
 
 /*
  * Atomic increments of the same words by several threads through several
- * mappings; the pages go back to equal whenever the counters happen to be.
+ * mappings; the pages are equal again whenever the counters happen to be.
  */
 #define ADDERS		3
 #define ADDER_PAGES	16
@@ -163,7 +163,7 @@ static void *add(void *arg)
 		for (n = 0; n < 200; n++) {
 			i = fisc_rand(&a->rnd) % ADDER_PAGES;
 			__atomic_fetch_add(&a->map[i * 512], 1, __ATOMIC_RELAXED);
-			/* Up and down: the page often is what it was. */
+			/* Up and down: the page often is unchanged. */
 			__atomic_fetch_add(&a->map[i * 512 + 64], 1, __ATOMIC_RELAXED);
 			__atomic_fetch_sub(&a->map[i * 512 + 64], 1, __ATOMIC_RELAXED);
 			a->sum[i]++;
@@ -189,7 +189,7 @@ TEST_F(fisc, no_increment_is_lost_to_the_scanner)
 		ASSERT_NE(NULL, a[i].map);
 		ASSERT_EQ(0, pthread_create(&a[i].thread, NULL, add, &a[i]));
 	}
-	/* Twins of the counting pages, so that they have somebody to share with. */
+	/* Copies of the counting pages, so that they have equals. */
 	for (i = 0; i < 40; i++) {
 		for (j = 0; j < ADDER_PAGES; j++)
 			WRITE_ONCE(map[(ADDER_PAGES + j) * 512], READ_ONCE(map[j * 512]));

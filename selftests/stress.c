@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stress SECONDS FILE...: a process for each FILE of guest memory, its only
- * user, writes, checks, punches, truncates and maps it anew, at random. Pages
+ * stress SECONDS FILE...: for each FILE of guest memory, a process that is its
+ * only user writes, checks, punches, truncates and remaps it at random. Pages
  * have few contents, so that they are shared, and then each its own, so that
  * large pages are rebuilt, in turn. What is in the file is known to the byte.
  *
- * Says how much was done; exit status 1 if anything was not as it had to be.
+ * Prints how much was done; exits with 1 if anything was wrong.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Host paging: pages leave memory and come back, whatever accesses them; and what
- * happens when they cannot.
+ * Host paging: pages leave memory and come back, whatever accesses them; and
+ * what happens when they cannot.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static void read_processes(void)
 		closedir(proc);
 }
 
-/* Swap slots that the kernel's per-CPU caches keep: far fewer than are paged out. */
+/* Slots that the kernel's per-CPU caches keep: far fewer than are paged out */
 #define SLOT_CACHE	1024
 
 /* Wait for @room pages of free swap, but for what the caches keep. */
@@ -79,7 +79,7 @@ TEST_F(swap, pages_go_out_and_come_back)
 	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	EXPECT_GT(POOL_PAGES, fisc_core("frames"));
 	EXPECT_GT(room, fisc_reclaim("swap_room"));
-	/* And are all there when there is memory again. */
+	/* All are back once there is memory again. */
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
@@ -123,7 +123,7 @@ TEST_F(swap, read_and_write_get_them_back)
 		ASSERT_EQ((ssize_t)PAGE_SIZE, pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
 		ASSERT_EQ(-1, fisc_check(page, i + 1));
 	}
-	/* Part of a page, and the rest is what it was. */
+	/* Part of a page is written; the rest stays. */
 	for (i = 0; i < PAGES; i++) {
 		ASSERT_EQ(8, pwrite(self->fd, page, 8, i * PAGE_SIZE));
 		ASSERT_EQ(8, pread(self->fd, page, 8, i * PAGE_SIZE + 8));
@@ -190,12 +190,12 @@ TEST_F(swap, equal_pages_are_shared_instead)
 
 	for (i = 0; i < PAGES; i++)
 		fisc_fill(page_of(self->map, i), i % 7);
-	/* Slower than paging would be, but each candidate is tried first. */
+	/* The scan is slower than paging, but sharing is tried first. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RUN, "1"));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	EXPECT_TRUE(fisc_wait_above("core", "sharing", PAGES - POOL_PAGES));
-	/* The first of its kind may have nobody to share with. */
+	/* The first page of a kind may have no equal to share with. */
 	EXPECT_GE(7 * 2, fisc_reclaim("swap_out") - out);
 	for (i = 0; i < PAGES; i++)
 		ASSERT_EQ(-1, fisc_check(page_of(self->map, i), i % 7));
@@ -245,14 +245,14 @@ TEST_F(swap, nobody_waits_if_there_is_no_swap)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
-/* A pool of 8 MiB, a device of 128, and a little for what describes them. */
+/* A pool of 8 MiB, a device of 128, and a little for their metadata. */
 TEST_F(swap, room_in_swap_can_be_promised)
 {
 	ASSERT_EQ(0, fisc_write_str(TAX_OVERCOMMIT, "0"));
 	EXPECT_EQ(0, ftruncate(self->fd, 100 * MIB));
 	EXPECT_EQ(-1, ftruncate(self->fd, 140 * MIB));
 	EXPECT_EQ(ENOSPC, errno);
-	/* What is in swap already has its place there. */
+	/* What is in swap already keeps its place there. */
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	EXPECT_EQ(0, ftruncate(self->fd, 130 * MIB));
@@ -266,7 +266,7 @@ TEST_F(swap, room_in_swap_can_be_promised)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
-/* Requests that a block device was given, by kernel's Documentation/block/stat. */
+/* Return the reads of the device so far (kernel's Documentation/block/stat). */
 static long reads_of_device(void)
 {
 	long reads = -1;
@@ -279,7 +279,7 @@ static long reads_of_device(void)
 	return reads;
 }
 
-/* Pages of a chunk go out one after the other, so they lie so in swap. */
+/* Pages of a chunk go out in order, so they are neighbours in swap. */
 TEST_F(swap, neighbours_are_read_ahead)
 {
 	long reads, in = fisc_reclaim("swap_in");
@@ -298,7 +298,7 @@ TEST_F(swap, neighbours_are_read_ahead)
 	EXPECT_GT(in / 3, reads);
 }
 
-/* The line of a VM in the table of all, by the name that is shown. */
+/* Read the line of a VM in the table of all, by the name shown there. */
 static bool table_line(const char *name, long *size, long *private, long *swapped,
 		       long *out_rate, char *reason)
 {
@@ -364,7 +364,7 @@ TEST_F(swap, swapoff_brings_them_back)
 	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
 }
 
-/* A page whose place on the device is bad; others are not affected. */
+/* A page whose sectors are bad is lost; others are not affected. */
 TEST_F(swap, unreadable_pages_raise_sigbus)
 {
 	char page[PAGE_SIZE], bad[64];
@@ -398,12 +398,12 @@ TEST_F(swap, unreadable_pages_raise_sigbus)
 	ASSERT_EQ(0, nullb_set(DEVICE, "badblocks", bad));
 }
 
-/* Processes: one that waits for memory can be killed, and lets others go on. */
+/* A process that waits for memory can be killed, and lets others go on. */
 TEST_F(swap, waiting_processes_can_be_killed)
 {
 	pid_t pid;
 
-	/* The device takes two seconds for a page: there is room, but it is slow. */
+	/* There is room, but the device takes two seconds for a page. */
 	swap_stop();
 	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
 	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
@@ -434,7 +434,7 @@ TEST_F(swap, state_can_be_waited_for)
 	EXPECT_LT(0, fisc_reclaim("changes"));
 }
 
-/* Everything at once. */
+/* Everything at once */
 
 TEST_F(swap, percents_are_in_order)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The fixture of programs that test host paging: a swap device, and a VM twice its pool. */
+/*
+ * The fixture of programs that test host paging: a swap device and a small
+ * pool.
+ */
 #ifndef FISC_SELFTESTS_SWAP_H
 #define FISC_SELFTESTS_SWAP_H
 

@@ -108,7 +108,7 @@ struct reader {
 	long bad;
 };
 
-/* By faults, which the kernel repeats, and by reading, which says that it failed. */
+/* Read by faults, which the kernel repeats, and by calls, which may fail. */
 static void read_all(struct reader *r)
 {
 	static char page[PAGE_SIZE];
@@ -131,7 +131,7 @@ static void read_all(struct reader *r)
 	}
 }
 
-/* One thread for all rounds: one that is gone cannot be let off. */
+/* One thread does all rounds: failures cannot be ended in one that is gone. */
 static void *reader(void *arg)
 {
 	struct reader *r = arg;
@@ -149,9 +149,9 @@ static void *reader(void *arg)
 }
 
 /*
- * The device allocates what is written for the first time; if it cannot, it may say
- * that it has written what it has not (null_handle_rq(), kernel 6.12). So that there is
- * nothing to be allocated, all of it is written before.
+ * The device allocates memory for what is written for the first time; if it
+ * cannot, it may report success all the same (null_handle_rq(), kernel 6.12).
+ * So write all of it beforehand, and nothing is left to be allocated.
  */
 static int swap_start_filled(void)
 {
@@ -169,7 +169,7 @@ static int swap_start_filled(void)
 	return ret ?: nullb_swapon(DEVICE, DEVICE_MIB);
 }
 
-/* Only the reader's allocations fail, then only those of the thread that pages out. */
+/* First the reader's allocations fail, then those of the paging thread. */
 TEST_F(swap, nothing_is_lost_when_allocations_fail)
 {
 	struct reader r = { .map = self->map, .fd = self->fd };

@@ -151,7 +151,7 @@ TEST_F(fisc, vm_directory_comes_and_goes_with_its_name)
 	EXPECT_TRUE(fisc_wait_gone(FISC_SYSFS "/vms/st-d"));
 }
 
-/* Name of the directory of an unlinked VM that was called @name; 1 if one. */
+/* Find the directory of the unlinked VM that was called @name: 1 if one. */
 static int unnamed(const char *name, char *found, size_t size)
 {
 	DIR *dir = opendir(FISC_SYSFS "/vms");
@@ -185,7 +185,7 @@ TEST_F(fisc, unlinked_vm_keeps_a_directory_until_its_last_user_is_gone)
 	EXPECT_EQ(2, fisc_vm(name, "private_pages"));
 	fisc_fill(map + 2 * PAGE_SIZE, 1);
 	EXPECT_EQ(3, fisc_vm(name, "present_pages"));
-	/* Beside another of the same name. */
+	/* Next to another of the same name. */
 	again = fisc_create(ST "a", 4);
 	ASSERT_LE(0, again);
 	EXPECT_EQ(0, fisc_vm("st-a", "present_pages"));
@@ -220,7 +220,7 @@ TEST_F(fisc, any_name_that_a_file_may_have_works)
 		EXPECT_EQ(-1, fisc_vm(names[i], "size_bytes"));
 		close(fd);
 	}
-	/* The longest: with "~id" there is no room for it in sysfs. */
+	/* The longest name: with "~id" it is too long for sysfs. */
 	memset(name, 'n', 255);
 	name[255] = 0;
 	memcpy(name, "st-", 3);
@@ -243,7 +243,7 @@ TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
 	ASSERT_LE(0, a);
 	ASSERT_EQ(0, unlink(ST "a"));
 	ASSERT_EQ(1, unnamed("st-a", name, sizeof(name)));
-	/* Takes the very name, or is told that it is taken. */
+	/* Take exactly this name, or be told that it is taken. */
 	snprintf(path, sizeof(path), FISC_MNT "/%s", name);
 	b = fisc_create(path, 2);
 	if (b >= 0) {
@@ -352,14 +352,14 @@ TEST_F(fisc, stopped_scanner_scans_nothing)
 	scanned = fisc_share("scanned");
 	ASSERT_TRUE(fisc_wait_above("share", "scanned", scanned));
 	ASSERT_EQ(0, fisc_scan_off());
-	/* A batch under way is finished. */
+	/* A batch under way is completed. */
 	fisc_sleep_ms(500);
 	scanned = fisc_share("scanned");
 	cpu_us = fisc_share("cpu_us");
 	fisc_sleep_ms(1000);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
 	EXPECT_GE(cpu_us + 10000, fisc_share("cpu_us"));
-	/* All of it was read; what is written now is not, until it runs again. */
+	/* All was read; what is written now waits until it runs again. */
 	fisc_fill(map, 1000);
 	fisc_sleep_ms(200);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
@@ -386,7 +386,7 @@ TEST_F(fisc, scanner_keeps_its_rate)
 	seconds = fisc_now() - start;
 	EXPECT_LT(0, scanned);
 	EXPECT_GE(2 * 1000 * seconds, scanned);
-	/* One page a second still is a rate, and a change takes effect at once. */
+	/* One page a second is still a rate; a change takes effect at once. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	fisc_sleep_ms(500);
 	scanned = fisc_share("scanned");
@@ -396,7 +396,7 @@ TEST_F(fisc, scanner_keeps_its_rate)
 	EXPECT_TRUE(fisc_wait_above("share", "scanned", before + 4095));
 }
 
-/* A large page is read in one go; at a page a second, that takes minutes to earn. */
+/* A large page is read at once, which takes minutes at a page a second. */
 TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
 {
 	long scanned = fisc_share("scanned");

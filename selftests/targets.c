@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How much memory each VM should have: tunables, targets, the tax on idle memory,
- * and who pays for shared frames.
+ * How much memory each VM should have: tunables, targets, the tax on idle
+ * memory, and who pays for shared frames.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -93,7 +93,7 @@ TEST_F(fisc, empty_line_follows_the_module)
 		ASSERT_EQ(0, fisc_read_str(knobs[i].vm, now, sizeof(now)));
 		EXPECT_STREQ(knobs[i].values[0], now)
 			TH_LOG("%s at first", knobs[i].vm);
-		/* A VM that chose is left alone. */
+		/* A VM with a value of its own keeps it. */
 		take(_metadata, knobs[i].vm, knobs[i].values[1]);
 		ASSERT_EQ(0, fisc_write_str(knobs[i].module, knobs[i].values[2]));
 		ASSERT_EQ(0, fisc_read_str(knobs[i].vm, now, sizeof(now)));
@@ -113,7 +113,7 @@ TEST_F(fisc, sizes_are_bytes_or_have_a_suffix)
 		{ "33550336", "33550336" }, { "32M", "33554432" }, { "32768K\n", "33554432" },
 		{ "16m", "16777216" },
 	};
-	/* Some of these overflow, and are something small then. */
+	/* Some of these would overflow to something small. */
 	static const char * const bad[] = {
 		"x", "0x1000000", "-1", "-1M", "M", "1Q", "1MM", "1M1", "1 M", "1.5M", "16777216T",
 		"16777217T", "17592186044416M", "18446744073709551615", "18446744073709551616",
@@ -123,7 +123,7 @@ TEST_F(fisc, sizes_are_bytes_or_have_a_suffix)
 
 	ASSERT_LE(0, make_vm(ST "a", 64 * MIB));
 	for (i = 0; i < ARRAY_SIZE(paths); i++) {
-		/* The capacity comes last, and min has to be within it. */
+		/* The capacity comes last, and min must be within it. */
 		if (i == 2)
 			ASSERT_EQ(0, fisc_write_str(VM("a", "min"), "\n"));
 		for (j = 0; j < ARRAY_SIZE(values); j++)
@@ -200,7 +200,7 @@ TEST_F(fisc, settings_stay_with_a_vm_that_is_renamed)
 	EXPECT_STREQ("high", now);
 	EXPECT_EQ(7, fisc_vm("st-b", "tax_rate"));
 	EXPECT_EQ(MIB, fisc_vm("st-b", "min"));
-	/* They are not those of the next VM of the old name. */
+	/* The next VM of the old name does not get them. */
 	ASSERT_LE(0, make_vm(ST "a", 4 * MIB));
 	ASSERT_EQ(0, fisc_read_str(VM("a", "shares"), now, sizeof(now)));
 	EXPECT_STREQ("normal", now);
@@ -241,7 +241,7 @@ TEST_F(fisc, equal_vms_have_equal_targets)
 	EXPECT_GE((long)PAGE_SIZE, labs(a - b));
 	EXPECT_GE(capacity, a + b);
 	EXPECT_EQ(0, a % (long)PAGE_SIZE);
-	/* And that is what a change of capacity changes. */
+	/* A change of capacity changes them. */
 	set_bytes(_metadata, TAX_CAPACITY, capacity + 32 * MIB);
 	EXPECT_TRUE(soon_about("st-a", 48 * MIB));
 	EXPECT_TRUE(soon_about("st-b", 48 * MIB));
@@ -261,14 +261,14 @@ TEST_F(fisc, targets_are_in_proportion_to_shares)
 	take(_metadata, VM("b", "shares"), "high");
 	EXPECT_TRUE(soon_about("st-a", 12 * MIB));
 	EXPECT_TRUE(soon_about("st-b", 48 * MIB));
-	/* 10 for each MiB is what is normal. */
+	/* Normal is 10 for each MiB. */
 	take(_metadata, VM("a", "shares"), "640");
 	take(_metadata, VM("b", "shares"), "normal");
 	EXPECT_TRUE(soon_about("st-a", 30 * MIB));
 	EXPECT_TRUE(soon_about("st-b", 30 * MIB));
 	take(_metadata, VM("a", "shares"), "320");
 	EXPECT_TRUE(soon_about("st-a", 20 * MIB));
-	/* What one may not have the other gets. */
+	/* What one cannot have, the other gets. */
 	take(_metadata, VM("a", "shares"), "1000000000");
 	EXPECT_TRUE(soon_between("st-a", "target", 59 * MIB, 64 * MIB));
 	EXPECT_TRUE(soon_between("st-b", "target", 0, MIB));
@@ -311,7 +311,7 @@ TEST_F(fisc, target_is_within_min_and_max)
 	take(_metadata, VM("a", "shares"), "normal");
 	fisc_take(_metadata, VM("a", "max"), "0", "67108864");
 	EXPECT_TRUE(soon_about("st-a", 32 * MIB));
-	/* Of those that chose none, too. */
+	/* The same for a min that is only the default. */
 	take(_metadata, VM("b", "shares"), "1");
 	EXPECT_TRUE(soon_between("st-b", "target", 0, MIB));
 	take(_metadata, TAX_MIN_PERCENT, "25");
@@ -375,7 +375,7 @@ TEST_F(fisc, many_vms_stay_within_capacity)
 		fisc_sleep_ms(50);
 		sum = sum_of_targets(50);
 	} while (sum > capacity && fisc_now() < end);
-	/* Nothing is left over that somebody could have. */
+	/* Nothing is left over that a VM could have. */
 	EXPECT_GE(capacity, sum);
 	EXPECT_LE(capacity - 16 * MIB, sum);
 	for (i = 0; i < 50; i++) {
@@ -407,21 +407,21 @@ TEST_F(fisc, tax_moves_memory_from_the_idle_to_the_active)
 	ASSERT_EQ(0, fisc_write_str(TAX_RATE, "0"));
 	EXPECT_TRUE(soon_between("st-a", "target", 7 * MIB, 8 * MIB));
 	EXPECT_TRUE(soon_between("st-b", "target", 7 * MIB, 8 * MIB));
-	/* And a VM can be let off. */
+	/* A VM can be exempt. */
 	ASSERT_EQ(0, fisc_write_str(TAX_RATE, "75"));
 	EXPECT_TRUE(soon_about("st-b", 3 * MIB));
 	ASSERT_EQ(0, fisc_vm_set("st-b", "tax_rate", "0"));
 	EXPECT_TRUE(soon_between("st-b", "target", 7 * MIB, 8 * MIB));
 	ASSERT_EQ(0, fisc_vm_set("st-b", "tax_rate", "\n"));
 	EXPECT_TRUE(soon_about("st-b", 3 * MIB));
-	/* Idle and active change places. */
+	/* The idle VM and the active one change roles. */
 	touch_percent(&a, 0);
 	touch_percent(&b, 100);
 	EXPECT_TRUE(fisc_wait_vm_between("st-a", "target", 2 * MIB, 4 * MIB));
 	EXPECT_TRUE(fisc_wait_vm_between("st-b", "target", 11 * MIB, 13 * MIB));
 }
 
-/* Millionths; -1 if it is not a number of that form. */
+/* Read rho in millionths; -1 if the number is malformed. */
 static long read_rho(const char *vm)
 {
 	char path[128], buf[80], end;
@@ -463,7 +463,7 @@ TEST_F(fisc, rho_is_shares_per_taxed_page)
 	ASSERT_EQ(0, fisc_write_str(TAX_RATE, "0"));
 	sample_much(_metadata, "500");
 	ASSERT_TRUE(fisc_wait_active("st-a", "active", 0));
-	/* All its pages are there, and all of them are its target. */
+	/* All its pages are present, and its target is all of them. */
 	untaxed = 1000000L * 1000000 / TOUCHED_PAGES;
 	EXPECT_TRUE(soon_rho("st-a", untaxed - untaxed / 100, untaxed + untaxed / 100));
 	ASSERT_EQ(0, fisc_vm_set("st-a", "shares", "2000000"));
@@ -493,7 +493,7 @@ static bool poll_event(int fd, int ms)
 	return poll(&poll_fd, 1, ms) == 1 && poll_fd.revents & POLLPRI;
 }
 
-/* What is in it now; from here on it is the next change that wakes. */
+/* Read the value, so that the next change wakes. */
 static long reread(int fd)
 {
 	char buf[80] = { 0 };
@@ -514,7 +514,7 @@ TEST_F(fisc, target_can_be_waited_for)
 	fd = open_attr(VM("a", "target"));
 	ASSERT_LE(0, fd);
 	before = reread(fd);
-	/* Nothing changes, nobody is woken. */
+	/* Without a change, nobody is woken. */
 	EXPECT_FALSE(poll_event(fd, 1000));
 	ASSERT_EQ(0, fisc_vm_set("st-b", "shares", "high"));
 	EXPECT_TRUE(poll_event(fd, PROMPT_S * 1000));
@@ -545,7 +545,7 @@ TEST_F(fisc, estimate_can_be_waited_for)
 
 /* Who pays */
 
-/* Is what these VMs pay what all frames cost, to a page each? */
+/* Wait until these VMs pay for all frames, to within a page each. */
 static bool soon_pay_for_all(const char * const vms[], int nr_vms)
 {
 	double end = fisc_now() + PROMPT_S;
@@ -576,7 +576,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 		map[i] = fisc_map(fisc_create(path, pages), pages);
 		ASSERT_NE(NULL, map[i]);
 		fisc_fill_pages(map[i], pages, 1);
-		/* Before, each pays for its own. */
+		/* Before sharing, each pays for its own. */
 		EXPECT_EQ(bytes, fisc_vm(vms[i], "allocated"));
 	}
 	ASSERT_EQ(0, fisc_scan_on());
@@ -585,7 +585,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 48, bytes / 100 * 52));
 	EXPECT_TRUE(soon_pay_for_all(vms, 2));
 
-	/* A third one comes. */
+	/* A third VM comes. */
 	snprintf(path, sizeof(path), FISC_MNT "/%s", vms[2]);
 	map[2] = fisc_map(fisc_create(path, pages), pages);
 	ASSERT_NE(NULL, map[2]);
@@ -594,7 +594,7 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 	for (i = 0; i < 3; i++)
 		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 31, bytes / 100 * 35));
 	EXPECT_TRUE(soon_pay_for_all(vms, 3));
-	/* What it makes its own it pays for alone. */
+	/* It pays alone for what it makes its own. */
 	ASSERT_EQ(0, fisc_scan_off());
 	fisc_fill_pages(map[2], pages / 2, 100000);
 	EXPECT_EQ(pages + pages / 2, fisc_core("frames"));

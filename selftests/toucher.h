@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* VMs whose memory is touched at a known rate, for estimates of active memory. */
+/* VMs of which a known part is touched, for estimates of active memory. */
 #ifndef FISC_SELFTESTS_TOUCHER_H
 #define FISC_SELFTESTS_TOUCHER_H
 
@@ -53,7 +53,7 @@ static inline void *toucher_thread(void *arg)
 	return NULL;
 }
 
-/* Put the pages in random order, in runs of @step, as pages may be mapped together. */
+/* Put the pages in random order, in runs of @step that are mapped together. */
 static inline void shuffle(struct __test_metadata *_metadata, struct toucher *t, size_t nr_pages,
 		    size_t step)
 {

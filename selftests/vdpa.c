@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A driver in user space of fisc's balloon device; see vdpa.h. */
+/* A user-space driver of fisc's balloon device; see vdpa.h. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -95,7 +95,7 @@ bool vdpa_exists(const char *name)
 	return !access(path, F_OK);
 }
 
-/* Every device that a case makes is named as its files are. */
+/* Delete all devices that cases made: they are named as the files are. */
 void vdpa_sweep(void)
 {
 	DIR *dir = opendir(VDPA_DEVICES);
@@ -135,7 +135,7 @@ int vdpa_bind(const char *name, const char *driver)
 
 /* An open device */
 
-/* Path of the device file of @name, which udev or devtmpfs makes in a moment. */
+/* Find the device file of @name, which udev or devtmpfs makes in a moment. */
 static int find_path(const char *name, char *path, size_t size)
 {
 	char dir_path[128];
@@ -271,7 +271,7 @@ int vdpa_set_status(struct vdpa *vdpa, __u8 status)
 	return control(vdpa, VHOST_VDPA_SET_STATUS, &status);
 }
 
-/* No device of these tests has more to configure. */
+/* The configuration of the devices tested here is never larger. */
 struct config {
 	struct vhost_vdpa_config head;
 	char value[256];
@@ -300,7 +300,7 @@ int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value, size_
 	return control(vdpa, VHOST_VDPA_SET_CONFIG, &config);
 }
 
-/* A field of struct virtio_balloon_config; all ones if it cannot be read. */
+/* Read a field of struct virtio_balloon_config; all ones on failure. */
 __u32 vdpa_config(struct vdpa *vdpa, size_t offset)
 {
 	__u32 value;

@@ -27,7 +27,7 @@ int vmm_delete_slot(struct vmm *vmm, int slot)
 	return vmm_set_slot(vmm, slot, 0, NULL, 0);
 }
 
-/* A flat 32-bit mode without paging: a guest's addresses are physical. */
+/* Enter flat 32-bit mode without paging: the guest's addresses are physical. */
 static int set_flat_mode(int vcpu)
 {
 	struct kvm_segment data = {

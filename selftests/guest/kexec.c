@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs inside a guest, and has another kernel take its place.
+ * Run inside a guest: have another kernel take its place.
  *
  *   kexec KERNEL INITRAMFS	load one, with this one's command line
- *   kexec			run what was loaded; nothing is synced before
+ *   kexec			run what was loaded, without a sync before
  */
 #include <fcntl.h>
 #include <linux/reboot.h>
@@ -31,7 +31,7 @@ static int open_file(const char *path)
 	return fd;
 }
 
-/* Return: its length, with the zero at its end. */
+/* Return its length, including the zero at the end. */
 static size_t read_cmdline(char *cmdline, size_t size)
 {
 	int fd = open_file("/proc/cmdline");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs inside a guest whose memory may be shared, copied and taken away below
- * it: owns a buffer, keeps changing it, and knows what each byte should be.
+ * Run inside a guest whose memory may be shared, copied and taken away below
+ * it: own a buffer, keep changing it, and know what each byte should be.
  *
  * A page is a pattern made from its seed, with some words changed since. Seeds
  * of one small set are the same in all guests, so that guests have pages in
@@ -9,8 +9,8 @@
  * kept twice, once inverted, as it lies in the memory under test itself.
  *
  * Each thread owns every n-th page, writes to it and checks it, all without a
- * lock. With --corrupt one bit is flipped behind their backs, to show that this
- * would be found.
+ * lock. With --corrupt one bit is flipped without their knowledge, to show that
+ * it would be found.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -236,7 +236,7 @@ static void write_page(struct worker *w, size_t page)
 		store_page(page, &s);
 		break;
 	default:
-		/* The words changed before go back, so that the model stays small. */
+		/* Restore the words changed before: the model stays small. */
 		if (s.changes) {
 			s.changes = 0;
 			store_page(page, &s);
@@ -279,7 +279,7 @@ static void *work(void *arg)
 	while (!READ_ONCE(stopping) && !READ_ONCE(mismatches)) {
 		unsigned long due = (now() - start) * rate;
 
-		/* Writes that are late on a slow machine are not made up for. */
+		/* Writes that a slow machine was late for are skipped. */
 		if (due > w->written + 64)
 			start += (due - w->written - 64) / rate;
 		for (i = 0; i < 64 && w->written < due; i++)
