@@ -154,7 +154,8 @@ TEST_F(fisc, error_is_that_of_the_sample)
 	/* A tenth of the sample, three times the error, by the next period. */
 	error = fisc_vm("st-a", "active_error");
 	ASSERT_EQ(0, fisc_vm_set("st-a", "sample_pages", "100"));
-	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active_error", error * 2, error * 6));
+	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active_error", error * 2,
+					 error * 6));
 }
 
 TEST_F(fisc, period_of_a_vm_is_its_own)
@@ -215,9 +216,10 @@ TEST_F(fisc, pages_of_any_state_are_sampled)
 	EXPECT_EQ(cow_breaks, fisc_share("cow_breaks"));
 	for (i = 0; i < TOUCHED_PAGES; i++) {
 		char *page = t.map + i * PAGE_SIZE;
+		long bad = i % 4 < 2 ? fisc_check_zero(page, PAGE_SIZE) :
+			   fisc_check(page, i % 4 == 2 ? i % 64 : i);
 
-		ASSERT_EQ(-1, i % 4 < 2 ? fisc_check_zero(page, PAGE_SIZE) :
-					  fisc_check(page, i % 4 == 2 ? i % 64 : i));
+		ASSERT_EQ(-1, bad);
 	}
 }
 
@@ -254,7 +256,8 @@ TEST_F(fisc, vm_may_be_smaller_than_the_sample)
 	shuffle(_metadata, &t, 8, 1);
 	ASSERT_EQ(0, pthread_create(&t.thread, NULL, toucher_thread, &t));
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PERIOD, "200"));
-	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active", 3 * PAGE_SIZE, 5 * PAGE_SIZE));
+	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active", 3 * PAGE_SIZE,
+					 5 * PAGE_SIZE));
 	/* Down to no page, and back. */
 	WRITE_ONCE(t.nr, 0);
 	fisc_sleep_ms(50);
@@ -263,7 +266,8 @@ TEST_F(fisc, vm_may_be_smaller_than_the_sample)
 	EXPECT_TRUE(soon_between("st-a", "target", 0, 0));
 	ASSERT_EQ(0, ftruncate(fd, 8 * PAGE_SIZE));
 	WRITE_ONCE(t.nr, 8);
-	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active", 7 * PAGE_SIZE, 8 * PAGE_SIZE));
+	EXPECT_TRUE(fisc_wait_vm_between("st-a", "active", 7 * PAGE_SIZE,
+					 8 * PAGE_SIZE));
 }
 
 TEST_F(fisc, sampling_is_counted)

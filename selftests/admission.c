@@ -117,7 +117,8 @@ static int grow_by_write(int fd, long bytes)
 	return done == (ssize_t)PAGE_SIZE ? 0 : -EIO;
 }
 
-static void grow(struct __test_metadata *_metadata, int (*how)(int fd, long bytes))
+static void grow(struct __test_metadata *_metadata,
+		 int (*how)(int fd, long bytes))
 {
 	int fd = make_vm(ST "a", 16 * MIB);
 	long refused, capacity, missing;
@@ -231,7 +232,8 @@ TEST_F(fisc, capacity_is_not_below_what_is_reserved)
 TEST_F(fisc, what_is_promised_fits_into_capacity)
 {
 	int fd = make_vm(ST "a", 16 * MIB);
-	long refused = fisc_read_long(TAX_REFUSED), promised = fisc_read_long(TAX_PROMISED);
+	long refused = fisc_read_long(TAX_REFUSED);
+	long promised = fisc_read_long(TAX_PROMISED);
 
 	ASSERT_LE(0, fd);
 	EXPECT_LT(fisc_read_long(TAX_RESERVED) + 16 * MIB - MIB, promised);

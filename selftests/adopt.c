@@ -117,12 +117,15 @@ TEST_F(adopt, files_are_for_the_vmm_only)
 	fisc_fill_pages(self->mem, PAGES, 1);
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(0));
-	snprintf(path, sizeof(path), FISC_MNT "/" NAME "/ram-%lx", (unsigned long)self->mem);
+	snprintf(path, sizeof(path), FISC_MNT "/" NAME "/ram-%lx",
+		 (unsigned long)self->mem);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(EBUSY, errno);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 5 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, page, PAGE_SIZE, 5 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 6));
 	close(fd);
 	ASSERT_TRUE(release());
@@ -150,7 +153,8 @@ TEST_F(adopt, child_has_no_part_in_it)
 	pid = fork();
 	if (!pid) {
 		self->mem[0] = 1;
-		_exit(fisc_check_pages(self->mem + PAGE_SIZE, PAGES - 1, 2) == -1 ? 0 : 1);
+		_exit(fisc_check_pages(self->mem + PAGE_SIZE, PAGES - 1,
+				       2) >= 0);
 	}
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -290,7 +294,8 @@ TEST_F(adopt, other_memory_is_left_alone)
 {
 	int fd = memfd_create("memory", MFD_CLOEXEC);
 	struct kvm_userspace_memory_region rom = {
-		.slot = 3, .flags = KVM_MEM_READONLY, .guest_phys_addr = GPA + 3 * SIZE,
+		.slot = 3, .flags = KVM_MEM_READONLY,
+		.guest_phys_addr = GPA + 3 * SIZE,
 		.memory_size = CHUNK,
 	};
 	struct adoption now;
@@ -305,8 +310,10 @@ TEST_F(adopt, other_memory_is_left_alone)
 	ASSERT_NE(NULL, locked);
 	ASSERT_EQ(0, mlock(locked, CHUNK));
 	rom.userspace_addr = (unsigned long)map_memory(CHUNK);
-	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, file, CHUNK / PAGE_SIZE));
-	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 2, GPA + 2 * SIZE, locked, CHUNK / PAGE_SIZE));
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, file,
+				  CHUNK / PAGE_SIZE));
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 2, GPA + 2 * SIZE, locked,
+				  CHUNK / PAGE_SIZE));
 	ASSERT_EQ(0, ioctl(self->vmm.vm, KVM_SET_USER_MEMORY_REGION, &rom));
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(3 * CHUNK));
@@ -370,7 +377,8 @@ TEST_F(adopt, memory_that_comes_later_follows)
 	ASSERT_TRUE(wait_moved(0));
 	ASSERT_NE(NULL, more);
 	fisc_fill_pages(more, CHUNK / PAGE_SIZE, 1);
-	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, more, CHUNK / PAGE_SIZE));
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, more,
+				  CHUNK / PAGE_SIZE));
 	fisc_sleep_ms(1500);
 	EXPECT_TRUE(wait_moved(0));
 	EXPECT_EQ((SIZE + CHUNK) / (long)PAGE_SIZE, fisc_core("frames"));
@@ -416,11 +424,13 @@ TEST_F(adopt, memory_that_is_thrown_away_is_given_back)
 	fisc_fill_pages(self->mem, PAGES, 1);
 	/* Discard small pages, part of a large one and a whole large one. */
 	ASSERT_EQ(0, madvise(half + PAGE_SIZE, 9 * PAGE_SIZE, MADV_DONTNEED));
-	ASSERT_EQ(0, madvise(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTNEED));
+	ASSERT_EQ(0, madvise(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE,
+			     MADV_DONTNEED));
 	ASSERT_EQ(0, madvise(self->mem + CHUNK, CHUNK, MADV_DONTNEED));
 	EXPECT_EQ(PAGES - 11 - CHUNK / (long)PAGE_SIZE, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(half + PAGE_SIZE, 9 * PAGE_SIZE));
-	EXPECT_EQ(-1, fisc_check_zero(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE));
+	EXPECT_EQ(-1,
+		  fisc_check_zero(self->mem + 5 * PAGE_SIZE, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(self->mem + CHUNK, CHUNK));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, 5, 1));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE,
@@ -453,7 +463,8 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 			struct vmm own;
 			char *mem = map_memory(SIZE);
 
-			if (!mem || vmm_open(&own) || vmm_set_slot(&own, 0, GPA, mem, PAGES))
+			if (!mem || vmm_open(&own) ||
+			    vmm_set_slot(&own, 0, GPA, mem, PAGES))
 				_exit(1);
 			for (;;)
 				fisc_fill_pages(mem, PAGES, 1);
@@ -482,7 +493,8 @@ static bool release_in_the_end(void)
 
 	while (!access(ADOPTION, F_OK)) {
 		err = fisc_write_str(ADOPTION, "release");
-		if ((err && err != -ENOENT && err != -ENODEV) || fisc_now() > end)
+		if ((err && err != -ENOENT && err != -ENODEV) ||
+		    fisc_now() > end)
 			return false;
 		fisc_sleep_ms(100);
 	}
@@ -502,9 +514,11 @@ TEST_F(adopt, nothing_is_lost_when_allocations_fail)
 		pid = fail_kthread("fisc_adopt/");
 		ASSERT_LT(0, pid);
 		ok = !fail_process(pid, 5 + 5 * i);
-		ok = ok && wait_moved(0) && fisc_check_pages(self->mem, PAGES, 1) == -1;
+		ok = ok && wait_moved(0) &&
+		     fisc_check_pages(self->mem, PAGES, 1) == -1;
 		/* The thread ends with the release. */
-		ok = release_in_the_end() && fisc_check_pages(self->mem, PAGES, 1) == -1 && ok;
+		ok = release_in_the_end() &&
+		     fisc_check_pages(self->mem, PAGES, 1) == -1 && ok;
 		fail_process(getpid(), 0);
 		EXPECT_TRUE(ok);
 	}

@@ -43,7 +43,8 @@ static inline bool look(struct adoption *now)
 {
 	memset(now, 0, sizeof(*now));
 	return !fisc_read_str(ADOPTION, now->text, sizeof(now->text)) &&
-	       sscanf(now->text, "%15s %ld of %ld", now->state, &now->moved, &now->all) >= 1;
+	       sscanf(now->text, "%15s %ld of %ld", now->state, &now->moved,
+		      &now->all) >= 1;
 }
 
 /* Return how many bytes are left alone for @reason. */
@@ -52,7 +53,9 @@ static inline long left(const struct adoption *now, const char *reason)
 	const char *at = strstr(now->text, reason);
 	long bytes = 0;
 
-	return at && sscanf(at + strlen(reason), "%ld", &bytes) == 1 ? bytes : 0;
+	if (!at || sscanf(at + strlen(reason), "%ld", &bytes) != 1)
+		return 0;
+	return bytes;
 }
 
 /* Wait until all but @unmoved bytes are moved. */
@@ -119,7 +122,8 @@ FIXTURE(adopt)
 static inline char *map_memory(size_t size)
 {
 	char *area = mmap(NULL, size + CHUNK, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *mem;
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+	     *mem;
 
 	if (area == MAP_FAILED)
 		return NULL;

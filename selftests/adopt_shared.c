@@ -7,7 +7,8 @@
 
 static void *map_again(int fd)
 {
-	return mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SHARED_OFFSET);
+	return mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    SHARED_OFFSET);
 }
 
 static bool wait_left_shared(long bytes)
@@ -33,7 +34,8 @@ TEST_F(adopt, shared_memory_is_moved_if_that_is_wanted)
 	ASSERT_LE(0, fd);
 	fisc_fill_pages(self->mem, half, 1);
 	/* Two pages of the other half exist: one unmapped, one all zeroes. */
-	ASSERT_EQ(4, pwrite(fd, "word", 4, SHARED_OFFSET + (half + 5) * PAGE_SIZE));
+	ASSERT_EQ(4, pwrite(fd, "word", 4,
+			    SHARED_OFFSET + (half + 5) * PAGE_SIZE));
 	self->mem[(half + 9) * PAGE_SIZE] = 0;
 	ASSERT_EQ(0, adopt());
 	EXPECT_TRUE(wait_left_shared(SIZE));
@@ -109,9 +111,11 @@ TEST_F(adopt, shared_memory_is_thrown_away_by_a_hole)
 	ASSERT_EQ(0, madvise(self->mem, 7 * PAGE_SIZE, MADV_DONTNEED));
 	EXPECT_EQ(PAGES - 7, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(self->mem, 7 * PAGE_SIZE));
-	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
+	EXPECT_EQ(-1,
+		  fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
-	EXPECT_EQ(-1, fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
+	EXPECT_EQ(-1,
+		  fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
 	ASSERT_TRUE(release());
 }
 

@@ -33,7 +33,8 @@ static void *write_numbers(void *arg)
 	w->bad = -1;
 	while (!READ_ONCE(w->stop)) {
 		long i = fisc_rand(&rnd) % (w->last - w->first);
-		unsigned long *word = (void *)(w->mem + (w->first + i) * PAGE_SIZE + 512);
+		unsigned long *word =
+			(void *)(w->mem + (w->first + i) * PAGE_SIZE + 512);
 
 		if (READ_ONCE(*word) != known[i]) {
 			w->bad = w->first + i;
@@ -42,7 +43,8 @@ static void *write_numbers(void *arg)
 		WRITE_ONCE(*word, ++known[i]);
 		if (w->discard && known[i] % 4 == 0) {
 			known[i] = 0;
-			madvise(w->mem + (w->first + i) * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED);
+			madvise(w->mem + (w->first + i) * PAGE_SIZE, PAGE_SIZE,
+				MADV_DONTNEED);
 		}
 		w->done++;
 	}
@@ -52,7 +54,8 @@ static void *write_numbers(void *arg)
 
 #define WRITERS	2
 
-static void start_writers(struct writer *writers, char *mem, long pages, bool discard)
+static void start_writers(struct writer *writers, char *mem, long pages,
+			  bool discard)
 {
 	int i;
 
@@ -61,12 +64,14 @@ static void start_writers(struct writer *writers, char *mem, long pages, bool di
 			.mem = mem, .first = pages / WRITERS * i,
 			.last = pages / WRITERS * (i + 1), .discard = discard,
 		};
-		if (pthread_create(&writers[i].thread, NULL, write_numbers, &writers[i]))
+		if (pthread_create(&writers[i].thread, NULL, write_numbers,
+				   &writers[i]))
 			abort();
 	}
 }
 
-static void stop_writers(struct __test_metadata *_metadata, struct writer *writers)
+static void stop_writers(struct __test_metadata *_metadata,
+			 struct writer *writers)
 {
 	int i;
 
@@ -143,7 +148,8 @@ TEST_F(adopt, vmm_throws_memory_away_meanwhile)
 		start_writers(writers, self->mem, PAGES, true);
 		ASSERT_EQ(0, adopt());
 		ASSERT_TRUE(wait_moved(0));
-		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, round++ % 2 ? "1" : "0"));
+		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED,
+					    round++ % 2 ? "1" : "0"));
 		fisc_sleep_ms(1000);
 		stop_writers(_metadata, writers);
 		ASSERT_TRUE(release());
@@ -215,7 +221,8 @@ TEST_F(adopt, vmm_may_change_its_mappings_meanwhile)
 	};
 
 	start_writers(writers, self->mem, PAGES / 2, false);
-	ASSERT_EQ(0, pthread_create(&changer.thread, NULL, change_mappings, &changer));
+	ASSERT_EQ(0, pthread_create(&changer.thread, NULL, change_mappings,
+				    &changer));
 	ASSERT_LT(0, cycle_until(end));
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(changer.thread, NULL);
@@ -250,8 +257,10 @@ static void *change_slots(void *arg)
 		gpa = gpa == GPA ? GPA + 2 * SIZE : GPA;
 		c->err = vmm_delete_slot(c->vmm, 0) ?:
 			 vmm_set_slot(c->vmm, 1, gpa, c->mem, half) ?:
-			 vmm_set_slot(c->vmm, 2, gpa + SIZE, c->mem + SIZE / 2, half) ?:
-			 vmm_delete_slot(c->vmm, 1) ?: vmm_delete_slot(c->vmm, 2) ?:
+			 vmm_set_slot(c->vmm, 2, gpa + SIZE, c->mem + SIZE / 2,
+				      half) ?:
+			 vmm_delete_slot(c->vmm, 1) ?:
+			 vmm_delete_slot(c->vmm, 2) ?:
 			 vmm_set_slot(c->vmm, 0, gpa, c->mem, PAGES);
 		c->done++;
 	}
@@ -272,7 +281,8 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	ASSERT_LT(0, cycles);
 	/* A slow host needs more time for as many. */
 	end = fisc_now() + WAIT_S;
-	while (READ_ONCE(changer.done) <= 10 && !READ_ONCE(changer.err) && fisc_now() < end)
+	while (READ_ONCE(changer.done) <= 10 && !READ_ONCE(changer.err) &&
+	       fisc_now() < end)
 		fisc_sleep_ms(100);
 	WRITE_ONCE(changer.stop, true);
 	pthread_join(thread, NULL);

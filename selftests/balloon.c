@@ -42,7 +42,8 @@ TEST_F(pages, many_in_any_order)
 		size_t nr;
 		long step;
 	} sets[] = {
-		{ FIRST, 300, 1 }, { FIRST + 301, 200, 2 }, { FIRST + 701 + 599, 200, -3 },
+		{ FIRST, 300, 1 }, { FIRST + 301, 200, 2 },
+		{ FIRST + 701 + 599, 200, -3 },
 		{ 1500, 1, 1 }, { 1600, 512, 1 }, { 2400, 130, 7 },
 	};
 	static struct guest guest;
@@ -55,8 +56,8 @@ TEST_F(pages, many_in_any_order)
 	ASSERT_TRUE(deflate(&guest, 4095, 1));
 	frames = fisc_core("frames");
 	for (i = 0; i < ARRAY_SIZE(sets); i++) {
-		ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, sets[i].first, sets[i].nr,
-				       sets[i].step));
+		ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, sets[i].first,
+				       sets[i].nr, sets[i].step));
 		total += sets[i].nr;
 		EXPECT_EQ(total, actual(&guest));
 		EXPECT_EQ(frames - total, fisc_core("frames"));
@@ -77,8 +78,10 @@ TEST_F(pages, many_in_any_order)
 
 TEST_F(pages, twice_is_once)
 {
-	long duplicate = fisc_balloon("duplicate"), absent = fisc_balloon("absent");
-	long inflated = fisc_balloon("inflated"), deflated = fisc_balloon("deflated");
+	long duplicate = fisc_balloon("duplicate");
+	long absent = fisc_balloon("absent");
+	long inflated = fisc_balloon("inflated");
+	long deflated = fisc_balloon("deflated");
 	static struct guest guest;
 	__u64 entries[8];
 	size_t i;
@@ -147,13 +150,15 @@ TEST_F(pages, touched_page_is_zeroed_and_counts_as_popped)
 	EXPECT_EQ(14, actual(&guest));
 	EXPECT_EQ(99, not_zero(&guest, FIRST + 1, 1) - 1);
 	fisc_fill(page, 7);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(guest.fd, page, PAGE_SIZE, (FIRST + 2) * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(guest.fd, page, PAGE_SIZE, (FIRST + 2) * PAGE_SIZE));
 	EXPECT_EQ(13, actual(&guest));
 	EXPECT_EQ(-1, fisc_check(guest.map + (FIRST + 2) * PAGE_SIZE, 7));
 	EXPECT_EQ(popped + 3, fisc_balloon("popped"));
 	EXPECT_EQ(3, fisc_vm("st-a", "balloon/popped"));
 	/* A read() sees zeroes; the page may be present after it or not. */
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(guest.fd, page, PAGE_SIZE, (FIRST + 3) * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(guest.fd, page, PAGE_SIZE, (FIRST + 3) * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(page, PAGE_SIZE));
 	EXPECT_EQ(16 - actual(&guest), fisc_vm("st-a", "balloon/popped"));
 	/* The driver takes it back, or says so again. */
@@ -171,7 +176,8 @@ TEST_F(pages, holes_can_be_in_the_balloon)
 	long frames, map_bytes;
 
 	boot(_metadata, &guest, 8192, variant->features);
-	memset(guest.vdpa.queues[VDPA_INFLATE].buffer, 0, FISC_BALLOON_BUFFER_MAX);
+	memset(guest.vdpa.queues[VDPA_INFLATE].buffer, 0,
+	       FISC_BALLOON_BUFFER_MAX);
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
@@ -217,7 +223,9 @@ TEST_F(pages, shared_frame_loses_a_user)
 	EXPECT_EQ(frames, fisc_core("frames"));
 	EXPECT_GE(sharing - 64, fisc_core("sharing"));
 	for (i = 0; i < 64; i++)
-		EXPECT_EQ(-1, fisc_check(guest.map + (FIRST + 64 + i) * PAGE_SIZE, FIRST + i));
+		EXPECT_EQ(-1,
+			  fisc_check(guest.map + (FIRST + 64 + i) * PAGE_SIZE,
+				     FIRST + i));
 	ASSERT_TRUE(inflate(&guest, FIRST + 64, 64));
 	EXPECT_EQ(128, actual(&guest));
 	EXPECT_EQ(frames - 64, fisc_core("frames"));
@@ -266,7 +274,7 @@ TEST_F(pages, parts_of_large_pages)
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
-	/* A whole large page page by page; a single page; every second page. */
+	/* All of a chunk, page by page; a single page; every second page. */
 	ASSERT_TRUE(inflate(&guest, CHUNK_PAGES, CHUNK_PAGES));
 	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
 	EXPECT_EQ(frames - CHUNK_PAGES, fisc_core("frames"));
@@ -274,9 +282,11 @@ TEST_F(pages, parts_of_large_pages)
 	EXPECT_EQ(CHUNK_PAGES + 1, actual(&guest));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES, 77));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES + 78, CHUNK_PAGES - 78));
-	ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, 3 * CHUNK_PAGES, CHUNK_PAGES / 2, 2));
+	ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, 3 * CHUNK_PAGES,
+			       CHUNK_PAGES / 2, 2));
 	EXPECT_EQ(CHUNK_PAGES + 1 + CHUNK_PAGES / 2, actual(&guest));
-	EXPECT_TRUE(fisc_wait("core", "frames", frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
+	EXPECT_TRUE(fisc_wait("core", "frames",
+			      frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
 	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES + 1, 1));
 	/* Chunks with pages in the balloon are not made large again. */
 	fill(&guest, 2 * CHUNK_PAGES + 77, 1);
@@ -293,7 +303,8 @@ TEST_F(pages, pages_that_are_not_the_guests_are_ignored)
 	static struct guest guest, other;
 	int memfd = memfd_create("beside", MFD_CLOEXEC);
 	char *beside;
-	__u64 last = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 1ULL << 58 : 1ULL << 32;
+	bool paired = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED);
+	__u64 last = paired ? 1ULL << 58 : 1ULL << 32;
 	__u64 entries[8], i;
 
 	boot(_metadata, &guest, 1024, variant->features);
@@ -303,7 +314,8 @@ TEST_F(pages, pages_that_are_not_the_guests_are_ignored)
 	beside = fisc_map(memfd, 64);
 	ASSERT_NE(NULL, beside);
 	memset(beside, 5, 64 * PAGE_SIZE);
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA + 1024 * PAGE_SIZE, beside, 64 * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA + 1024 * PAGE_SIZE, beside,
+			      64 * PAGE_SIZE));
 	make_memory(_metadata, &other, ST "b", 256);
 	fill(&other, 0, 256);
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, other.map, 256 * PAGE_SIZE));
@@ -383,7 +395,8 @@ TEST_F(pages, part_of_a_file_can_be_memory)
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, 512 * PAGE_SIZE));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, guest.map + 1024 * PAGE_SIZE, 64 * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, guest.map + 1024 * PAGE_SIZE,
+			      64 * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	entries[0] = entry(&guest, GPA_2 / PAGE_SIZE + 63);
 	entries[1] = entry(&guest, GPA_2 / PAGE_SIZE + 64);
@@ -437,7 +450,8 @@ TEST_F(pages, close_empties_it)
 	vdpa_close(&guest.vdpa);
 	expect_empty(_metadata, &guest);
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -455,7 +469,8 @@ TEST_F(pages, unmapped_memory_is_out_of_reach)
 	EXPECT_TRUE(vdpa_wait_status(&guest.vdpa, NEEDS_RESET));
 	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
 	expect_empty(_metadata, &guest);
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -497,7 +512,8 @@ TEST_F(pages, unbinding_the_driver_empties_it)
 	/* The next user is told of targets, not the last one. */
 	ASSERT_EQ(0, vdpa_bind("st-a", "vhost_vdpa"));
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	ASSERT_EQ(0, fisc_vm_set("st-a", "balloon/target", "1M"));
 	start(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, fisc_vm_set("st-a", "balloon/target", "2M"));
@@ -523,18 +539,21 @@ TEST_F(pages, killed_vmm_leaves_nothing)
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			if (vdpa_open(&guest.vdpa, "st-a") ||
-			    vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE))
+			    vdpa_map(&guest.vdpa, GPA, guest.map,
+				     guest.nr_pages * PAGE_SIZE))
 				_exit(1);
 			for (;;) {
-				if (vdpa_start(&guest.vdpa, guest.map, GPA, variant->features,
-					       64) ||
-				    !inflate(&guest, 1024, 512) || !deflate(&guest, 1024, 77))
+				if (vdpa_start(&guest.vdpa, guest.map, GPA,
+					       variant->features, 64) ||
+				    !inflate(&guest, 1024, 512) ||
+				    !deflate(&guest, 1024, 77))
 					_exit(1);
 				__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
 			}
 		}
 		/* In the first rounds, it may be killed before it begins. */
-		for (end = fisc_now() + WAIT_S; i > 3 && !READ_ONCE(*rounds); ) {
+		end = fisc_now() + WAIT_S;
+		while (i > 3 && !READ_ONCE(*rounds)) {
 			ASSERT_GT(end, fisc_now());
 			fisc_sleep_ms(1);
 		}
@@ -577,7 +596,8 @@ TEST_F(pages, punching_holes_in_the_balloon_does_no_harm)
 	static struct guest guest;
 
 	boot_inflated(_metadata, &guest, variant->features);
-	ASSERT_EQ(0, fallocate(guest.fd, PUNCH, 1280 * PAGE_SIZE, 512 * PAGE_SIZE));
+	ASSERT_EQ(0, fallocate(guest.fd, PUNCH, 1280 * PAGE_SIZE,
+			       512 * PAGE_SIZE));
 	EXPECT_LE(256, actual(&guest));
 	EXPECT_GE(512, actual(&guest));
 	EXPECT_EQ(-1, not_zero(&guest, 1024, 768));

@@ -24,7 +24,8 @@
 #define NEEDS_RESET	VIRTIO_CONFIG_S_NEEDS_RESET
 #define DRIVER_OK	VIRTIO_CONFIG_S_DRIVER_OK
 
-static inline void set_up(struct __test_metadata *_metadata, struct fisc_before *before)
+static inline void set_up(struct __test_metadata *_metadata,
+			  struct fisc_before *before)
 {
 	fisc_set_up(_metadata, before);
 	ASSERT_EQ(0, vdpa_load());
@@ -32,7 +33,8 @@ static inline void set_up(struct __test_metadata *_metadata, struct fisc_before 
 	ASSERT_EQ(0, fisc_balloon("devices"));
 }
 
-static inline void tear_down(struct __test_metadata *_metadata, const struct fisc_before *before)
+static inline void tear_down(struct __test_metadata *_metadata,
+			     const struct fisc_before *before)
 {
 	if (before->pid != getpid()) {
 		vdpa_sweep();
@@ -75,8 +77,9 @@ struct guest {
 	size_t nr_pages;
 };
 
-static inline void make_memory(struct __test_metadata *_metadata, struct guest *guest,
-			       const char *path, size_t nr_pages)
+static inline void make_memory(struct __test_metadata *_metadata,
+			       struct guest *guest, const char *path,
+			       size_t nr_pages)
 {
 	guest->fd = fisc_create(path, nr_pages);
 	ASSERT_LE(0, guest->fd);
@@ -86,21 +89,26 @@ static inline void make_memory(struct __test_metadata *_metadata, struct guest *
 }
 
 /* Add and open a device for the memory that make_memory() made. */
-static inline void plug(struct __test_metadata *_metadata, struct guest *guest, const char *device)
+static inline void plug(struct __test_metadata *_metadata, struct guest *guest,
+			const char *device)
 {
 	ASSERT_EQ(0, vdpa_add(device));
 	ASSERT_EQ(0, vdpa_open(&guest->vdpa, device));
-	ASSERT_EQ(0, vdpa_map(&guest->vdpa, GPA, guest->map, guest->nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest->vdpa, GPA, guest->map,
+			      guest->nr_pages * PAGE_SIZE));
 }
 
-static inline void start(struct __test_metadata *_metadata, struct guest *guest, __u64 features)
+static inline void start(struct __test_metadata *_metadata, struct guest *guest,
+			 __u64 features)
 {
-	ASSERT_EQ(0, vdpa_start(&guest->vdpa, guest->map, GPA, features, VDPA_NUM));
-	ASSERT_EQ(DRIVER_OK, vdpa_status(&guest->vdpa) & (DRIVER_OK | NEEDS_RESET));
+	ASSERT_EQ(0, vdpa_start(&guest->vdpa, guest->map, GPA, features,
+				VDPA_NUM));
+	ASSERT_EQ(DRIVER_OK,
+		  vdpa_status(&guest->vdpa) & (DRIVER_OK | NEEDS_RESET));
 }
 
-static inline void boot(struct __test_metadata *_metadata, struct guest *guest, size_t nr_pages,
-			__u64 features)
+static inline void boot(struct __test_metadata *_metadata, struct guest *guest,
+			size_t nr_pages, __u64 features)
 {
 	make_memory(_metadata, guest, ST "a", nr_pages);
 	plug(_metadata, guest, "st-a");
@@ -140,7 +148,9 @@ static inline __u64 gfn(size_t page)
 static inline long actual(struct guest *guest)
 {
 	long pages = fisc_vm("st-a", "balloon/actual") / (long)PAGE_SIZE;
-	long config = vdpa_config(&guest->vdpa, offsetof(struct virtio_balloon_config, actual));
+	long config =
+		vdpa_config(&guest->vdpa,
+			    offsetof(struct virtio_balloon_config, actual));
 
 	return pages == config ? pages : -2;
 }
@@ -151,7 +161,8 @@ static inline long actual(struct guest *guest)
  * Send @entries, which are page numbers or, if that was negotiated, ranges.
  * Return whether the device has answered.
  */
-static inline bool tell(struct guest *guest, int index, const __u64 *entries, size_t nr)
+static inline bool tell(struct guest *guest, int index, const __u64 *entries,
+			size_t nr)
 {
 	struct vdpa_queue *queue = &guest->vdpa.queues[index];
 	bool paired = guest->vdpa.features & VDPA_F(FISC_BALLOON_F_PAIRED);
@@ -163,7 +174,8 @@ static inline bool tell(struct guest *guest, int index, const __u64 *entries, si
 	else
 		for (i = 0; i < nr; i++)
 			narrow[i] = entries[i];
-	vdpa_post(queue, queue->buffer_iova, nr * (paired ? sizeof(__u64) : sizeof(__u32)), 0);
+	vdpa_post(queue, queue->buffer_iova,
+		  nr * (paired ? sizeof(__u64) : sizeof(__u32)), 0);
 	return vdpa_wait_used(queue);
 }
 
@@ -174,7 +186,8 @@ static inline __u64 entry(struct guest *guest, __u64 pfn)
 }
 
 /* Send @nr pages, at most 4096, from @first on in steps of @step. */
-static inline bool tell_pages(struct guest *guest, int queue, size_t first, size_t nr, long step)
+static inline bool tell_pages(struct guest *guest, int queue, size_t first,
+			      size_t nr, long step)
 {
 	__u64 entries[4096];
 	size_t i;
@@ -194,7 +207,8 @@ static inline bool deflate(struct guest *guest, size_t first, size_t nr)
 	return tell_pages(guest, VDPA_DEFLATE, first, nr, 1);
 }
 
-static inline bool inflate_range(struct guest *guest, __u64 pfn, unsigned int order)
+static inline bool inflate_range(struct guest *guest, __u64 pfn,
+				 unsigned int order)
 {
 	const __u64 range = FISC_BALLOON_RANGE(pfn, order);
 
@@ -204,11 +218,12 @@ static inline bool inflate_range(struct guest *guest, __u64 pfn, unsigned int or
 /* Return whether the device still listens to its driver. Changes nothing. */
 static inline bool works(struct guest *guest)
 {
-	return deflate(guest, FIRST, 1) && !(vdpa_status(&guest->vdpa) & NEEDS_RESET);
+	return deflate(guest, FIRST, 1) &&
+	       !(vdpa_status(&guest->vdpa) & NEEDS_RESET);
 }
 
-static inline void boot_inflated(struct __test_metadata *_metadata, struct guest *guest,
-				 __u64 features)
+static inline void boot_inflated(struct __test_metadata *_metadata,
+				 struct guest *guest, __u64 features)
 {
 	boot(_metadata, guest, 2048, features);
 	fill(guest, FIRST, 2048 - FIRST);

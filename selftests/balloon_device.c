@@ -91,7 +91,8 @@ TEST_F(balloon, features_are_negotiated)
 	};
 	static const int none[] = {
 		VIRTIO_BALLOON_F_FREE_PAGE_HINT, VIRTIO_RING_F_INDIRECT_DESC,
-		VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_RING_PACKED, VIRTIO_F_IN_ORDER, 63,
+		VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_RING_PACKED,
+		VIRTIO_F_IN_ORDER, 63,
 	};
 	static struct guest guest;
 	__u64 features;
@@ -108,11 +109,13 @@ TEST_F(balloon, features_are_negotiated)
 			TH_LOG("features %#llx", features);
 	}
 	for (i = 0; i < ARRAY_SIZE(none); i++) {
-		EXPECT_NE(0, vdpa_negotiate(&guest.vdpa, VDPA_FEATURES | VDPA_F(none[i])))
+		EXPECT_NE(0, vdpa_negotiate(&guest.vdpa,
+					    VDPA_FEATURES | VDPA_F(none[i])))
 			TH_LOG("feature %d", none[i]);
 	}
 	/* Version 1.0 of the standard is required. */
-	EXPECT_NE(0, vdpa_negotiate(&guest.vdpa, VDPA_F(VIRTIO_BALLOON_F_STATS_VQ)));
+	EXPECT_NE(0, vdpa_negotiate(&guest.vdpa,
+				    VDPA_F(VIRTIO_BALLOON_F_STATS_VQ)));
 	start(_metadata, &guest, VDPA_PAIRED);
 	EXPECT_TRUE(works(&guest));
 	/* Features stay as they are until a reset. */
@@ -124,7 +127,8 @@ TEST_F(balloon, features_are_negotiated)
 TEST_F(balloon, configuration_is_kept_but_for_actual)
 {
 	const size_t at_actual = offsetof(struct virtio_balloon_config, actual);
-	const size_t at_poison = offsetof(struct virtio_balloon_config, poison_val);
+	const size_t at_poison = offsetof(struct virtio_balloon_config,
+					  poison_val);
 	static struct guest guest;
 	__u32 value = 0x12345678;
 	char all[17];
@@ -164,7 +168,8 @@ TEST_F(balloon, nothing_happens_before_driver_ok)
 	vdpa_lay_rings(&guest.vdpa, guest.map, GPA, 8);
 	for (i = 0; i < VDPA_NR_QUEUES; i++) {
 		queue = &guest.vdpa.queues[i];
-		ASSERT_EQ(0, vdpa_set_ring(&guest.vdpa, i, 8, queue->iova, vdpa_avail_iova(queue),
+		ASSERT_EQ(0, vdpa_set_ring(&guest.vdpa, i, 8, queue->iova,
+					   vdpa_avail_iova(queue),
 					   vdpa_used_iova(queue)));
 		ASSERT_EQ(0, vdpa_set_base(&guest.vdpa, i, 0));
 		ASSERT_EQ(0, vdpa_set_eventfds(&guest.vdpa, i));
@@ -176,12 +181,14 @@ TEST_F(balloon, nothing_happens_before_driver_ok)
 	vdpa_kick(queue);
 	EXPECT_FALSE(vdpa_wait_used_s(queue, QUIET_MS / 1000.0));
 	/* A queue that is not enabled stays dead after it. */
-	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, vdpa_status(&guest.vdpa) | DRIVER_OK));
+	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa,
+				     vdpa_status(&guest.vdpa) | DRIVER_OK));
 	vdpa_kick(queue);
 	EXPECT_FALSE(vdpa_wait_used_s(queue, QUIET_MS / 1000.0));
 	EXPECT_EQ(-1, damaged(&guest, FIRST, 8));
 	/* Rings of a running device stay where they are. */
-	EXPECT_NE(0, vdpa_set_ring(&guest.vdpa, VDPA_DEFLATE, 8, GPA, GPA, GPA));
+	EXPECT_NE(0,
+		  vdpa_set_ring(&guest.vdpa, VDPA_DEFLATE, 8, GPA, GPA, GPA));
 	EXPECT_NE(0, vdpa_set_base(&guest.vdpa, VDPA_DEFLATE, 3));
 	EXPECT_EQ(0, actual(&guest));
 	EXPECT_TRUE(works(&guest));
@@ -192,14 +199,17 @@ TEST_F(balloon, nothing_happens_before_driver_ok)
 
 TEST_F(balloon, sizes_of_rings_have_bounds)
 {
-	static const unsigned int bad[] = { 0, 3, 255, 257, 1023, 2048, 32768, 65536 };
+	static const unsigned int bad[] = {
+		0, 3, 255, 257, 1023, 2048, 32768, 65536,
+	};
 	static struct guest guest;
 	size_t i;
 
 	boot(_metadata, &guest, 1024, VDPA_FEATURES);
 	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
-		EXPECT_NE(0, vdpa_set_ring(&guest.vdpa, 0, bad[i], GPA, GPA, GPA))
+		EXPECT_NE(0,
+			  vdpa_set_ring(&guest.vdpa, 0, bad[i], GPA, GPA, GPA))
 			TH_LOG("num %u", bad[i]);
 	start(_metadata, &guest, VDPA_FEATURES);
 	EXPECT_TRUE(works(&guest));
@@ -221,15 +231,17 @@ TEST_F(balloon, ring_can_go_on_from_its_index)
 	queue = &guest.vdpa.queues[VDPA_INFLATE];
 	ASSERT_EQ(0, vdpa_negotiate(&guest.vdpa, VDPA_FEATURES));
 	vdpa_lay_rings(&guest.vdpa, guest.map, GPA, 16);
-	ASSERT_EQ(0, vdpa_set_ring(&guest.vdpa, 0, 16, queue->iova, vdpa_avail_iova(queue),
-				   vdpa_used_iova(queue)));
+	ASSERT_EQ(0,
+		  vdpa_set_ring(&guest.vdpa, 0, 16, queue->iova,
+				vdpa_avail_iova(queue), vdpa_used_iova(queue)));
 	ASSERT_EQ(0, vdpa_set_base(&guest.vdpa, VDPA_INFLATE, 65535));
 	ASSERT_EQ(0, vdpa_set_eventfds(&guest.vdpa, VDPA_INFLATE));
 	ASSERT_EQ(0, vdpa_enable(&guest.vdpa, VDPA_INFLATE, true));
 	queue->next_avail = 65535;
 	queue->used->idx = 65535;
 	queue->avail->idx = 65535;
-	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, vdpa_status(&guest.vdpa) | DRIVER_OK));
+	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa,
+				     vdpa_status(&guest.vdpa) | DRIVER_OK));
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(inflate(&guest, FIRST + 1, 1));
 	EXPECT_EQ(2, actual(&guest));
@@ -247,9 +259,10 @@ TEST_F(balloon, second_device_of_a_vm_does_nothing_to_it)
 	ASSERT_NE(NULL, second.map);
 	plug(_metadata, &second, "st-b");
 	/* Its rings do not overlap those of the first. */
-	vdpa_lay_rings(&second.vdpa, second.map + 512 * PAGE_SIZE, GPA + 512 * PAGE_SIZE, 64);
-	if (!vdpa_start(&second.vdpa, second.map + 512 * PAGE_SIZE, GPA + 512 * PAGE_SIZE,
-			VDPA_FEATURES, 64)) {
+	vdpa_lay_rings(&second.vdpa, second.map + 512 * PAGE_SIZE,
+		       GPA + 512 * PAGE_SIZE, 64);
+	if (!vdpa_start(&second.vdpa, second.map + 512 * PAGE_SIZE,
+			GPA + 512 * PAGE_SIZE, VDPA_FEATURES, 64)) {
 		struct vdpa_queue *queue = &second.vdpa.queues[VDPA_INFLATE];
 
 		*(__u32 *)queue->buffer = gfn(FIRST);
@@ -316,7 +329,9 @@ TEST_F(balloon, vm_may_go_before_its_device)
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	/* It has no VM to serve until it is opened again. */
 	EXPECT_LE(0, vdpa_status(&guest.vdpa));
-	EXPECT_EQ(0, vdpa_config(&guest.vdpa, offsetof(struct virtio_balloon_config, actual)));
+	EXPECT_EQ(0,
+		  vdpa_config(&guest.vdpa,
+			      offsetof(struct virtio_balloon_config, actual)));
 	vdpa_kick(&guest.vdpa.queues[VDPA_INFLATE]);
 	EXPECT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
 	vdpa_close(&guest.vdpa);
@@ -331,8 +346,8 @@ TEST_F(balloon, vm_may_go_before_its_device)
 TEST_F(balloon, device_without_guest_memory_does_no_harm)
 {
 	static struct vdpa vdpa;
-	char *mem = mmap(NULL, 256 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			 -1, 0);
+	char *mem = mmap(NULL, 256 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	long bad_ring = fisc_balloon("bad_ring");
 
 	ASSERT_EQ(0, vdpa_add("st-a"));
@@ -412,7 +427,8 @@ TEST_F(balloon, flooded_device_still_answers_stops_and_goes)
 
 	boot(_metadata, &guest, 1024, VDPA_FEATURES);
 	for (i = 0; i < MUCH / 4; i++)
-		((__u32 *)guest.vdpa.queues[VDPA_INFLATE].buffer)[i] = gfn(FIRST + i % 64);
+		((__u32 *)guest.vdpa.queues[VDPA_INFLATE].buffer)[i] =
+			gfn(FIRST + i % 64);
 	flood.guest = &guest;
 	ASSERT_EQ(0, pthread_create(&flood.thread, NULL, flood_thread, &flood));
 	for (i = 0; i < 20; i++) {
@@ -449,7 +465,8 @@ static void *remapper_thread(void *argument)
 
 	while (!READ_ONCE(remapper->stop) && !remapper->error) {
 		remapper->error = vdpa_unmap(vdpa, GPA_2, remapper->len) ?:
-				  vdpa_map(vdpa, GPA_2, remapper->mem, remapper->len);
+				  vdpa_map(vdpa, GPA_2, remapper->mem,
+					   remapper->len);
 		remapper->rounds++;
 	}
 	return NULL;
@@ -475,11 +492,15 @@ TEST_F(balloon, memory_can_be_mapped_anew_at_any_time)
 	remapper.guest = &guest;
 	remapper.mem = second.map;
 	remapper.len = 512 * PAGE_SIZE;
-	ASSERT_EQ(0, pthread_create(&remapper.thread, NULL, remapper_thread, &remapper));
+	ASSERT_EQ(0, pthread_create(&remapper.thread, NULL, remapper_thread,
+				    &remapper));
 	for (end = fisc_now() + 3; fisc_now() < end; ) {
-		ASSERT_TRUE(tell(&guest, VDPA_INFLATE, entries, ARRAY_SIZE(entries)));
-		EXPECT_LE(32 * (long)PAGE_SIZE, fisc_vm("st-a", "balloon/actual"));
-		EXPECT_GE(64 * (long)PAGE_SIZE, fisc_vm("st-a", "balloon/actual"));
+		ASSERT_TRUE(tell(&guest, VDPA_INFLATE, entries,
+				 ARRAY_SIZE(entries)));
+		EXPECT_LE(32 * (long)PAGE_SIZE,
+			  fisc_vm("st-a", "balloon/actual"));
+		EXPECT_GE(64 * (long)PAGE_SIZE,
+			  fisc_vm("st-a", "balloon/actual"));
 	}
 	WRITE_ONCE(remapper.stop, true);
 	pthread_join(remapper.thread, NULL);
@@ -505,7 +526,8 @@ TEST_F(balloon, memory_can_be_mapped_anew_at_any_time)
 TEST_F(balloon, fuzzer_finds_nothing_in_a_short_run)
 {
 	char self_path[256], path[300];
-	ssize_t len = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+	ssize_t len = readlink("/proc/self/exe", self_path,
+			       sizeof(self_path) - 1);
 	pid_t pid;
 
 	ASSERT_LT(0, len);

@@ -34,7 +34,7 @@
 #define VM		"st-fuzz"
 #define OTHER		"st-beside"
 
-#define ANSWER_S	10		/* longer than a good chain ever takes */
+#define ANSWER_S	10		/* more than a good chain takes */
 #define BATCH_MS	30		/* limit of a batch without answers */
 #define PROGRESS_S	10
 #define COVERAGE_OPS	100000		/* enough to hit all counters */
@@ -45,9 +45,10 @@
 
 /* Counters that must have been hit at the end */
 static const char * const reasons[] = {
-	"bad_avail", "bad_head", "bad_next", "bad_loop", "bad_indirect", "bad_address",
-	"bad_direction", "bad_length", "bad_ring", "needs_reset", "inflated", "deflated", "popped",
-	"reported", "duplicate", "unmapped", "malformed", "entries",
+	"bad_avail", "bad_head", "bad_next", "bad_loop", "bad_indirect",
+	"bad_address", "bad_direction", "bad_length", "bad_ring", "needs_reset",
+	"inflated", "deflated", "popped", "reported", "duplicate", "unmapped",
+	"malformed", "entries",
 };
 
 #define NR_REASONS	(sizeof(reasons) / sizeof(*reasons))
@@ -65,7 +66,8 @@ static unsigned long episodes;
  * right before they release it; it is held for writing where nothing may be
  * spoilt.
  */
-static pthread_rwlock_t order = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static pthread_rwlock_t order =
+	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static bool stop;
 
 /*
@@ -85,8 +87,8 @@ static void wait_for_memory(int sig)
 static void map_all(void)
 {
 	if (vdpa_map(&vdpa, GPA, mem, LOW_PAGES * PAGE_SIZE) ||
-	    vdpa_map(&vdpa, GPA + LOW_PAGES * PAGE_SIZE, mem + LOW_PAGES * PAGE_SIZE,
-		     HIGH_PAGES * PAGE_SIZE) ||
+	    vdpa_map(&vdpa, GPA + LOW_PAGES * PAGE_SIZE,
+		     mem + LOW_PAGES * PAGE_SIZE, HIGH_PAGES * PAGE_SIZE) ||
 	    vdpa_map(&vdpa, GPA_OTHER, other, OTHER_PAGES * PAGE_SIZE))
 		err(1, "memory cannot be mapped");
 }
@@ -94,14 +96,16 @@ static void map_all(void)
 static void make_file(const char *path, int *fd, size_t at, size_t nr_pages)
 {
 	*fd = fisc_create(path, nr_pages);
-	if (*fd < 0 || mmap(mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED, *fd, 0) == MAP_FAILED)
+	if (*fd < 0 || mmap(mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE,
+			    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, *fd,
+			    0) == MAP_FAILED)
 		err(1, "%s", path);
 }
 
 static void make_memory(void)
 {
-	mem = mmap(NULL, PAGES * PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, PAGES * PAGE_SIZE, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	other = mmap(NULL, OTHER_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED || other == MAP_FAILED)
@@ -166,7 +170,8 @@ static void remap(__u64 *own, size_t at, size_t nr_pages)
 		err(1, "memory cannot be unmapped");
 	if (back)
 		sched_yield();
-	if (vdpa_map(&vdpa, GPA + at * PAGE_SIZE, mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE))
+	if (vdpa_map(&vdpa, GPA + at * PAGE_SIZE, mem + at * PAGE_SIZE,
+		     nr_pages * PAGE_SIZE))
 		err(1, "memory cannot be mapped again");
 }
 
@@ -177,6 +182,7 @@ static void *spoiler(void *argument)
 	while (!READ_ONCE(stop)) {
 		size_t page = fisc_rand(&own) % HIGH_PAGES;
 		size_t nr = fisc_rand(&own) % (HIGH_PAGES - page) + 1;
+		char *at = page_of(mem, LOW_PAGES + page);
 
 		pthread_rwlock_rdlock(&order);
 		switch (fisc_rand(&own) % 32) {
@@ -188,7 +194,8 @@ static void *spoiler(void *argument)
 			break;
 		case 4:
 			/* The rings are cut off, or only what follows them. */
-			if (ftruncate(low, fisc_rand(&own) % LOW_PAGES * PAGE_SIZE) ||
+			if (ftruncate(low, fisc_rand(&own) % LOW_PAGES *
+						   PAGE_SIZE) ||
 			    ftruncate(low, LOW_PAGES * PAGE_SIZE))
 				err(1, "ftruncate");
 			break;
@@ -198,18 +205,20 @@ static void *spoiler(void *argument)
 				err(1, "ftruncate");
 			break;
 		case 9:
-			if (fallocate(low, PUNCH, page % LOW_PAGES * PAGE_SIZE, PAGE_SIZE))
+			if (fallocate(low, PUNCH, page % LOW_PAGES * PAGE_SIZE,
+				      PAGE_SIZE))
 				err(1, "punch");
 			break;
 		case 10 ... 14:
-			if (fallocate(high, PUNCH, page * PAGE_SIZE, nr * PAGE_SIZE))
+			if (fallocate(high, PUNCH, page * PAGE_SIZE,
+				      nr * PAGE_SIZE))
 				err(1, "punch");
 			break;
 		default:
 			if (nr & 1)
-				(void)READ_ONCE(mem[(LOW_PAGES + page) * PAGE_SIZE]);
+				(void)READ_ONCE(*at);
 			else
-				WRITE_ONCE(mem[(LOW_PAGES + page) * PAGE_SIZE], 1);
+				WRITE_ONCE(*at, 1);
 		}
 		pthread_rwlock_unlock(&order);
 		fisc_sleep_ms(fisc_rand(&own) % 4);
@@ -229,7 +238,8 @@ static void set_features(void)
 			features |= 1ULL << bit;
 	/* None of these may be accepted. */
 	if (one_in(16))
-		vdpa_negotiate(&vdpa, fisc_rand(&fuzz_state) & fisc_rand(&fuzz_state));
+		vdpa_negotiate(&vdpa,
+			       fisc_rand(&fuzz_state) & fisc_rand(&fuzz_state));
 	if (vdpa_negotiate(&vdpa, features))
 		errx(1, "features %#llx are refused", features);
 }
@@ -243,7 +253,9 @@ static void *number(unsigned long n)
 static void move_ring(int index)
 {
 	struct vdpa_queue *queue = &vdpa.queues[index];
-	__u64 at[3] = { queue->iova, vdpa_avail_iova(queue), vdpa_used_iova(queue) };
+	__u64 at[3] = {
+		queue->iova, vdpa_avail_iova(queue), vdpa_used_iova(queue),
+	};
 	unsigned int part = rnd(3);
 
 	at[part] = one_in(2) ? fuzz_bad_address(queue) & ~3ULL : at[rnd(3)];
@@ -260,8 +272,9 @@ static void check_answer(void)
 	vdpa_post(queue, queue->buffer_iova, 8, 0);
 	if (vdpa_wait_used_s(queue, ANSWER_S))
 		return;
-	errx(1, "no answer in %d s: episode %lu, status %#x, used %u of %u", ANSWER_S, episodes,
-	     vdpa_status(&vdpa), queue->used->idx, queue->next_avail);
+	errx(1, "no answer in %d s: episode %lu, status %#x, used %u of %u",
+	     ANSWER_S, episodes, vdpa_status(&vdpa), queue->used->idx,
+	     queue->next_avail);
 }
 
 /* Reset the device, with all rings in order but perhaps one. */
@@ -288,7 +301,8 @@ static void begin_episode(void)
 		for (int i = 0; i < NR_QUEUES; i++) {
 			const struct vdpa_queue *queue = &vdpa.queues[i];
 
-			vdpa_set_ring(&vdpa, i, num, queue->iova, vdpa_avail_iova(queue),
+			vdpa_set_ring(&vdpa, i, num, queue->iova,
+				      vdpa_avail_iova(queue),
 				      vdpa_used_iova(queue));
 			vdpa_set_base(&vdpa, i, 0);
 			if (one_in(16))
@@ -359,7 +373,8 @@ static bool wait_batch(struct vdpa_queue *queue)
 			end = fisc_now() + BATCH_MS / 1000.0;
 		before = used;
 		fisc_sleep_ms(1);
-	} while (fisc_now() < end && !(vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	} while (fisc_now() < end &&
+		 !(vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET));
 	return false;
 }
 
@@ -398,7 +413,8 @@ static void run_episode(void)
 
 static long operations(void)
 {
-	return fisc_balloon("chains") - base_chains + fisc_balloon("kicks") - base_kicks;
+	return fisc_balloon("chains") - base_chains + fisc_balloon("kicks") -
+	       base_kicks;
 }
 
 static void run(__u64 seed, long target)
@@ -411,24 +427,27 @@ static void run(__u64 seed, long target)
 	fuzz_state = fisc_mix(seed);
 	WRITE_ONCE(stop, false);
 	for (i = 0; i < KICKERS; i++)
-		if (pthread_create(&threads[i], NULL, kicker, number(fisc_mix(seed + i + 1))))
+		if (pthread_create(&threads[i], NULL, kicker,
+				   number(fisc_mix(seed + i + 1))))
 			errx(1, "no thread");
-	if (pthread_create(&threads[KICKERS], NULL, spoiler, number(fisc_mix(~seed))))
+	if (pthread_create(&threads[KICKERS], NULL, spoiler,
+			   number(fisc_mix(~seed))))
 		errx(1, "no thread");
 	while (operations() - start < target) {
 		run_episode();
 		if (fisc_now() > said + PROGRESS_S) {
 			said = fisc_now();
-			printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed,
-			       operations() - start, episodes, said - begin);
+			printf("seed %llu: %ld operations, %lu episodes, %.0f s\n",
+			       seed, operations() - start, episodes,
+			       said - begin);
 		}
 	}
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < KICKERS + 1; i++)
 		pthread_join(threads[i], NULL);
 	begin_episode();
-	printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed, operations() - start,
-	       episodes, fisc_now() - begin);
+	printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed,
+	       operations() - start, episodes, fisc_now() - begin);
 }
 
 /* Run the seeds of a file, one a line; comments may follow or stand alone. */
@@ -500,7 +519,8 @@ int main(int argc, char **argv)
 			file = optarg;
 			break;
 		default:
-			errx(2, "usage: balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]");
+			errx(2,
+			     "usage: balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]");
 		}
 	}
 	setlinebuf(stdout);

@@ -8,7 +8,9 @@
 
 static int modprobe(const char *module, bool remove)
 {
-	const char * const argv[] = { "modprobe", remove ? "-r" : "-q", module, NULL };
+	const char * const argv[] = {
+		"modprobe", remove ? "-r" : "-q", module, NULL,
+	};
 
 	return vdpa_run(argv);
 }
@@ -20,7 +22,8 @@ static bool has_balloon_driver(const char *device)
 	glob_t found;
 	bool has;
 
-	snprintf(pattern, sizeof(pattern), VDPA_DEVICES "/%s/virtio*/driver", device);
+	snprintf(pattern, sizeof(pattern), VDPA_DEVICES "/%s/virtio*/driver",
+		 device);
 	has = !glob(pattern, 0, NULL, &found);
 	if (has)
 		globfree(&found);
@@ -49,12 +52,14 @@ FIXTURE_TEARDOWN_PARENT(loopback)
 /* Wait for a driver to give statistics @nr more times, each in a chain. */
 static bool more_chains(long nr)
 {
-	return fisc_wait_above("balloon", "chains", fisc_balloon("chains") + nr - 1);
+	return fisc_wait_above("balloon", "chains",
+			       fisc_balloon("chains") + nr - 1);
 }
 
 TEST_F(loopback, host_itself_can_have_a_balloon)
 {
-	long frames = fisc_core("frames"), needs_reset = fisc_balloon("needs_reset");
+	long frames = fisc_core("frames");
+	long needs_reset = fisc_balloon("needs_reset");
 
 	ASSERT_EQ(0, fisc_write_str(BALLOON_STATS, "100"));
 	ASSERT_EQ(0, vdpa_add("st-a"));
@@ -78,7 +83,8 @@ TEST_F(loopback, memory_of_the_host_is_in_no_file)
 	ASSERT_EQ(0, vdpa_bind("st-a", "virtio_vdpa"));
 	EXPECT_TRUE(fisc_wait("balloon", "entries", entries + 2048));
 	/* Entries of the last chain are counted before they are processed. */
-	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped", unmapped + 2048 - 1));
+	EXPECT_TRUE(fisc_wait_above("balloon", "unmapped",
+				    unmapped + 2048 - 1));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
 	EXPECT_EQ(frames, fisc_core("frames"));
 	/* Before it goes, a driver takes everything back. */
@@ -123,13 +129,15 @@ TEST_F(loopback, driver_may_go_and_come_back)
 		ASSERT_EQ(0, vdpa_bind("st-a", "vhost_vdpa"));
 		make_memory(_metadata, &guest, ST "a", 1024);
 		ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-		ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, 1024 * PAGE_SIZE));
+		ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+				      1024 * PAGE_SIZE));
 		start(_metadata, &guest, VDPA_PAIRED);
 		ASSERT_TRUE(inflate(&guest, FIRST, 3));
 		EXPECT_EQ(3, actual(&guest));
 		ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
 		ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA, 1024 * PAGE_SIZE));
-		ASSERT_EQ(0, vdpa_start(&guest.vdpa, guest.map, GPA, VDPA_PAIRED, 16));
+		ASSERT_EQ(0, vdpa_start(&guest.vdpa, guest.map, GPA,
+					VDPA_PAIRED, 16));
 		vdpa_kick(&guest.vdpa.queues[0]);
 		EXPECT_TRUE(vdpa_wait_status(&guest.vdpa, NEEDS_RESET));
 	}

@@ -34,52 +34,92 @@ struct offence {
 #define GOOD		{ .len = 16 }
 #define CHAINED(where)	{ .len = 4, .flags = VRING_DESC_F_NEXT, .next = where }
 /* Reports may be about any memory. */
-#define OUTSIDE(_addr, _len)	.parts = { { .addr = _addr, .len = _len } }, .not_reports = true
+#define OUTSIDE(_addr, _len)					\
+	.parts = { { .addr = _addr, .len = _len } }, .not_reports = true
 #define LONG		FISC_BALLOON_BUFFER_MAX
 #define OFFENDER_PAGES	1024
 #define OFFENDER_END	(GPA + OFFENDER_PAGES * PAGE_SIZE)
 
 static const struct offence offences[] = {
-	{ "bad_avail", "index one too far", .parts = { GOOD }, .ahead = VDPA_NUM },
+	{
+		"bad_avail", "index one too far", .parts = { GOOD },
+		.ahead = VDPA_NUM,
+	},
 	{ "bad_avail", "index goes back", .parts = { GOOD }, .ahead = -2 },
 	{ "bad_head", "head is num", .parts = { GOOD }, .head = VDPA_NUM },
 	{ "bad_head", "head is the largest", .parts = { GOOD }, .head = 65535 },
 	{ "bad_next", "next is num", .parts = { CHAINED(VDPA_NUM) } },
-	{ "bad_next", "next is far off", .parts = { CHAINED(1), CHAINED(60000) } },
+	{
+		"bad_next", "next is far off",
+		.parts = { CHAINED(1), CHAINED(60000) },
+	},
 	{ "bad_loop", "itself is next", .parts = { CHAINED(0) } },
-	{ "bad_loop", "ends in a loop", .parts = { CHAINED(1), CHAINED(2), CHAINED(1) } },
-	{ "bad_indirect", "indirect", .parts = { { .len = 16, .flags = VRING_DESC_F_INDIRECT } } },
-	{ "bad_indirect", "indirect at last",
-	  .parts = { CHAINED(1), { .len = 16, .flags = VRING_DESC_F_INDIRECT } } },
-	{ "bad_direction", "direction", .parts = { { .len = 16, .flags = VRING_DESC_F_WRITE } } },
+	{
+		"bad_loop", "ends in a loop",
+		.parts = { CHAINED(1), CHAINED(2), CHAINED(1) },
+	},
+	{
+		"bad_indirect", "indirect",
+		.parts = { { .len = 16, .flags = VRING_DESC_F_INDIRECT } },
+	},
+	{
+		"bad_indirect", "indirect at last",
+		.parts = {
+			CHAINED(1),
+			{ .len = 16, .flags = VRING_DESC_F_INDIRECT },
+		},
+	},
+	{
+		"bad_direction", "direction",
+		.parts = { { .len = 16, .flags = VRING_DESC_F_WRITE } },
+	},
 	{ "bad_direction", "direction of the last",
 	  .parts = { CHAINED(1), { .len = 16, .flags = VRING_DESC_F_WRITE } } },
 	{ "bad_length", "no length", .parts = { { .len = 0 } } },
-	{ "bad_length", "no length of the last", .parts = { CHAINED(1), { .len = 0 } } },
-	{ "bad_length", "too long", .parts = { { .len = LONG + 1 } }, .not_reports = true },
-	{ "bad_length", "too long together", .parts = { CHAINED(1), { .len = LONG - 3 } },
+	{
+		"bad_length", "no length of the last",
+		.parts = { CHAINED(1), { .len = 0 } },
+	},
+	{
+		"bad_length", "too long", .parts = { { .len = LONG + 1 } },
+		.not_reports = true,
+	},
+	{
+		"bad_length", "too long together",
+		.parts = { CHAINED(1), { .len = LONG - 3 },
+	},
 	  .not_reports = true },
 	{ "bad_length", "sum overflows", .parts = { CHAINED(1), { .len = -4 } },
 	  .not_reports = true },
 	{ "bad_address", "nowhere", OUTSIDE(PAGE_SIZE, PAGE_SIZE) },
-	{ "bad_address", "begins before memory", OUTSIDE(GPA - PAGE_SIZE, 2 * PAGE_SIZE) },
-	{ "bad_address", "ends behind memory", OUTSIDE(OFFENDER_END - PAGE_SIZE, 2 * PAGE_SIZE) },
-	{ "bad_address", "a byte too long", OUTSIDE(OFFENDER_END - PAGE_SIZE, PAGE_SIZE + 1) },
+	{
+		"bad_address", "begins before memory",
+		OUTSIDE(GPA - PAGE_SIZE, 2 * PAGE_SIZE),
+	},
+	{
+		"bad_address", "ends behind memory",
+		OUTSIDE(OFFENDER_END - PAGE_SIZE, 2 * PAGE_SIZE),
+	},
+	{
+		"bad_address", "a byte too long",
+		OUTSIDE(OFFENDER_END - PAGE_SIZE, PAGE_SIZE + 1),
+	},
 	{ "bad_address", "the last byte there is", OUTSIDE(-1ULL, 1) },
 	{ "bad_address", "other memory", OUTSIDE(GPA_2, PAGE_SIZE) },
 	{ "bad_address", "wraps around",
 	  .parts = { { .addr = -PAGE_SIZE, .len = 2 * PAGE_SIZE } } },
 };
 
-static void commit(const struct offence *offence, struct vdpa_queue *queue, __u16 good)
+static void commit(const struct offence *offence, struct vdpa_queue *queue,
+		   __u16 good)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(offence->parts); i++) {
 		const struct part *part = &offence->parts[i];
 
-		vdpa_put(queue, i, part->addr ?: queue->buffer_iova, part->len, good ^ part->flags,
-			 part->next);
+		vdpa_put(queue, i, part->addr ?: queue->buffer_iova, part->len,
+			 good ^ part->flags, part->next);
 	}
 	queue->avail->ring[queue->next_avail % queue->num] = offence->head;
 	queue->next_avail += 1 + offence->ahead;
@@ -87,7 +127,8 @@ static void commit(const struct offence *offence, struct vdpa_queue *queue, __u1
 	vdpa_kick(queue);
 }
 
-static void boot_beside_memory(struct __test_metadata *_metadata, struct guest *guest)
+static void boot_beside_memory(struct __test_metadata *_metadata,
+			       struct guest *guest)
 {
 	char *beside = mmap(NULL, 16 * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -154,8 +195,8 @@ TEST_F(balloon, what_came_before_an_offence_is_done)
 	pfns = (__u32 *)queue->buffer;
 	for (i = 0; i < 8; i++) {
 		pfns[i] = gfn(FIRST + i);
-		vdpa_put(queue, i, queue->buffer_iova + 4 * i, 4, i == 5 ? VRING_DESC_F_WRITE : 0,
-			 0);
+		vdpa_put(queue, i, queue->buffer_iova + 4 * i, 4,
+			 i == 5 ? VRING_DESC_F_WRITE : 0, 0);
 	}
 	vdpa_expose(queue, 0, 8);
 	vdpa_kick(queue);
@@ -167,50 +208,72 @@ TEST_F(balloon, what_came_before_an_offence_is_done)
 	EXPECT_EQ(0, actual(&guest));
 }
 
+/* Start the device with a @part of a ring, its descriptors first, at @place. */
+static void start_with_ring(struct __test_metadata *_metadata,
+			    struct guest *guest, int index, int part,
+			    __u64 place)
+{
+	struct vdpa_queue *queue = &guest->vdpa.queues[index];
+	struct vdpa *vdpa = &guest->vdpa;
+	__u64 at[3];
+
+	start(_metadata, guest, VDPA_FEATURES);
+	at[0] = queue->iova;
+	at[1] = vdpa_avail_iova(queue);
+	at[2] = vdpa_used_iova(queue);
+	at[part] = place;
+	ASSERT_EQ(0, vdpa_negotiate(vdpa, VDPA_FEATURES));
+	ASSERT_EQ(0, vdpa_set_ring(vdpa, index, 256, at[0], at[1], at[2]));
+	ASSERT_EQ(0, vdpa_set_base(vdpa, index, 0));
+	ASSERT_EQ(0, vdpa_set_eventfds(vdpa, index));
+	ASSERT_EQ(0, vdpa_enable(vdpa, index, true));
+	ASSERT_EQ(0, vdpa_set_status(vdpa, vdpa_status(vdpa) | DRIVER_OK));
+}
+
+/* Use the whole ring, and so its far end. */
+static void use_ring(struct vdpa_queue *queue, int index)
+{
+	__u16 good = index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE;
+	int i;
+
+	for (i = 0; i < 256; i++)
+		vdpa_put(queue, i, queue->buffer_iova, 16, good, 0);
+	vdpa_expose(queue, 0, 256);
+	vdpa_kick(queue);
+}
+
 TEST_F(balloon, rings_have_to_be_in_guest_memory)
 {
-	static const int rings[] = { VDPA_INFLATE, VDPA_DEFLATE, VDPA_STATS, VDPA_REPORT };
+	static const int rings[] = {
+		VDPA_INFLATE, VDPA_DEFLATE, VDPA_STATS, VDPA_REPORT,
+	};
 	static struct guest guest;
 	const __u64 end = GPA + 1024 * PAGE_SIZE;
 	/* Bad places: nowhere, in other memory, across an end. */
-	const __u64 places[] = { 0, GPA_2, end, end - 16, GPA - 16, -32ULL, 1ULL << 63 };
+	const __u64 places[] = {
+		0, GPA_2, end, end - 16, GPA - 16, -32ULL, 1ULL << 63,
+	};
 	long bad_ring, other;
-	size_t i, j, part;
+	size_t i, part;
 
 	boot_beside_memory(_metadata, &guest);
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		for (part = 0; part < 3; part++) {
 			int index = rings[(i + part) % ARRAY_SIZE(rings)];
-			struct vdpa_queue *queue = &guest.vdpa.queues[index];
-			__u64 at[3];
 
-			/* Its contents would be wrong before its place. */
+			/* What begins in memory fails for its contents. */
 			if (places[i] == end - 16 && part < 2)
 				continue;
-			start(_metadata, &guest, VDPA_FEATURES);
-			at[0] = queue->iova;
-			at[1] = vdpa_avail_iova(queue);
-			at[2] = vdpa_used_iova(queue);
-			at[part] = places[i];
-			ASSERT_EQ(0, vdpa_negotiate(&guest.vdpa, VDPA_FEATURES));
-			ASSERT_EQ(0, vdpa_set_ring(&guest.vdpa, index, 256, at[0], at[1], at[2]));
-			ASSERT_EQ(0, vdpa_set_base(&guest.vdpa, index, 0));
-			ASSERT_EQ(0, vdpa_set_eventfds(&guest.vdpa, index));
-			ASSERT_EQ(0, vdpa_enable(&guest.vdpa, index, true));
 			bad_ring = fisc_balloon("bad_ring");
 			other = fisc_balloon("needs_reset") - bad_ring;
-			ASSERT_EQ(0, vdpa_set_status(&guest.vdpa,
-						     vdpa_status(&guest.vdpa) | DRIVER_OK));
-			/* Use the whole ring, and so its far end. */
-			for (j = 0; j < 256; j++)
-				vdpa_put(queue, j, queue->buffer_iova, 16,
-					 index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE, 0);
-			vdpa_expose(queue, 0, 256);
-			vdpa_kick(queue);
+			start_with_ring(_metadata, &guest, index, part,
+					places[i]);
+			use_ring(&guest.vdpa.queues[index], index);
 			EXPECT_TRUE(vdpa_wait_status(&guest.vdpa, NEEDS_RESET))
 				TH_LOG("part %zu at %#llx", part, places[i]);
 			EXPECT_EQ(bad_ring + 1, fisc_balloon("bad_ring"));
-			EXPECT_EQ(other, fisc_balloon("needs_reset") - bad_ring - 1);
+			EXPECT_EQ(other,
+				  fisc_balloon("needs_reset") - bad_ring - 1);
 		}
 	}
 	start(_metadata, &guest, VDPA_FEATURES);
@@ -235,8 +298,8 @@ TEST_F(balloon, ring_that_is_cut_off_is_noticed)
 	EXPECT_TRUE(works(&guest));
 	/* The ring may not be written. */
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA, 1024 * PAGE_SIZE));
-	ASSERT_EQ(0, vdpa_map_perm(&guest.vdpa, GPA, guest.map, 1024 * PAGE_SIZE,
-				   VHOST_ACCESS_RO));
+	ASSERT_EQ(0, vdpa_map_perm(&guest.vdpa, GPA, guest.map,
+				   1024 * PAGE_SIZE, VHOST_ACCESS_RO));
 	start(_metadata, &guest, VDPA_FEATURES);
 	queue = &guest.vdpa.queues[VDPA_INFLATE];
 	vdpa_post(queue, queue->buffer_iova, 16, 0);

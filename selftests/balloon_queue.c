@@ -6,7 +6,8 @@
 
 TEST_F(pages, rest_of_a_buffer_is_ignored)
 {
-	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4, extra;
+	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4;
+	size_t extra;
 	static struct guest guest;
 	struct vdpa_queue *queue;
 
@@ -40,7 +41,8 @@ TEST_F(pages, buffers_can_be_long)
 	queue = &guest.vdpa.queues[VDPA_INFLATE];
 	for (i = 0; i < nr; i++) {
 		if (paired)
-			((__u64 *)queue->buffer)[i] = FISC_BALLOON_RANGE(gfn(1024 + i), 0);
+			((__u64 *)queue->buffer)[i] =
+				FISC_BALLOON_RANGE(gfn(1024 + i), 0);
 		else
 			((__u32 *)queue->buffer)[i] = gfn(1024 + i);
 	}
@@ -48,7 +50,8 @@ TEST_F(pages, buffers_can_be_long)
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ((long)nr, actual(&guest));
 	EXPECT_EQ(entries + (long)nr, fisc_balloon("entries"));
-	memcpy(guest.vdpa.queues[VDPA_DEFLATE].buffer, queue->buffer, FISC_BALLOON_BUFFER_MAX);
+	memcpy(guest.vdpa.queues[VDPA_DEFLATE].buffer, queue->buffer,
+	       FISC_BALLOON_BUFFER_MAX);
 	queue = &guest.vdpa.queues[VDPA_DEFLATE];
 	vdpa_post(queue, queue->buffer_iova, FISC_BALLOON_BUFFER_MAX, 0);
 	ASSERT_TRUE(vdpa_wait_used(queue));
@@ -57,8 +60,11 @@ TEST_F(pages, buffers_can_be_long)
 
 TEST_F(pages, buffers_can_be_anywhere_and_in_pieces)
 {
-	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4, i;
-	static const unsigned short offsets[] = { 0, 1, 3, 4, 8, 4095, 4094, 4092, 2048 };
+	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4;
+	size_t i;
+	static const unsigned short offsets[] = {
+		0, 1, 3, 4, 8, 4095, 4094, 4092, 2048,
+	};
 	static struct guest guest;
 	struct vdpa_queue *queue;
 	__u64 pfn;
@@ -80,14 +86,18 @@ TEST_F(pages, buffers_can_be_anywhere_and_in_pieces)
 		memcpy(queue->buffer + i * size, &pfn, size);
 	}
 	vdpa_put(queue, 40, queue->buffer_iova, 1, VRING_DESC_F_NEXT, 200);
-	vdpa_put(queue, 200, queue->buffer_iova + 1, 2 * size, VRING_DESC_F_NEXT, 3);
-	vdpa_put(queue, 3, queue->buffer_iova + 1 + 2 * size, 2 * size - 1, 0, 77);
+	vdpa_put(queue, 200, queue->buffer_iova + 1, 2 * size,
+		 VRING_DESC_F_NEXT, 3);
+	vdpa_put(queue, 3, queue->buffer_iova + 1 + 2 * size, 2 * size - 1, 0,
+		 77);
 	vdpa_expose(queue, 40, 1);
 	vdpa_kick(queue);
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ((long)ARRAY_SIZE(offsets) + 4, actual(&guest));
-	EXPECT_EQ(40, queue->used->ring[(queue->next_avail - 1) % queue->num].id);
-	EXPECT_EQ(0, queue->used->ring[(queue->next_avail - 1) % queue->num].len);
+	EXPECT_EQ(40,
+		  queue->used->ring[(queue->next_avail - 1) % queue->num].id);
+	EXPECT_EQ(0,
+		  queue->used->ring[(queue->next_avail - 1) % queue->num].len);
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
 }
 
@@ -106,10 +116,12 @@ TEST_F(pages, many_chains_are_answered_in_order_at_one_kick)
 			__u64 pfn = entry(&guest, gfn(1024 + round * 256 + i));
 
 			memcpy(queue->buffer + i * size, &pfn, size);
-			vdpa_put(queue, 255 - i, queue->buffer_iova + i * size, size, 0, 0);
+			vdpa_put(queue, 255 - i, queue->buffer_iova + i * size,
+				 size, 0, 0);
 		}
 		for (i = 0; i < 256; i++)
-			queue->avail->ring[(queue->next_avail + i) % 256] = 255 - i;
+			queue->avail->ring[(queue->next_avail + i) % 256] =
+				255 - i;
 		queue->next_avail += 256;
 		vdpa_expose(queue, 0, 0);
 		vdpa_kick(queue);
@@ -136,7 +148,8 @@ TEST_F(pages, rings_of_all_sizes_go_around)
 
 	boot(_metadata, &guest, 4096, variant->features);
 	for (i = 0; i < ARRAY_SIZE(nums); i++) {
-		ASSERT_EQ(0, vdpa_start(&guest.vdpa, guest.map, GPA, variant->features, nums[i]));
+		ASSERT_EQ(0, vdpa_start(&guest.vdpa, guest.map, GPA,
+					variant->features, nums[i]));
 		for (j = 0; j < 2 * nums[i] + 1; j++)
 			ASSERT_TRUE(inflate(&guest, FIRST + j, 1));
 		EXPECT_EQ((long)j, actual(&guest));

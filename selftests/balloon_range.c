@@ -17,7 +17,9 @@ TEST_F(balloon, ranges_of_every_order)
 	frames = fisc_core("frames");
 	/* Each at the first place for it after the last. */
 	for (order = 0; order <= FISC_BALLOON_MAX_ORDER; order++) {
-		ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES + (1 << order)), order));
+		ASSERT_TRUE(inflate_range(&guest,
+					  gfn(CHUNK_PAGES + (1 << order)),
+					  order));
 		total += 1 << order;
 		EXPECT_EQ(total, actual(&guest));
 		EXPECT_EQ(frames - total, fisc_core("frames"));
@@ -84,8 +86,10 @@ TEST_F(balloon, malformed_ranges_are_ignored)
 	const __u64 ranges[] = {
 		FISC_BALLOON_RANGE(gfn(FIRST | 1), 1),
 		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES + 256), 9),
-		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 10), FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 31),
-		FISC_BALLOON_RANGE(gfn(0), 18), ~0ULL, ~0ULL << FISC_BALLOON_ORDER_BITS | 9,
+		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 10),
+		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 31),
+		FISC_BALLOON_RANGE(gfn(0), 18), ~0ULL,
+		~0ULL << FISC_BALLOON_ORDER_BITS | 9,
 	};
 	long malformed = fisc_balloon("malformed"), frames;
 	static struct guest guest;
@@ -104,7 +108,8 @@ TEST_F(balloon, malformed_ranges_are_ignored)
 		malformed = fisc_balloon("malformed");
 	}
 	ASSERT_TRUE(tell(&guest, VDPA_DEFLATE, ranges, ARRAY_SIZE(ranges)));
-	EXPECT_EQ(malformed + (long)ARRAY_SIZE(ranges), fisc_balloon("malformed"));
+	EXPECT_EQ(malformed + (long)ARRAY_SIZE(ranges),
+		  fisc_balloon("malformed"));
 	EXPECT_EQ(0, actual(&guest));
 	EXPECT_EQ(frames, fisc_core("frames"));
 	EXPECT_EQ(-1, damaged(&guest, FIRST, 2 * CHUNK_PAGES - FIRST));
@@ -154,7 +159,8 @@ static void *toucher_thread(void *argument)
 
 TEST_F(balloon, nothing_is_lost_when_pages_are_touched_meanwhile)
 {
-	long inflated = fisc_balloon("inflated"), deflated = fisc_balloon("deflated");
+	long inflated = fisc_balloon("inflated");
+	long deflated = fisc_balloon("deflated");
 	long popped = fisc_balloon("popped"), balance;
 	static struct toucher toucher;
 	static struct guest guest;
@@ -165,7 +171,8 @@ TEST_F(balloon, nothing_is_lost_when_pages_are_touched_meanwhile)
 	toucher.first = CHUNK_PAGES;
 	toucher.nr = CHUNK_PAGES;
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_EQ(0, pthread_create(&toucher.thread, NULL, toucher_thread, &toucher));
+	ASSERT_EQ(0, pthread_create(&toucher.thread, NULL, toucher_thread,
+				    &toucher));
 	for (end = fisc_now() + 3; fisc_now() < end; ) {
 		ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
 		ASSERT_TRUE(inflate(&guest, CHUNK_PAGES, 100));
@@ -173,7 +180,8 @@ TEST_F(balloon, nothing_is_lost_when_pages_are_touched_meanwhile)
 	}
 	WRITE_ONCE(toucher.stop, true);
 	pthread_join(toucher.thread, NULL);
-	balance = fisc_balloon("inflated") - inflated - (fisc_balloon("deflated") - deflated) -
+	balance = fisc_balloon("inflated") - inflated -
+		  (fisc_balloon("deflated") - deflated) -
 		  (fisc_balloon("popped") - popped);
 	EXPECT_EQ(balance, actual(&guest));
 	EXPECT_EQ(balance, fisc_balloon("ballooned"));

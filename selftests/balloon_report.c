@@ -6,7 +6,8 @@ static bool report(struct guest *guest, int index, size_t first, size_t nr)
 {
 	struct vdpa_queue *queue = &guest->vdpa.queues[index];
 
-	vdpa_post(queue, GPA + first * PAGE_SIZE, nr * PAGE_SIZE, VRING_DESC_F_WRITE);
+	vdpa_post(queue, GPA + first * PAGE_SIZE, nr * PAGE_SIZE,
+		  VRING_DESC_F_WRITE);
 	return vdpa_wait_used(queue);
 }
 
@@ -35,7 +36,8 @@ TEST_F(balloon, reported_pages_are_free_but_not_in_the_balloon)
 			 VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 101);
 		vdpa_put(queue, 101, GPA + 3300 * PAGE_SIZE, 10 * PAGE_SIZE,
 			 VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 102);
-		vdpa_put(queue, 102, GPA + 3250 * PAGE_SIZE, PAGE_SIZE, VRING_DESC_F_WRITE, 0);
+		vdpa_put(queue, 102, GPA + 3250 * PAGE_SIZE, PAGE_SIZE,
+			 VRING_DESC_F_WRITE, 0);
 		vdpa_expose(queue, 100, 1);
 		vdpa_kick(queue);
 		ASSERT_TRUE(vdpa_wait_used(queue));
@@ -49,7 +51,8 @@ TEST_F(balloon, reported_pages_are_free_but_not_in_the_balloon)
 		EXPECT_EQ(popped, fisc_vm("st-a", "balloon/popped"));
 		fill(&guest, FIRST, 4096 - FIRST);
 	}
-	EXPECT_EQ(reported + 2 * (2 + 512 + 1999 + 111), fisc_balloon("reported"));
+	EXPECT_EQ(reported + 2 * (2 + 512 + 1999 + 111),
+		  fisc_balloon("reported"));
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
 }
 
@@ -67,7 +70,8 @@ TEST_F(balloon, report_of_what_is_in_the_balloon_leaves_it_there)
 
 TEST_F(balloon, reports_of_poisoned_pages_are_ignored)
 {
-	const size_t at_poison = offsetof(struct virtio_balloon_config, poison_val);
+	const size_t at_poison = offsetof(struct virtio_balloon_config,
+					  poison_val);
 	__u32 poison = 0xaaaaaaaa, none = 0;
 	static struct guest guest;
 
@@ -80,7 +84,8 @@ TEST_F(balloon, reports_of_poisoned_pages_are_ignored)
 	ASSERT_TRUE(report(&guest, VDPA_REPORT, FIRST, 512));
 	EXPECT_EQ(-1, not_zero(&guest, FIRST, 512));
 	/* Without the feature, the value does not matter. */
-	start(_metadata, &guest, VDPA_FEATURES & ~VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON));
+	start(_metadata, &guest,
+	      VDPA_FEATURES & ~VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON));
 	fill(&guest, FIRST, 512);
 	vdpa_write_config(&guest.vdpa, at_poison, &poison, 4);
 	ASSERT_TRUE(report(&guest, VDPA_REPORT, FIRST, 512));
@@ -95,11 +100,13 @@ TEST_F(balloon, parts_of_pages_are_not_reported)
 	boot(_metadata, &guest, 1024, VDPA_FEATURES);
 	fill(&guest, FIRST, 16);
 	queue = &guest.vdpa.queues[VDPA_REPORT];
-	vdpa_post(queue, GPA + FIRST * PAGE_SIZE + 1, 3 * PAGE_SIZE, VRING_DESC_F_WRITE);
+	vdpa_post(queue, GPA + FIRST * PAGE_SIZE + 1, 3 * PAGE_SIZE,
+		  VRING_DESC_F_WRITE);
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(-1, damaged(&guest, FIRST, 1));
 	EXPECT_EQ(-1, damaged(&guest, FIRST + 3, 13));
-	vdpa_post(queue, GPA + (FIRST + 4) * PAGE_SIZE, PAGE_SIZE - 1, VRING_DESC_F_WRITE);
+	vdpa_post(queue, GPA + (FIRST + 4) * PAGE_SIZE, PAGE_SIZE - 1,
+		  VRING_DESC_F_WRITE);
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(-1, damaged(&guest, FIRST + 4, 12));
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);

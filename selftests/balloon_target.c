@@ -19,7 +19,8 @@
 
 static long wanted(struct guest *guest)
 {
-	return vdpa_config(&guest->vdpa, offsetof(struct virtio_balloon_config, num_pages));
+	return vdpa_config(&guest->vdpa,
+			   offsetof(struct virtio_balloon_config, num_pages));
 }
 
 TEST_F(balloon, target_is_told_by_interrupt)
@@ -47,7 +48,8 @@ TEST_F(balloon, target_is_told_by_interrupt)
 	EXPECT_EQ(512, wanted(&guest));
 	vdpa_close(&guest.vdpa);
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	start(_metadata, &guest, VDPA_FEATURES);
 	EXPECT_EQ(512, wanted(&guest));
 }
@@ -79,7 +81,8 @@ TEST_F(balloon, target_is_never_above_max)
 	EXPECT_EQ(max, fisc_read_long(TARGET));
 	/* By default a part of the VM's size, also when that changes. */
 	ASSERT_EQ(0, ftruncate(guest.fd, VM_PAGES / 2 * PAGE_SIZE));
-	EXPECT_EQ(VM_PAGES / 2 * 65L / 100 * (long)PAGE_SIZE, fisc_vm("st-a", "balloon/max"));
+	EXPECT_EQ(VM_PAGES / 2 * 65L / 100 * (long)PAGE_SIZE,
+		  fisc_vm("st-a", "balloon/max"));
 	/* A driver may go beyond it: it is its own memory. */
 	fisc_take(_metadata, TARGET, "0", "0");
 	ASSERT_TRUE(inflate(&guest, FIRST, 1900));
@@ -96,7 +99,8 @@ TEST_F(balloon, target_follows_the_tax)
 	boot(_metadata, &guest, VM_PAGES, VDPA_FEATURES);
 	fill(&guest, FIRST, VM_PAGES - FIRST);
 	EXPECT_EQ(0, fisc_read_long(TARGET));
-	snprintf(value, sizeof(value), "%ld", fisc_read_long(TAX_RESERVED) + 10 * MIB);
+	snprintf(value, sizeof(value), "%ld",
+		 fisc_read_long(TAX_RESERVED) + 10 * MIB);
 	/* The VM may be above its target as long as memory is not short. */
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
 	fisc_sleep_ms(2000);
@@ -106,7 +110,8 @@ TEST_F(balloon, target_follows_the_tax)
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
 	for (end = fisc_now() + WAIT_S; fisc_now() < end; fisc_sleep_ms(20)) {
 		sum = fisc_read_long(TARGET) + fisc_vm("st-a", "target");
-		if (sum > 15 * MIB && sum < 17 * MIB && fisc_read_long(TARGET) > 4 * MIB)
+		if (sum > 15 * MIB && sum < 17 * MIB &&
+		    fisc_read_long(TARGET) > 4 * MIB)
 			break;
 	}
 	EXPECT_LT(15 * MIB, sum);
@@ -141,7 +146,8 @@ TEST_F(balloon, what_was_paged_out_is_asked_for)
 	boot(_metadata, &guest, VM_PAGES, VDPA_FEATURES);
 	fill(&guest, FIRST, VM_PAGES - FIRST);
 	fisc_take(_metadata, TARGET, "0", "0");
-	snprintf(value, sizeof(value), "%ld", fisc_read_long(TAX_RESERVED) + 10 * MIB);
+	snprintf(value, sizeof(value), "%ld",
+		 fisc_read_long(TAX_RESERVED) + 10 * MIB);
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	EXPECT_TRUE(fisc_wait_vm_between("st-a", "swapped", 5 * MIB, 16 * MIB));
@@ -154,7 +160,8 @@ TEST_F(balloon, what_was_paged_out_is_asked_for)
 	EXPECT_GT(17 * MIB, fisc_read_long(TARGET) + fisc_vm("st-a", "target"));
 	/* Once it gives that, all that it has is in memory. */
 	ASSERT_TRUE(inflate(&guest, FIRST, wanted(&guest)));
-	EXPECT_EQ(-1, damaged(&guest, FIRST + actual(&guest), VM_PAGES - FIRST - actual(&guest)));
+	EXPECT_EQ(-1, damaged(&guest, FIRST + actual(&guest),
+			      VM_PAGES - FIRST - actual(&guest)));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "0"));
 	vdpa_close(&guest.vdpa);
@@ -169,12 +176,13 @@ TEST_F(balloon, what_was_paged_out_is_asked_for)
 TEST_F(balloon, sysfs_takes_what_it_should)
 {
 	static const char * const bad[] = {
-		"x", "0x1000", "-1", "-1M", "M", "1Q", "1MM", "1 M", "1.5M", "16777216T",
-		"18446744073709551615", "18446744073709551616", "99999999999999999999999",
+		"x", "0x1000", "-1", "-1M", "M", "1Q", "1MM", "1 M", "1.5M",
+		"16777216T", "18446744073709551615", "18446744073709551616",
+		"99999999999999999999999",
 	};
 	static const char * const bad_ms[] = {
-		"0", "99", "3600001", "-1", "x", "1x", "1.5", "1k", "\n", "4294967396",
-		"18446744073709551716",
+		"0", "99", "3600001", "-1", "x", "1x", "1.5", "1k", "\n",
+		"4294967396", "18446744073709551716",
 	};
 	static struct guest guest;
 	size_t i;
@@ -202,7 +210,8 @@ TEST_F(balloon, sysfs_takes_what_it_should)
 }
 
 static const char * const stat_names[] = {
-	"swap_in", "swap_out", "major_faults", "minor_faults", "free", "total", "available",
+	"swap_in", "swap_out", "major_faults", "minor_faults", "free", "total",
+	"available",
 	"disk_caches", "hugetlb_allocations", "hugetlb_failures", "oom_kills",
 };
 
@@ -210,23 +219,27 @@ static const struct {
 	const char *name;
 	__u16 tag;
 } paired_stats[] = {
-	{ "psi_some", FISC_BALLOON_S_PSI_SOME }, { "psi_full", FISC_BALLOON_S_PSI_FULL },
-	{ "refaults", FISC_BALLOON_S_REFAULTS }, { "small", FISC_BALLOON_S_SMALL },
-	{ "large", FISC_BALLOON_S_LARGE }, { "floor", FISC_BALLOON_S_FLOOR },
-	{ "short", FISC_BALLOON_S_SHORT },
+	{ "psi_some", FISC_BALLOON_S_PSI_SOME },
+	{ "psi_full", FISC_BALLOON_S_PSI_FULL },
+	{ "refaults", FISC_BALLOON_S_REFAULTS },
+	{ "small", FISC_BALLOON_S_SMALL }, { "large", FISC_BALLOON_S_LARGE },
+	{ "floor", FISC_BALLOON_S_FLOOR }, { "short", FISC_BALLOON_S_SHORT },
 };
 
 static int read_stat(const char *name, char *value, size_t size)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/balloon/stat_%s", name);
+	snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/balloon/stat_%s",
+		 name);
 	return fisc_read_str(path, value, size);
 }
 
 TEST_F(balloon, what_is_measured_is_read_only)
 {
-	static const char * const files[] = { "actual", "popped", "stat_free", "stat_short" };
+	static const char * const files[] = {
+		"actual", "popped", "stat_free", "stat_short",
+	};
 	static struct guest guest;
 	char path[128], value[32];
 	struct stat st;
@@ -234,7 +247,8 @@ TEST_F(balloon, what_is_measured_is_read_only)
 
 	make_memory(_metadata, &guest, ST "a", VM_PAGES);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/balloon/%s", files[i]);
+		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/balloon/%s",
+			 files[i]);
 		ASSERT_EQ(0, stat(path, &st));
 		EXPECT_EQ(0444, (int)(st.st_mode & 0777));
 		EXPECT_NE(0, fisc_write_str(path, "1"));
@@ -243,10 +257,12 @@ TEST_F(balloon, what_is_measured_is_read_only)
 	EXPECT_EQ(0, fisc_vm("st-a", "balloon/popped"));
 	/* No statistics were given yet. */
 	for (i = 0; i < ARRAY_SIZE(stat_names); i++)
-		EXPECT_EQ(-ENODATA, read_stat(stat_names[i], value, sizeof(value)))
+		EXPECT_EQ(-ENODATA,
+			  read_stat(stat_names[i], value, sizeof(value)))
 			TH_LOG("%s", stat_names[i]);
 	for (i = 0; i < ARRAY_SIZE(paired_stats); i++)
-		EXPECT_EQ(-ENODATA, read_stat(paired_stats[i].name, value, sizeof(value)))
+		EXPECT_EQ(-ENODATA,
+			  read_stat(paired_stats[i].name, value, sizeof(value)))
 			TH_LOG("%s", paired_stats[i].name);
 	ASSERT_EQ(0, stat(TARGET, &st));
 	EXPECT_EQ(0644, (int)(st.st_mode & 0777));
@@ -258,7 +274,8 @@ TEST_F(balloon, what_is_measured_is_read_only)
 
 static void put_stat(struct guest *guest, size_t i, __u16 tag, __u64 value)
 {
-	struct virtio_balloon_stat *stats = (void *)guest->vdpa.queues[VDPA_STATS].buffer;
+	struct virtio_balloon_stat *stats =
+		(void *)guest->vdpa.queues[VDPA_STATS].buffer;
 
 	stats[i].tag = tag;
 	stats[i].val = value;
@@ -268,7 +285,8 @@ static void say(struct guest *guest, size_t nr)
 {
 	struct vdpa_queue *queue = &guest->vdpa.queues[VDPA_STATS];
 
-	vdpa_post(queue, queue->buffer_iova, nr * sizeof(struct virtio_balloon_stat), 0);
+	vdpa_post(queue, queue->buffer_iova,
+		  nr * sizeof(struct virtio_balloon_stat), 0);
 }
 
 TEST_F(balloon, statistics_are_asked_for_and_shown)
@@ -286,7 +304,8 @@ TEST_F(balloon, statistics_are_asked_for_and_shown)
 		for (i = 0; i < nr; i++)
 			put_stat(&guest, i, i, 1000 * round + i);
 		for (i = 0; i < ARRAY_SIZE(paired_stats); i++)
-			put_stat(&guest, nr + i, paired_stats[i].tag, ~0ULL - 100 * round - i);
+			put_stat(&guest, nr + i, paired_stats[i].tag,
+				 ~0ULL - 100 * round - i);
 		begin = fisc_now();
 		say(&guest, nr + ARRAY_SIZE(paired_stats));
 		/* The buffer comes back when the next are wanted. */
@@ -296,13 +315,17 @@ TEST_F(balloon, statistics_are_asked_for_and_shown)
 			EXPECT_LT(0.2, end - begin);
 		EXPECT_GT(5, end - begin);
 		for (i = 0; i < nr; i++) {
-			snprintf(path, sizeof(path), "balloon/stat_%s", stat_names[i]);
-			EXPECT_EQ(1000 * (long)round + (long)i, fisc_vm("st-a", path))
+			snprintf(path, sizeof(path), "balloon/stat_%s",
+				 stat_names[i]);
+			EXPECT_EQ(1000 * (long)round + (long)i,
+				  fisc_vm("st-a", path))
 				TH_LOG("%s", stat_names[i]);
 		}
 		for (i = 0; i < ARRAY_SIZE(paired_stats); i++) {
-			ASSERT_EQ(0, read_stat(paired_stats[i].name, value, sizeof(value)));
-			EXPECT_EQ(~0ULL - 100 * round - i, strtoull(value, NULL, 10));
+			ASSERT_EQ(0, read_stat(paired_stats[i].name, value,
+					       sizeof(value)));
+			EXPECT_EQ(~0ULL - 100 * round - i,
+				  strtoull(value, NULL, 10));
 		}
 	}
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
@@ -325,16 +348,20 @@ TEST_F(balloon, odd_statistics_do_no_harm)
 	put_stat(&guest, 3, FISC_BALLOON_S_SHORT + 1, 3);
 	put_stat(&guest, 4, 4, 45);
 	put_stat(&guest, 5, 5, 46);
-	vdpa_post(queue, queue->buffer_iova, 5 * sizeof(struct virtio_balloon_stat) + 9, 0);
+	vdpa_post(queue, queue->buffer_iova,
+		  5 * sizeof(struct virtio_balloon_stat) + 9, 0);
 	ASSERT_TRUE(vdpa_wait_used(queue));
 	EXPECT_EQ(45, fisc_vm("st-a", "balloon/stat_free"));
 	EXPECT_EQ(-ENODATA, read_stat("total", value, sizeof(value)));
 	/* The maximum of 6553; the last value of a tag counts. */
-	for (i = 0; i < FISC_BALLOON_BUFFER_MAX / sizeof(struct virtio_balloon_stat); i++)
+	for (i = 0;
+	     i < FISC_BALLOON_BUFFER_MAX / sizeof(struct virtio_balloon_stat);
+	     i++)
 		put_stat(&guest, i, i % 16, i);
 	vdpa_post(queue, queue->buffer_iova, FISC_BALLOON_BUFFER_MAX, 0);
 	ASSERT_TRUE(vdpa_wait_used(queue));
-	EXPECT_EQ((long)(i - 1) / 16 * 16, fisc_vm("st-a", "balloon/stat_swap_in"));
+	EXPECT_EQ((long)(i - 1) / 16 * 16,
+		  fisc_vm("st-a", "balloon/stat_swap_in"));
 	/* Several buffers at once are answered one by one, or all together. */
 	for (i = 0; i < 8; i++) {
 		put_stat(&guest, 0, 4, 100);

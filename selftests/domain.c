@@ -49,7 +49,8 @@ static int common_frames(const char *a, const char *b, int nr_pages)
 	for (i = 0; i < nr_pages; i++)
 		for (j = 0; j < nr_pages; j++)
 			found += pfns[0][i] && pfns[0][i] == pfns[1][j] &&
-				 pfns[0][i] == pfns[2][i] && pfns[1][j] == pfns[3][j];
+				 pfns[0][i] == pfns[2][i] &&
+				 pfns[1][j] == pfns[3][j];
 	return found;
 }
 
@@ -122,7 +123,8 @@ TEST_F(fisc, default_is_for_those_who_chose_none)
 
 TEST_F(fisc, leaving_a_domain_unshares_at_once)
 {
-	char *a = make_vm(ST "a", PAGES, PAGES), *b = make_vm(ST "b", PAGES, PAGES);
+	char *a = make_vm(ST "a", PAGES, PAGES);
+	char *b = make_vm(ST "b", PAGES, PAGES);
 
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait("core", "frames", PAGES));
@@ -218,7 +220,8 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 		ASSERT_NE(NULL, writers[i].map);
 		for (j = 0; j < PAGES; j++)
 			writers[i].seeds[j] = j + 1;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, writer_thread, &writers[i]));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, writer_thread,
+					    &writers[i]));
 	}
 	ASSERT_EQ(0, fisc_scan_on());
 	while (fisc_now() < end) {
@@ -229,7 +232,8 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 		EXPECT_EQ(0, fisc_write_str(rounds & 1 ? VM("a") : VM("b"),
 					    rounds & 2 ? "y" : "\n"));
 		for (i = 0; i < 5; i++) {
-			EXPECT_EQ(0, common_frames(writers[0].map, writers[1].map, PAGES));
+			EXPECT_EQ(0, common_frames(writers[0].map,
+						   writers[1].map, PAGES));
 			fisc_sleep_ms(5);
 		}
 		rounds++;
@@ -244,7 +248,8 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 	}
 	/* The check works: within one domain, frames were common. */
 	EXPECT_LT(0, shared);
-	TH_LOG("%ld changes of domain, %ld common frames seen while in one", 3 * rounds, shared);
+	TH_LOG("%ld changes of domain, %ld common frames seen while in one",
+	       3 * rounds, shared);
 }
 
 TEST_HARNESS_MAIN

@@ -16,8 +16,11 @@ static long check_zero(int fd, off_t from, off_t to)
 	char buf[PAGE_SIZE];
 
 	while (from < to) {
-		size_t len = to - from < (off_t)sizeof(buf) ? to - from : (off_t)sizeof(buf);
+		size_t len = sizeof(buf);
 		long bad;
+
+		if (to - from < (off_t)len)
+			len = to - from;
 
 		if (pread(fd, buf, len, from) != (ssize_t)len)
 			return from;
@@ -31,7 +34,9 @@ static long check_zero(int fd, off_t from, off_t to)
 
 TEST_F(fisc, random_data_survives_odd_reads_and_writes)
 {
-	static const size_t sizes[] = { 1, 4095, 4096, 4097, 777, 65536, 12345, 8192 };
+	static const size_t sizes[] = {
+		1, 4095, 4096, 4097, 777, 65536, 12345, 8192,
+	};
 	const size_t total = 2 * 1024 * 1024 + 123;
 	char *in = malloc(total), *out = malloc(total);
 	__u64 seed = 42;
@@ -55,14 +60,16 @@ TEST_F(fisc, random_data_survives_odd_reads_and_writes)
 		done += len;
 	}
 	EXPECT_EQ((off_t)total, fisc_size(fd));
-	EXPECT_EQ((total + PAGE_SIZE - 1) / PAGE_SIZE * BLOCKS_PER_PAGE, fisc_blocks(fd));
+	EXPECT_EQ((total + PAGE_SIZE - 1) / PAGE_SIZE * BLOCKS_PER_PAGE,
+		  fisc_blocks(fd));
 
 	ASSERT_EQ(0, lseek(fd, 0, SEEK_SET));
 	for (done = i = 0; done < total; i++) {
 		size_t len = sizes[(i * 3 + 1) % ARRAY_SIZE(sizes)];
 		ssize_t got = read(fd, out + done, len);
 
-		ASSERT_EQ((ssize_t)(len > total - done ? total - done : len), got);
+		ASSERT_EQ((ssize_t)(len > total - done ? total - done : len),
+			  got);
 		done += got;
 	}
 	EXPECT_EQ(0, read(fd, out, 1));
@@ -99,7 +106,8 @@ TEST_F(fisc, splice_moves_data_in_and_out)
 	memset(tail, 0x5a, sizeof(tail));
 	ASSERT_EQ(55, pwrite(from, tail, 55, 9 * PAGE_SIZE));
 	while (done < total) {
-		ssize_t in = splice(from, NULL, fds[1], NULL, 3 * PAGE_SIZE + 7, 0);
+		ssize_t in = splice(from, NULL, fds[1], NULL, 3 * PAGE_SIZE + 7,
+				    0);
 
 		ASSERT_LT(0, in);
 		while (in) {
@@ -126,7 +134,8 @@ TEST_F(fisc, spliced_data_is_a_copy_or_the_page_itself)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, pipe(fds));
 	ASSERT_TRUE(fisc_fill_file(fd, 0, 1, 7));
-	ASSERT_EQ((ssize_t)PAGE_SIZE, splice(fd, NULL, fds[1], NULL, PAGE_SIZE, 0));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  splice(fd, NULL, fds[1], NULL, PAGE_SIZE, 0));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	/* The frame has left the file, but not the pipe. */
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
@@ -253,7 +262,8 @@ TEST_F(fisc, size_limit_of_the_process_holds)
 	signal(SIGXFSZ, SIG_IGN);
 	fisc_fill(page, 1);
 	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
-	EXPECT_EQ((ssize_t)PAGE_SIZE - 10, pwrite(fd, page, PAGE_SIZE, PAGE_SIZE + 10));
+	EXPECT_EQ((ssize_t)PAGE_SIZE - 10,
+		  pwrite(fd, page, PAGE_SIZE, PAGE_SIZE + 10));
 	EXPECT_EQ(-1, pwrite(fd, page, 1, 2 * PAGE_SIZE));
 	EXPECT_EQ(EFBIG, errno);
 	EXPECT_EQ(-1, ftruncate(fd, 3 * PAGE_SIZE));
@@ -277,14 +287,17 @@ TEST_F(fisc, bad_buffers_end_the_transfer_where_they_begin)
 	EXPECT_EQ(-1, pwrite(fd, buf + PAGE_SIZE, 10, 0));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, check_zero(fd, 0, 4 * PAGE_SIZE));
-	EXPECT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, buf, 2 * PAGE_SIZE, 2 * PAGE_SIZE));
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 2 * PAGE_SIZE));
+	EXPECT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(fd, buf, 2 * PAGE_SIZE, 2 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, page, PAGE_SIZE, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 1));
 	EXPECT_EQ(-1, check_zero(fd, 3 * PAGE_SIZE, 4 * PAGE_SIZE));
 	EXPECT_EQ(-1, pread(fd, buf + PAGE_SIZE, 10, 0));
 	EXPECT_EQ(EFAULT, errno);
 	memset(buf, 0, PAGE_SIZE);
-	EXPECT_EQ((ssize_t)PAGE_SIZE, pread(fd, buf, 2 * PAGE_SIZE, 2 * PAGE_SIZE));
+	EXPECT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, buf, 2 * PAGE_SIZE, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(buf, 1));
 }
 
@@ -322,7 +335,8 @@ TEST_F(fisc, concurrent_appends_do_not_overlap)
 			for (j = 0; j < 50; j++) {
 				memset(record, j + 1, sizeof(record));
 				record[0] = i;
-				if (write(fd, record, sizeof(record)) != sizeof(record))
+				if (write(fd, record, sizeof(record)) !=
+				    sizeof(record))
 					_exit(1);
 			}
 			_exit(0);
@@ -367,22 +381,29 @@ TEST_F(fisc, seek_finds_data_and_holes)
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE), lseek(fd, 0, SEEK_DATA));
 	EXPECT_EQ(0, lseek(fd, 0, SEEK_HOLE));
 	EXPECT_EQ(17, lseek(fd, 17, SEEK_HOLE));
-	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 5), lseek(fd, 3 * PAGE_SIZE + 5, SEEK_DATA));
-	EXPECT_EQ((off_t)(4 * PAGE_SIZE), lseek(fd, 3 * PAGE_SIZE + 5, SEEK_HOLE));
+	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 5),
+		  lseek(fd, 3 * PAGE_SIZE + 5, SEEK_DATA));
+	EXPECT_EQ((off_t)(4 * PAGE_SIZE),
+		  lseek(fd, 3 * PAGE_SIZE + 5, SEEK_HOLE));
 	EXPECT_EQ((off_t)(10 * PAGE_SIZE), lseek(fd, 4 * PAGE_SIZE, SEEK_DATA));
-	EXPECT_EQ((off_t)(13 * PAGE_SIZE), lseek(fd, 10 * PAGE_SIZE, SEEK_HOLE));
+	EXPECT_EQ((off_t)(13 * PAGE_SIZE),
+		  lseek(fd, 10 * PAGE_SIZE, SEEK_HOLE));
 	EXPECT_EQ(-1, lseek(fd, 13 * PAGE_SIZE, SEEK_DATA));
 	EXPECT_EQ(ENXIO, errno);
-	EXPECT_EQ((off_t)(13 * PAGE_SIZE), lseek(fd, 13 * PAGE_SIZE, SEEK_HOLE));
+	EXPECT_EQ((off_t)(13 * PAGE_SIZE),
+		  lseek(fd, 13 * PAGE_SIZE, SEEK_HOLE));
 	EXPECT_EQ(-1, lseek(fd, 64 * PAGE_SIZE, SEEK_HOLE));
 	EXPECT_EQ(ENXIO, errno);
 	EXPECT_EQ(-1, lseek(fd, -1, SEEK_DATA));
 	EXPECT_EQ(ENXIO, errno);
 	/* The end of the file is a hole. */
 	ASSERT_EQ(0, ftruncate(fd, 12 * PAGE_SIZE + 100));
-	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100), lseek(fd, 10 * PAGE_SIZE, SEEK_HOLE));
-	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100), lseek(fd, 12 * PAGE_SIZE + 99, SEEK_HOLE));
-	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 99), lseek(fd, 12 * PAGE_SIZE + 99, SEEK_DATA));
+	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100),
+		  lseek(fd, 10 * PAGE_SIZE, SEEK_HOLE));
+	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 100),
+		  lseek(fd, 12 * PAGE_SIZE + 99, SEEK_HOLE));
+	EXPECT_EQ((off_t)(12 * PAGE_SIZE + 99),
+		  lseek(fd, 12 * PAGE_SIZE + 99, SEEK_DATA));
 	/* The other values still work, and the position follows. */
 	EXPECT_EQ(100, lseek(fd, 100, SEEK_SET));
 	EXPECT_EQ(150, lseek(fd, 50, SEEK_CUR));
@@ -462,7 +483,8 @@ TEST_F(fisc, fallocate_allocates_zeroed_frames)
 	/* Beyond the end with KEEP_SIZE: the size stays. */
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 10 * PAGE_SIZE));
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE + 100), fisc_size(fd));
-	EXPECT_EQ(self->before.frames + (long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+	EXPECT_EQ(self->before.frames +
+			  (long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
 		  fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_blocks(fd));
@@ -484,7 +506,8 @@ TEST_F(fisc, punch_frees_whole_pages_and_zeroes_partial_ones)
 	ASSERT_EQ(100, pread(fd, page, 100, PAGE_SIZE));
 	EXPECT_EQ(0, memcmp(want, page, 100));
 	fisc_fill(want, 5);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 4 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, page, PAGE_SIZE, 4 * PAGE_SIZE));
 	EXPECT_EQ(0, memcmp(want + 100, page + 100, PAGE_SIZE - 100));
 	EXPECT_EQ(-1, fisc_check_file(fd, 0, 1, 1));
 	EXPECT_EQ(-1, fisc_check_file(fd, 5, 3, 1));
@@ -502,9 +525,10 @@ TEST_F(fisc, punch_frees_whole_pages_and_zeroes_partial_ones)
 TEST_F(fisc, other_fallocate_modes_are_refused)
 {
 	static const int modes[] = {
-		FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_ZERO_RANGE,
-		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_INSERT_RANGE,
-		FALLOC_FL_UNSHARE_RANGE, 0x8000,
+		FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
+		FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE, 0x8000,
 	};
 	int fd = fisc_create(ST "a", 4), ro;
 	size_t i;

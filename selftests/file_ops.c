@@ -105,7 +105,8 @@ TEST_F(fisc, root_of_a_user_namespace_does_not_mount)
 TEST_F(fisc, mount_options_set_the_root_and_bad_ones_fail)
 {
 	static const char * const bad[] = {
-		"mode=99999", "mode=abc", "uid=-5", "gid=x", "size=1G", "nonsense",
+		"mode=99999", "mode=abc", "uid=-5", "gid=x", "size=1G",
+		"nonsense",
 	};
 	struct stat st;
 	size_t i;
@@ -225,7 +226,8 @@ TEST_F(fisc, readdir_lists_every_name_once)
 	ASSERT_EQ(0, mkdir(ST "d", 0755));
 	for (i = 0; i < 200; i++) {
 		snprintf(path, sizeof(path), ST "d/f%d", i);
-		ASSERT_EQ(0, i % 10 ? try_open(path, O_RDWR | O_CREAT) : mkdir(path, 0755));
+		ASSERT_EQ(0, i % 10 ? try_open(path, O_RDWR | O_CREAT) :
+				      mkdir(path, 0755));
 	}
 	for (i = 1; i < 200; i += 20) {
 		snprintf(path, sizeof(path), ST "d/f%d", i);
@@ -346,7 +348,8 @@ TEST_F(fisc, rename_over_a_vm_replaces_it_or_fails)
 		EXPECT_EQ(3, fisc_vm("st-b", "present_pages"));
 		EXPECT_EQ(self->before.frames + 5, fisc_core("frames"));
 	} else {
-		EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames + 2));
+		EXPECT_TRUE(fisc_wait("core", "frames",
+				      self->before.frames + 2));
 		EXPECT_EQ(-1, fisc_vm("st-a", "present_pages"));
 		EXPECT_EQ(2, fisc_vm("st-b", "present_pages"));
 	}

@@ -193,7 +193,8 @@ int fisc_stress_s(int usual)
 	return seconds ? atoi(seconds) : usual;
 }
 
-static bool wait_counter(const char *file, const char *name, long value, bool above)
+static bool wait_counter(const char *file, const char *name, long value,
+			 bool above)
 {
 	double end = fisc_now() + WAIT_S;
 	long now;
@@ -204,8 +205,8 @@ static bool wait_counter(const char *file, const char *name, long value, bool ab
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %s%ld\n", file, name, now, WAIT_S,
-		above ? "above " : "", value);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %s%ld\n", file, name,
+		now, WAIT_S, above ? "above " : "", value);
 	return false;
 }
 
@@ -222,7 +223,8 @@ bool fisc_wait_above(const char *file, const char *name, long value)
 /* Wait for @passes whole passes from now on: one may be under way. */
 bool fisc_wait_passes(long passes)
 {
-	return fisc_wait_above("share", "full_scans", fisc_share("full_scans") + passes);
+	return fisc_wait_above("share", "full_scans",
+			       fisc_share("full_scans") + passes);
 }
 
 /* Wait until enough passes have read nothing that all retries are over. */
@@ -242,7 +244,8 @@ bool fisc_wait_idle(void)
 	return false;
 }
 
-bool fisc_wait_vm_between_s(const char *vm, const char *name, long low, long high, int seconds)
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low,
+			    long high, int seconds)
 {
 	double end = fisc_now() + seconds;
 	long now;
@@ -253,8 +256,8 @@ bool fisc_wait_vm_between_s(const char *vm, const char *name, long low, long hig
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, seconds,
-		low, high);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name,
+		now, seconds, low, high);
 	return false;
 }
 
@@ -295,7 +298,8 @@ static int compare_long(const void *a, const void *b)
  */
 bool fisc_wait_active(const char *vm, const char *name, int percent)
 {
-	long size = fisc_vm(vm, "size_bytes"), sample = fisc_vm(vm, "sample_pages");
+	long size = fisc_vm(vm, "size_bytes");
+	long sample = fisc_vm(vm, "sample_pages");
 	long period_ms = fisc_vm(vm, "sample_period_ms"), readings[5];
 	double end = fisc_now() + WAIT_S;
 	size_t i;
@@ -370,7 +374,8 @@ int fisc_mount(const char *where, const char *options)
 	return mount("none", where, "fisc", 0, options) ? -errno : 0;
 }
 
-static int sweep_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int sweep_one(const char *path, const struct stat *st, int type,
+		     struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
@@ -409,7 +414,8 @@ int fisc_create(const char *path, size_t nr_pages)
 
 char *fisc_map(int fd, size_t nr_pages)
 {
-	char *map = mmap(NULL, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *map = mmap(NULL, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, fd, 0);
 
 	return map == MAP_FAILED ? NULL : map;
 }
@@ -464,6 +470,11 @@ long fisc_check(const void *page, __u64 seed)
 	return -1;
 }
 
+long fisc_check_or_zero(const void *page, __u64 seed)
+{
+	return seed ? fisc_check(page, seed) : fisc_check_zero(page, PAGE_SIZE);
+}
+
 void fisc_fill_pages(char *map, size_t nr, __u64 seed)
 {
 	size_t i;
@@ -489,7 +500,8 @@ bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed)
 
 	for (i = first; i < first + nr; i++) {
 		fisc_fill(page, seed + i);
-		if (pwrite(fd, page, PAGE_SIZE, i * PAGE_SIZE) != (ssize_t)PAGE_SIZE)
+		if (pwrite(fd, page, PAGE_SIZE, i * PAGE_SIZE) !=
+		    (ssize_t)PAGE_SIZE)
 			return false;
 	}
 	return true;
@@ -501,7 +513,8 @@ long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed)
 	size_t i;
 
 	for (i = first; i < first + nr; i++) {
-		if (pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) != (ssize_t)PAGE_SIZE ||
+		if (pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) !=
+			    (ssize_t)PAGE_SIZE ||
 		    fisc_check(page, seed + i) >= 0)
 			return i;
 	}
@@ -533,7 +546,8 @@ int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns)
 		return -errno;
 	for (i = 0; i < nr_pages; i++)
 		(void)READ_ONCE(map[i * PAGE_SIZE]);
-	done = pread(fd, pfns, len, (unsigned long)map / PAGE_SIZE * sizeof(*pfns));
+	done = pread(fd, pfns, len,
+		     (unsigned long)map / PAGE_SIZE * sizeof(*pfns));
 	close(fd);
 	if (done != (ssize_t)len)
 		return -EIO;

@@ -27,7 +27,8 @@
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)	\
+	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
 /* Generous, as emulated hosts with KASAN are slow: it only ends what hangs. */
 #define WAIT_S		90
@@ -104,8 +105,10 @@ bool fisc_wait_above(const char *file, const char *name, long value);
 bool fisc_wait_passes(long passes);
 bool fisc_wait_idle(void);
 bool fisc_wait_vm(const char *vm, const char *name, long value);
-bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high);
-bool fisc_wait_vm_between_s(const char *vm, const char *name, long low, long high, int seconds);
+bool fisc_wait_vm_between(const char *vm, const char *name, long low,
+			  long high);
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low,
+			    long high, int seconds);
 bool fisc_wait_active(const char *vm, const char *name, int percent);
 bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);
@@ -138,6 +141,9 @@ static inline char *page_of(char *map, size_t i)
 __u64 fisc_mix(__u64 x);
 void fisc_fill(void *page, __u64 seed);
 long fisc_check(const void *page, __u64 seed);
+
+/* The same, but a page of seed 0 is zeroes. */
+long fisc_check_or_zero(const void *page, __u64 seed);
 
 /* The same for a row of pages and seeds; the check returns -1 or a page. */
 void fisc_fill_pages(char *map, size_t nr, __u64 seed);

@@ -80,7 +80,8 @@ struct fisc_before {
 	pid_t pid;
 };
 
-static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_before *before)
+static inline void fisc_set_up(struct __test_metadata *_metadata,
+			       struct fisc_before *before)
 {
 	size_t i;
 
@@ -92,7 +93,8 @@ static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_be
 	for (i = 0; i < FISC_NR_KNOBS; i++) {
 		ASSERT_EQ(0, fisc_read_str(fisc_knobs[i].path, before->knobs[i],
 					   sizeof(before->knobs[i])));
-		ASSERT_EQ(0, fisc_write_str(fisc_knobs[i].path, fisc_knobs[i].value));
+		ASSERT_EQ(0, fisc_write_str(fisc_knobs[i].path,
+					    fisc_knobs[i].value));
 	}
 	before->frames = fisc_core("frames");
 	ASSERT_LE(0, before->frames);
@@ -115,7 +117,8 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 	for (i = FISC_NR_KNOBS; i--; ) {
 		const char *after = fisc_knobs[i].after ?: before->knobs[i];
 
-		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path, *after ? after : "\n"))
+		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path,
+					    *after ? after : "\n"))
 			TH_LOG("%s", fisc_knobs[i].path);
 	}
 	/*
@@ -131,8 +134,9 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 }
 
 /* Expect that @path takes @value and then reads @now. */
-static inline void fisc_take(struct __test_metadata *_metadata, const char *path,
-			     const char *value, const char *now)
+static inline void fisc_take(struct __test_metadata *_metadata,
+			     const char *path, const char *value,
+			     const char *now)
 {
 	char buf[80];
 
@@ -144,8 +148,8 @@ static inline void fisc_take(struct __test_metadata *_metadata, const char *path
 }
 
 /* Expect that @path refuses @value with @error and keeps its value. */
-static inline void fisc_refuse(struct __test_metadata *_metadata, const char *path,
-			       const char *value, int error)
+static inline void fisc_refuse(struct __test_metadata *_metadata,
+			       const char *path, const char *value, int error)
 {
 	char before[80], after[80];
 

@@ -61,7 +61,8 @@ static void look(struct file *file, int i)
 		end = lseek(file->fd, start, SEEK_HOLE);
 		if (end < 0)
 			break;
-		if (fisc_read_pfns(file->map + first * PAGE_SIZE, end / PAGE_SIZE - first,
+		if (fisc_read_pfns(file->map + first * PAGE_SIZE,
+				   end / PAGE_SIZE - first,
 				   file->pfns[i] + first))
 			errx(2, "no frame numbers");
 		start = end;
@@ -70,7 +71,8 @@ static void look(struct file *file, int i)
 
 static bool steady(const struct file *file, size_t page)
 {
-	return file->pfns[0][page] && file->pfns[0][page] == file->pfns[1][page] &&
+	return file->pfns[0][page] &&
+	       file->pfns[0][page] == file->pfns[1][page] &&
 	       fisc_check_zero(file->map + page * PAGE_SIZE, PAGE_SIZE) >= 0;
 }
 
@@ -103,8 +105,8 @@ int main(int argc, char **argv)
 			frames[nr++] = b.pfns[0][i];
 	qsort(frames, nr, sizeof(*frames), compare);
 	for (i = 0; i < a.nr_pages; i++)
-		common += steady(&a, i) &&
-			  bsearch(&a.pfns[0][i], frames, nr, sizeof(*frames), compare);
+		common += steady(&a, i) && bsearch(&a.pfns[0][i], frames, nr,
+						   sizeof(*frames), compare);
 	printf("%zu\n", common);
 	return 0;
 }

@@ -15,7 +15,9 @@ static __u64 random_pfn(void)
 		return first + rnd(PAGES + 64) - 32;
 	case 2:
 		/* Its own rings and buffers. */
-		return one_in(64) ? first + rnd(VDPA_PAGES) : first + LOW_PAGES - 1 + rnd(2);
+		if (one_in(64))
+			return first + rnd(VDPA_PAGES);
+		return first + LOW_PAGES - 1 + rnd(2);
 	default:
 		return first + LOW_PAGES + rnd(HIGH_PAGES);
 	}
@@ -33,7 +35,10 @@ void fuzz_write_entries(struct vdpa_queue *queue, int index)
 	if (index == VDPA_STATS) {
 		struct virtio_balloon_stat *stat = (void *)(queue->buffer + at);
 
-		stat->tag = one_in(4) ? FISC_BALLOON_S_PSI_SOME + rnd(8) : rnd(20);
+		if (one_in(4))
+			stat->tag = FISC_BALLOON_S_PSI_SOME + rnd(8);
+		else
+			stat->tag = rnd(20);
 		stat->val = fisc_rand(&fuzz_state);
 		return;
 	}
@@ -44,14 +49,16 @@ void fuzz_write_entries(struct vdpa_queue *queue, int index)
 		if (paired()) {
 			if (!one_in(16))
 				pfn &= ~((1ULL << order) - 1);
-			((__u64 *)(queue->buffer + at))[i] = FISC_BALLOON_RANGE(pfn, order);
+			((__u64 *)(queue->buffer + at))[i] =
+				FISC_BALLOON_RANGE(pfn, order);
 		} else {
 			((__u32 *)(queue->buffer + at))[i] = pfn;
 		}
 	}
 }
 
-static void good_part(struct vdpa_queue *queue, int index, __u64 *addr, __u32 *len)
+static void good_part(struct vdpa_queue *queue, int index, __u64 *addr,
+		      __u32 *len)
 {
 	__u32 bytes;
 
@@ -75,20 +82,23 @@ static void good_part(struct vdpa_queue *queue, int index, __u64 *addr, __u32 *l
 unsigned int fuzz_good_chains(struct vdpa_queue *queue, int index)
 {
 	__u16 good = index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE;
-	unsigned int i, nr = 0, end = one_in(2) ? queue->num : 1 + rnd(queue->num);
+	unsigned int i, nr = 0;
+	unsigned int end = one_in(2) ? queue->num : 1 + rnd(queue->num);
 	bool single = !one_in(4);
 
 	for (i = 0; i < end; nr++) {
 		unsigned int left = single ? 1 : 1 + rnd(4);
 
-		queue->avail->ring[(__u16)(queue->next_avail + nr) % queue->num] = i;
+		queue->avail->ring[(__u16)(queue->next_avail + nr) %
+				   queue->num] = i;
 		for (;;) {
 			bool last = !--left || i + 1 == end;
 			__u64 addr;
 			__u32 len;
 
 			good_part(queue, index, &addr, &len);
-			vdpa_put(queue, i, addr, len, good | (last ? 0 : VRING_DESC_F_NEXT),
+			vdpa_put(queue, i, addr, len,
+				 good | (last ? 0 : VRING_DESC_F_NEXT),
 				 last ? rnd(65536) : i + 1);
 			i++;
 			if (last)
@@ -128,8 +138,8 @@ __u64 fuzz_bad_address(const struct vdpa_queue *queue)
 static __u32 bad_length(void)
 {
 	static const __u32 lengths[] = {
-		0, 1, 7, 65535, 65536, 65537, 1U << 20, 0x7fffffff, 0x80000000, 0xfffff000,
-		0xffffffff,
+		0, 1, 7, 65535, 65536, 65537, 1U << 20, 0x7fffffff, 0x80000000,
+		0xfffff000, 0xffffffff,
 	};
 
 	return one_in(3) ? fisc_rand(&fuzz_state) >> rnd(32) :
@@ -140,7 +150,9 @@ void fuzz_spoil(struct vdpa_queue *queue, unsigned int *nr)
 {
 	unsigned int i = rnd(queue->num);
 	struct vring_desc *desc = &queue->desc[i];
-	__u16 *entry = &queue->avail->ring[(__u16)(queue->next_avail + rnd(*nr)) % queue->num];
+	__u16 *entry =
+		&queue->avail->ring[(__u16)(queue->next_avail + rnd(*nr)) %
+				    queue->num];
 
 	switch (rnd(18)) {
 	case 0 ... 2:

@@ -135,7 +135,8 @@ static bool write_by_one_byte(struct target *t, size_t i, const char *page)
 
 static bool write_by_call(struct target *t, size_t i, const char *page)
 {
-	return pwrite(t->fd, page, PAGE_SIZE, i * PAGE_SIZE) == (ssize_t)PAGE_SIZE;
+	return pwrite(t->fd, page, PAGE_SIZE, i * PAGE_SIZE) ==
+	       (ssize_t)PAGE_SIZE;
 }
 
 static bool write_by_read(struct target *t, size_t i, const char *page)
@@ -166,7 +167,8 @@ static bool write_by_process_vm(struct target *t, size_t i, const char *page)
 	struct iovec from = { (void *)page, PAGE_SIZE };
 	struct iovec to = { page_of(t->map, i), PAGE_SIZE };
 
-	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) == (ssize_t)PAGE_SIZE;
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) ==
+	       (ssize_t)PAGE_SIZE;
 }
 
 static bool write_by_child(struct target *t, size_t i, const char *page)
@@ -189,7 +191,8 @@ static bool write_into_hole(struct target *t, size_t i, const char *page)
 static bool write_after_mprotect(struct target *t, size_t i, const char *page)
 {
 	return !mprotect(page_of(t->map, i), PAGE_SIZE, PROT_READ) &&
-	       !mprotect(page_of(t->map, i), PAGE_SIZE, PROT_READ | PROT_WRITE) &&
+	       !mprotect(page_of(t->map, i), PAGE_SIZE,
+			 PROT_READ | PROT_WRITE) &&
 	       write_by_store(t, i, page);
 }
 
@@ -204,10 +207,12 @@ static bool write_after_mremap(struct target *t, size_t i, const char *page)
 	return true;
 }
 
-static bool (* const writers[])(struct target *t, size_t i, const char *page) = {
-	write_by_store, write_by_other_mapping, write_by_one_byte, write_by_call,
-	write_by_read, write_by_proc_mem, write_by_process_vm, write_by_child,
-	write_into_hole, write_after_mprotect, write_after_mremap,
+static bool (* const writers[])(struct target *t, size_t i,
+				const char *page) = {
+	write_by_store, write_by_other_mapping, write_by_one_byte,
+	write_by_call, write_by_read, write_by_proc_mem, write_by_process_vm,
+	write_by_child, write_into_hole, write_after_mprotect,
+	write_after_mremap,
 };
 
 #define NR_WRITERS	((int)ARRAY_SIZE(writers))
@@ -238,8 +243,10 @@ TEST_F(fisc, no_way_to_write_escapes)
 			ASSERT_TRUE(writers[i](&t, i, page))
 				TH_LOG("writer %d: errno %d", i, errno);
 			EXPECT_TRUE(fisc_wait("core", "frames", NR_WRITERS - i))
-				TH_LOG("writer %d, %smapped", i, mapped ? "" : "not ");
-			EXPECT_EQ(-1, fisc_check(page_of(t.view, i), 100 * mapped + NR_WRITERS));
+				TH_LOG("writer %d, %smapped", i,
+				       mapped ? "" : "not ");
+			EXPECT_EQ(-1, fisc_check(page_of(t.view, i),
+						 100 * mapped + NR_WRITERS));
 		}
 	}
 }
@@ -262,7 +269,8 @@ TEST_F(fisc, one_write_costs_one_read)
 	EXPECT_GE(scanned + 2 * 16, fisc_share("scanned"));
 	EXPECT_EQ(written + 16, fisc_share("written"));
 	for (i = 0; i < 512; i++)
-		EXPECT_EQ(-1, fisc_check(page_of(map, i), i % 32 ? 1 + i : 2000 + i));
+		EXPECT_EQ(-1, fisc_check(page_of(map, i),
+					 i % 32 ? 1 + i : 2000 + i));
 }
 
 TEST_F(fisc, written_page_waits_for_recheck_ms)
@@ -324,7 +332,8 @@ static void *rewrite(void *arg)
 	return NULL;
 }
 
-static void start(struct __test_metadata *_metadata, struct rewriter *r, char *map, int nr_pages)
+static void start(struct __test_metadata *_metadata, struct rewriter *r,
+		  char *map, int nr_pages)
 {
 	memset(r, 0, sizeof(*r));
 	r->map = map;
@@ -358,7 +367,8 @@ TEST_F(fisc, page_that_is_written_all_the_time_is_left_alone)
 	fisc_sleep_ms(RUN_MS);
 	scanned = fisc_share("scanned") - scanned;
 	stop(_metadata, &r);
-	TH_LOG("%lu writes, %ld reads in the last %d ms", r.writes, scanned, RUN_MS);
+	TH_LOG("%lu writes, %ld reads in the last %d ms", r.writes, scanned,
+	       RUN_MS);
 	/* With doubling, a page is read twice in that time; else 150 times. */
 	EXPECT_GE(HOT_PAGES * 30, scanned);
 	EXPECT_GE((long)r.writes, 4 * scanned);
@@ -433,7 +443,8 @@ TEST_F(fisc, ceiling_on_cpu_time)
 		begin = fisc_now();
 		/* New pages keep coming: there is always something to do. */
 		while (fisc_now() < begin + 2) {
-			EXPECT_EQ(0, madvise(page_of(map, 2048), 2048 * PAGE_SIZE, MADV_DONTNEED));
+			EXPECT_EQ(0, madvise(page_of(map, 2048),
+					     2048 * PAGE_SIZE, MADV_DONTNEED));
 			fisc_sleep_ms(20);
 		}
 		cpu_us = fisc_share("cpu_us") - cpu_us;
@@ -465,7 +476,9 @@ TEST_F(fisc, frame_has_no_more_users_than_allowed)
 	static const struct {
 		const char *max_users;
 		int max;
-	} limits[] = { { "2", 2 }, { "10", 10 }, { "64", 64 }, { "65536", USERS_PAGES } };
+	} limits[] = {
+		{ "2", 2 }, { "10", 10 }, { "64", 64 }, { "65536", USERS_PAGES }
+	};
 	char *map = fisc_map(fisc_create(ST "a", USERS_PAGES), USERS_PAGES);
 	size_t k;
 	int i;
@@ -476,7 +489,8 @@ TEST_F(fisc, frame_has_no_more_users_than_allowed)
 
 		ASSERT_EQ(0, fisc_scan_off());
 		ASSERT_EQ(0, fisc_write_str(SHARE_USERS, limits[k].max_users));
-		ASSERT_EQ(0, madvise(map, USERS_PAGES * PAGE_SIZE, MADV_REMOVE));
+		ASSERT_EQ(0,
+			  madvise(map, USERS_PAGES * PAGE_SIZE, MADV_REMOVE));
 		for (i = 0; i < USERS_PAGES; i++)
 			fisc_fill(page_of(map, i), 1 + k);
 		settle(_metadata);

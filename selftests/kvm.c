@@ -52,7 +52,8 @@ static bool tell(const struct child *child, char word)
 {
 	char answer;
 
-	return write(child->go, &word, 1) == 1 && read(child->ready, &answer, 1) == 1;
+	return write(child->go, &word, 1) == 1 &&
+	       read(child->ready, &answer, 1) == 1;
 }
 
 static void end_child(const struct child *child, int sig)
@@ -123,8 +124,10 @@ static int vmm_main(const char *path, int ready, int go, int transfer)
 	struct vmm vmm;
 
 	close(fd);
-	if (!map || vmm_open(&vmm) || vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64) ||
-	    vmm_touch(&vmm, GUEST_MEM, 64, true) != KVM_EXIT_HLT || write(ready, "x", 1) != 1)
+	if (!map || vmm_open(&vmm) ||
+	    vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64) ||
+	    vmm_touch(&vmm, GUEST_MEM, 64, true) != KVM_EXIT_HLT ||
+	    write(ready, "x", 1) != 1)
 		return 1;
 	while (read(go, &word, 1) == 1) {
 		switch (word) {
@@ -139,8 +142,8 @@ static int vmm_main(const char *path, int ready, int go, int transfer)
 			snprintf(args[0], sizeof(args[0]), "%d", ready);
 			snprintf(args[1], sizeof(args[1]), "%d", go);
 			snprintf(args[2], sizeof(args[2]), "%d", transfer);
-			execl("/proc/self/exe", "kvm", "vmm", path, args[0], args[1], args[2],
-			      NULL);
+			execl("/proc/self/exe", "kvm", "vmm", path, args[0],
+			      args[1], args[2], NULL);
 			return 3;
 		case 'r':
 			vmm_never_halt(&vmm);
@@ -188,7 +191,8 @@ TEST_F(kvm, vm_in_other_hands_does_no_harm)
 	EXPECT_EQ(-ENODEV, young_pages("st-a"));
 	fisc_sweep();
 	close(vm);
-	EXPECT_TRUE(soon_lists_none("st-a") || list("st-a", parts) == NOT_LISTED);
+	EXPECT_TRUE(soon_lists_none("st-a") ||
+		    list("st-a", parts) == NOT_LISTED);
 }
 
 TEST_F(kvm, descriptor_keeps_no_memory)
@@ -329,7 +333,8 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 
 	if (!getenv("FISC_KO"))
 		SKIP(return, "FISC_KO does not name the module");
-	map = mmap(NULL, 64 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	map = mmap(NULL, 64 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 64));
@@ -366,7 +371,9 @@ TEST_F(kvm, fisc_comes_and_goes_beside_vms_of_others)
 #define STRESS_VMMS	3
 #define STRESS_SLOTS	3
 
-static const char * const stress_files[STRESS_FILES] = { ST "0", ST "1", ST "2/x" };
+static const char * const stress_files[STRESS_FILES] = {
+	ST "0", ST "1", ST "2/x",
+};
 
 static int open_stress_file(__u64 rnd)
 {
@@ -393,7 +400,8 @@ static void *stress_vcpu(void *arg)
 static void change_slot(struct vmm *vmm, char *map, __u64 r)
 {
 	int slot = r % STRESS_SLOTS;
-	size_t at = (r >> 8) % STRESS_PAGES, nr = (r >> 16) % (STRESS_PAGES - at) + 1;
+	size_t at = (r >> 8) % STRESS_PAGES;
+	size_t nr = (r >> 16) % (STRESS_PAGES - at) + 1;
 	__u64 gpa = GUEST_MEM + (r >> 24) % STRESS_PAGES * PAGE_SIZE;
 
 	/* Some are refused: they overlap, or exist with another size. */
@@ -434,7 +442,9 @@ static int stress_vmm(__u64 rnd)
 
 			change_slot(&vmm, map, r);
 			if ((r >> 50) % 4 == 0)
-				fisc_try_write(map + (r >> 52) % STRESS_PAGES * PAGE_SIZE, 1);
+				fisc_try_write(map + (r >> 52) % STRESS_PAGES *
+							       PAGE_SIZE,
+					       1);
 			/* Take memory away from under the slots. */
 			if ((r >> 54) % 8 == 0)
 				munmap(map + PAGE_SIZE, 8 * PAGE_SIZE);
@@ -464,7 +474,8 @@ static int stress_files_worker(__u64 rnd)
 			break;
 		case 1:
 			if (fallocate(fd, PUNCH,
-				      (r >> 16) % STRESS_PAGES * PAGE_SIZE, 8 * PAGE_SIZE))
+				      (r >> 16) % STRESS_PAGES * PAGE_SIZE,
+				      8 * PAGE_SIZE))
 				return 2;
 			break;
 		case 2:
@@ -494,7 +505,8 @@ static int stress_reader(__u64 rnd)
 		young = young_pages(name);
 		if (young == BAD_LINE || young > STRESS_SLOTS * STRESS_PAGES)
 			return 2;
-		fisc_vm_set(name, "sample_period_ms", (r >> 8) & 1 ? "100" : "\n");
+		fisc_vm_set(name, "sample_period_ms",
+			    (r >> 8) & 1 ? "100" : "\n");
 		fisc_vm_set(name, "sample_pages", (r >> 9) & 1 ? "1000" : "10");
 		fisc_vm(name, "target");
 		fisc_vm(name, "active");
@@ -517,8 +529,8 @@ static bool killed(pid_t pid)
 {
 	int status;
 
-	return !kill(pid, SIGKILL) && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
-	       WTERMSIG(status) == SIGKILL;
+	return !kill(pid, SIGKILL) && waitpid(pid, &status, 0) == pid &&
+	       WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
@@ -545,7 +557,8 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 			ASSERT_EQ(0, fisc_unload_soon("kvm"));
 			ASSERT_EQ(0, load_module(self->module));
 			for (i = 0; i < STRESS_VMMS; i++)
-				vmms[i] = start_worker(stress_vmm, fisc_rand(&rnd));
+				vmms[i] = start_worker(stress_vmm,
+						       fisc_rand(&rnd));
 			unloads++;
 		}
 		fisc_sleep_ms(fisc_rand(&rnd) % 300);
@@ -561,8 +574,8 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 	EXPECT_TRUE(killed(files));
 	EXPECT_TRUE(killed(reader));
 	EXPECT_LT(periods, fisc_sample("periods"));
-	TH_LOG("%ld VMMs killed, KVM unloaded %ld times, %ld periods", kills, unloads,
-	       fisc_sample("periods") - periods);
+	TH_LOG("%ld VMMs killed, KVM unloaded %ld times, %ld periods", kills,
+	       unloads, fisc_sample("periods") - periods);
 	fisc_sweep();
 	EXPECT_TRUE(fisc_wait("core", "frames", 0));
 	EXPECT_TRUE(fisc_wait("core", "vms", 0));
@@ -573,6 +586,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "vmm"))
-		return vmm_main(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
+		return vmm_main(argv[2], atoi(argv[3]), atoi(argv[4]),
+				atoi(argv[5]));
 	return test_harness_run(argc, argv);
 }

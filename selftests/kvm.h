@@ -28,7 +28,9 @@ static inline const char *kvm_module(void)
 {
 	if (!access("/sys/module/kvm_amd/refcnt", F_OK))
 		return "kvm_amd";
-	return access("/sys/module/kvm_intel/refcnt", F_OK) ? NULL : "kvm_intel";
+	if (!access("/sys/module/kvm_intel/refcnt", F_OK))
+		return "kvm_intel";
+	return NULL;
 }
 
 static inline int load_module(const char *module)

@@ -9,8 +9,8 @@
 #define ACTIVE_PAGES	4096
 
 /* Make a VM whose guest keeps touching the first @nr of @nr_pages pages. */
-static char *open_toucher(struct __test_metadata *_metadata, struct vmm *vmm, size_t nr_pages,
-			  size_t nr)
+static char *open_toucher(struct __test_metadata *_metadata, struct vmm *vmm,
+			  size_t nr_pages, size_t nr)
 {
 	char *map = make_mem(ST "a", nr_pages);
 
@@ -49,14 +49,16 @@ TEST_F(kvm, accesses_of_guest_and_vmm_add_up)
 	size_t i;
 
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PAGES, "1000"));
-	map = open_toucher(_metadata, &vmm, ACTIVE_PAGES, ACTIVE_PAGES * 30 / 100);
+	map = open_toucher(_metadata, &vmm, ACTIVE_PAGES,
+			   ACTIVE_PAGES * 30 / 100);
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* The last 30 %, and some that the guest touches as well. */
 		for (;;) {
-			for (i = ACTIVE_PAGES * 70 / 100; i < ACTIVE_PAGES * 110 / 100; i++)
-				(void)READ_ONCE(map[i % ACTIVE_PAGES * PAGE_SIZE]);
+			for (i = ACTIVE_PAGES * 70 / 100;
+			     i < ACTIVE_PAGES * 110 / 100; i++)
+				READ_ONCE(map[i % ACTIVE_PAGES * PAGE_SIZE]);
 			fisc_sleep_ms(VMM_ROUND_MS);
 		}
 	}
@@ -109,7 +111,8 @@ TEST_F(kvm, young_counts_what_the_guest_touched)
 	for (i = 0; i < 64; i++)
 		map[i * PAGE_SIZE]++;
 	EXPECT_EQ(0, young_pages("st-a"));
-	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 40 * PAGE_SIZE, 24, true));
+	ASSERT_EQ(KVM_EXIT_HLT,
+		  vmm_touch(&vmm, GUEST_MEM + 40 * PAGE_SIZE, 24, true));
 	EXPECT_EQ(24, young_pages("st-a"));
 	EXPECT_EQ(0, young_pages("st-a"));
 	/* Deleting a slot flushes the TLB, which would hide accesses. */
@@ -140,9 +143,11 @@ TEST_F(kvm, young_counts_pages_once)
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, x, 32));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, GUEST_MEM + 32 * PAGE_SIZE, y, 32));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 2, GUEST_MEM + 64 * PAGE_SIZE, x, 8));
-	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 16 * PAGE_SIZE, 32, false));
+	ASSERT_EQ(KVM_EXIT_HLT,
+		  vmm_touch(&vmm, GUEST_MEM + 16 * PAGE_SIZE, 32, false));
 	EXPECT_EQ(32, young_pages("st-d"));
-	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 8, false));
+	ASSERT_EQ(KVM_EXIT_HLT,
+		  vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 8, false));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 8, false));
 	EXPECT_EQ(8, young_pages("st-d"));
 	vmm_close(&vmm);

@@ -17,12 +17,14 @@ static int parse_line(const char *line, char *name, struct part *part)
 {
 	int as = -1, end = 0;
 
-	if (sscanf(line, "%63s -%n", name, &end) == 1 && end && !strcmp(line + end, "\n"))
+	if (sscanf(line, "%63s -%n", name, &end) == 1 && end &&
+	    !strcmp(line + end, "\n"))
 		return 0;
 	end = 0;
-	if (sscanf(line, "%63s %ld %d %d 0x%lx %lu 0x%lx %127s%n", name, &part->pid, &as,
-		   &part->slot, &part->gfn, &part->nr_pages, &part->offset, part->path,
-		   &end) != 8 || !end || strcmp(line + end, "\n") || as)
+	if (sscanf(line, "%63s %ld %d %d 0x%lx %lu 0x%lx %127s%n", name,
+		   &part->pid, &as, &part->slot, &part->gfn, &part->nr_pages,
+		   &part->offset, part->path, &end) != 8 ||
+	    !end || strcmp(line + end, "\n") || as)
 		return BAD_LINE;
 	return 1;
 }
@@ -96,7 +98,8 @@ bool soon_lists(const char *name, const struct part *wanted, int nr)
 	while (!lists(name, wanted, nr)) {
 		if (fisc_now() > end) {
 			f = fopen(KVM_LIST, "re");
-			fprintf(stderr, "# after %d s, for %s and %d parts:\n", FOLLOW_S, name, nr);
+			fprintf(stderr, "# after %d s, for %s and %d parts:\n",
+				FOLLOW_S, name, nr);
 			while (f && fgets(line, sizeof(line), f))
 				fprintf(stderr, "# %s", line);
 			return false;

@@ -34,7 +34,8 @@ TEST_F(kvm, guest_reads_and_writes_its_memory)
 	for (i = 0; i < 10; i++)
 		ASSERT_EQ(KVM_EXIT_HLT, vmm_run(&vmm));
 	/* Accesses to what is not memory exit to the VMM. */
-	EXPECT_EQ(KVM_EXIT_MMIO, vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 1, false));
+	EXPECT_EQ(KVM_EXIT_MMIO,
+		  vmm_touch(&vmm, GUEST_MEM + 64 * PAGE_SIZE, 1, false));
 	vmm_close(&vmm);
 }
 
@@ -43,7 +44,8 @@ TEST_F(kvm, guest_reads_and_writes_its_memory)
 TEST_F(kvm, slots_are_listed_with_their_files)
 {
 	struct part wanted = {
-		.slot = 3, .gfn = GFN(GUEST_MEM), .nr_pages = 64, .offset = 0, .path = "st-a",
+		.slot = 3, .gfn = GFN(GUEST_MEM), .nr_pages = 64, .offset = 0,
+		.path = "st-a",
 	};
 	char *map = make_mem(ST "a", 64);
 	struct vmm vmm;
@@ -56,9 +58,11 @@ TEST_F(kvm, slots_are_listed_with_their_files)
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
 	/* Part of the file, at a distant address. */
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 3));
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 5, 5UL << 32, map + 16 * PAGE_SIZE, 20));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 5, 5UL << 32, map + 16 * PAGE_SIZE, 20));
 	wanted = (struct part) {
-		.slot = 5, .gfn = GFN(5UL << 32), .nr_pages = 20, .offset = 16 * PAGE_SIZE,
+		.slot = 5, .gfn = GFN(5UL << 32), .nr_pages = 20,
+		.offset = 16 * PAGE_SIZE,
 		.path = "st-a",
 	};
 	EXPECT_TRUE(soon_lists("st-a", &wanted, 1));
@@ -68,9 +72,18 @@ TEST_F(kvm, slots_are_listed_with_their_files)
 TEST_F(kvm, vm_of_several_files_has_one_listing)
 {
 	const struct part wanted[] = {
-		{ .slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 64, .path = "st-d/x" },
-		{ .slot = 1, .gfn = GFN(GUEST_MEM) + 64, .nr_pages = 32, .path = "st-d/y" },
-		{ .slot = 2, .gfn = GFN(GUEST_MEM) + 96, .nr_pages = 8, .path = "st-d/e/z" },
+		{
+			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 64,
+			.path = "st-d/x",
+		},
+		{
+			.slot = 1, .gfn = GFN(GUEST_MEM) + 64, .nr_pages = 32,
+			.path = "st-d/y",
+		},
+		{
+			.slot = 2, .gfn = GFN(GUEST_MEM) + 96, .nr_pages = 8,
+			.path = "st-d/e/z",
+		},
 	};
 	char *x, *y, *z;
 	struct vmm vmm;
@@ -93,14 +106,19 @@ TEST_F(kvm, vm_of_several_files_has_one_listing)
 TEST_F(kvm, file_may_lie_in_several_slots)
 {
 	const struct part wanted[] = {
-		{ .slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32, .path = "st-a" },
 		{
-			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32, .offset = 32 * PAGE_SIZE,
+			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32,
+			.path = "st-a",
+		},
+		{
+			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32,
+			.offset = 32 * PAGE_SIZE,
 			.path = "st-a",
 		},
 		/* One page a second time. */
 		{
-			.slot = 2, .gfn = GFN(1UL << 33), .nr_pages = 1, .offset = 5 * PAGE_SIZE,
+			.slot = 2, .gfn = GFN(1UL << 33), .nr_pages = 1,
+			.offset = 5 * PAGE_SIZE,
 			.path = "st-a",
 		},
 	};
@@ -110,7 +128,8 @@ TEST_F(kvm, file_may_lie_in_several_slots)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, vmm_open(&vmm));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, map, 32));
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 2, 1UL << 33, map + 5 * PAGE_SIZE, 1));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 32, true));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 3));
@@ -120,7 +139,10 @@ TEST_F(kvm, file_may_lie_in_several_slots)
 TEST_F(kvm, slot_may_lie_over_several_mappings)
 {
 	const struct part of_a[] = {
-		{ .slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 16, .path = "st-a" },
+		{
+			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 16,
+			.path = "st-a",
+		},
 		/* Adjacent in the slot, but not in the file. */
 		{
 			.slot = 0, .gfn = GFN(GUEST_MEM) + 16, .nr_pages = 8,
@@ -139,21 +161,23 @@ TEST_F(kvm, slot_may_lie_over_several_mappings)
 	struct vmm vmm;
 	char *area;
 
-	area = mmap(NULL, 64 * PAGE_SIZE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	area = mmap(NULL, 64 * PAGE_SIZE, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
 	ASSERT_NE(MAP_FAILED, area);
 	ASSERT_EQ(area, mmap(area, 16 * PAGE_SIZE, prot, flags, a, 0));
-	ASSERT_NE(MAP_FAILED, mmap(area + 16 * PAGE_SIZE, 8 * PAGE_SIZE, prot, flags, a,
-				   40 * PAGE_SIZE));
-	ASSERT_NE(MAP_FAILED, mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot, flags, b,
-				   2 * PAGE_SIZE));
+	ASSERT_NE(MAP_FAILED, mmap(area + 16 * PAGE_SIZE, 8 * PAGE_SIZE, prot,
+				   flags, a, 40 * PAGE_SIZE));
+	ASSERT_NE(MAP_FAILED, mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot,
+				   flags, b, 2 * PAGE_SIZE));
 	ASSERT_EQ(0, vmm_open(&vmm));
 	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, area, 64));
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 64, true));
 	EXPECT_TRUE(soon_lists("st-a", of_a, 2));
 	EXPECT_TRUE(soon_lists("st-b", of_b, 1));
 	/* Other memory takes its place: the slot does not change. */
-	ASSERT_NE(MAP_FAILED, mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	ASSERT_NE(MAP_FAILED,
+		  mmap(area + 32 * PAGE_SIZE, 32 * PAGE_SIZE, prot,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	EXPECT_TRUE(soon_lists_none("st-b"));
 	EXPECT_TRUE(soon_lists("st-a", of_a, 2));
 	vmm_close(&vmm);
@@ -213,9 +237,13 @@ TEST_F(kvm, vm_may_come_when_all_memory_is_mapped)
 TEST_F(kvm, listing_follows_the_slots)
 {
 	struct part wanted[2] = {
-		{ .slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32, .path = "st-a" },
 		{
-			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32, .offset = 32 * PAGE_SIZE,
+			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32,
+			.path = "st-a",
+		},
+		{
+			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32,
+			.offset = 32 * PAGE_SIZE,
 			.path = "st-a",
 		},
 	};
@@ -228,21 +256,26 @@ TEST_F(kvm, listing_follows_the_slots)
 	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM, 32, false));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
 	/* Plug, move and unplug memory. */
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 1, 1UL << 32, map + 32 * PAGE_SIZE, 32));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 2));
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
 	wanted[1].gfn = GFN(1UL << 33);
 	EXPECT_TRUE(soon_lists("st-a", wanted, 2));
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 1));
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM + 32 * PAGE_SIZE, map, 32));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 0, GUEST_MEM + 32 * PAGE_SIZE, map, 32));
 	wanted[0].gfn += 32;
 	EXPECT_TRUE(soon_lists("st-a", wanted, 1));
-	ASSERT_EQ(KVM_EXIT_HLT, vmm_touch(&vmm, GUEST_MEM + 32 * PAGE_SIZE, 32, false));
+	ASSERT_EQ(KVM_EXIT_HLT,
+		  vmm_touch(&vmm, GUEST_MEM + 32 * PAGE_SIZE, 32, false));
 	/* Without any slot, then with one again. */
 	ASSERT_EQ(0, vmm_delete_slot(&vmm, 0));
 	EXPECT_TRUE(soon_lists_none("st-a"));
-	ASSERT_EQ(0, vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
+	ASSERT_EQ(0,
+		  vmm_set_slot(&vmm, 1, 1UL << 33, map + 32 * PAGE_SIZE, 32));
 	EXPECT_TRUE(soon_lists("st-a", &wanted[1], 1));
 	vmm_close(&vmm);
 }

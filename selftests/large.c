@@ -30,7 +30,8 @@ static long pmd_mapped_kib(const char *map)
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
 			found = start == (unsigned long)map;
-		else if (found && sscanf(line, "FilePmdMapped: %ld kB", &kib) == 1)
+		else if (found &&
+			 sscanf(line, "FilePmdMapped: %ld kB", &kib) == 1)
 			break;
 	}
 	if (f)
@@ -50,7 +51,8 @@ static char *make_large(const char *path, int nr_pages, __u64 seed)
 
 TEST_F(fisc, first_write_gets_and_maps_a_large_page)
 {
-	char *map = fisc_map(fisc_create(ST "a", 2 * LARGE_PAGES), 2 * LARGE_PAGES);
+	char *map = fisc_map(fisc_create(ST "a", 2 * LARGE_PAGES),
+			     2 * LARGE_PAGES);
 
 	ASSERT_NE(NULL, map);
 	EXPECT_EQ(0UL, (unsigned long)map % LARGE_SIZE);
@@ -61,7 +63,8 @@ TEST_F(fisc, first_write_gets_and_maps_a_large_page)
 	EXPECT_EQ(1, fisc_vm("st-a", "large_pages"));
 	EXPECT_EQ(2048, pmd_mapped_kib(map));
 	EXPECT_EQ(-1, fisc_check_zero(map, 5 * PAGE_SIZE));
-	EXPECT_EQ(-1, fisc_check_zero(map + 6 * PAGE_SIZE, LARGE_SIZE - 6 * PAGE_SIZE));
+	EXPECT_EQ(-1, fisc_check_zero(map + 6 * PAGE_SIZE,
+				      LARGE_SIZE - 6 * PAGE_SIZE));
 	map[LARGE_SIZE] = 1;
 	EXPECT_EQ(2, fisc_core("large"));
 	EXPECT_EQ(4096, pmd_mapped_kib(map));
@@ -82,7 +85,8 @@ TEST_F(fisc, reading_first_is_no_obstacle)
 
 TEST_F(fisc, knobs_keep_pages_small)
 {
-	char *map = fisc_map(fisc_create(ST "a", 3 * LARGE_PAGES), 3 * LARGE_PAGES);
+	char *map = fisc_map(fisc_create(ST "a", 3 * LARGE_PAGES),
+			     3 * LARGE_PAGES);
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "0"));
@@ -116,7 +120,8 @@ TEST_F(fisc, end_of_file_is_respected)
 	EXPECT_EQ(301, fisc_core("present"));
 	ASSERT_EQ(0, ftruncate(fd, LARGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_pages(map, 300, 1));
-	EXPECT_EQ(-1, fisc_check_zero(map + 300 * PAGE_SIZE + 10, 212 * PAGE_SIZE - 10));
+	EXPECT_EQ(-1, fisc_check_zero(map + 300 * PAGE_SIZE + 10,
+				      212 * PAGE_SIZE - 10));
 }
 
 TEST_F(fisc, misaligned_mapping_works_page_by_page)
@@ -124,10 +129,12 @@ TEST_F(fisc, misaligned_mapping_works_page_by_page)
 	int fd = fisc_create(ST "a", 2 * LARGE_PAGES);
 	char *aligned = fisc_map(fd, 2 * LARGE_PAGES), *room, *map;
 
-	room = mmap(NULL, 4 * LARGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	room = mmap(NULL, 4 * LARGE_SIZE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, room);
 	room += LARGE_SIZE - (unsigned long)room % LARGE_SIZE + PAGE_SIZE;
-	map = mmap(room, 2 * LARGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	map = mmap(room, 2 * LARGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, fd, 0);
 	ASSERT_EQ(room, map);
 	fisc_fill_pages(map, 2 * LARGE_PAGES, 1);
 	EXPECT_EQ(2, fisc_core("large"));
@@ -159,7 +166,8 @@ TEST_F(fisc, unique_pages_stay_large)
 TEST_F(fisc, equal_large_pages_are_broken_and_shared)
 {
 	long breaks = fisc_core("large_breaks");
-	char *a = make_large(ST "a", LARGE_PAGES, 1), *b = make_large(ST "b", LARGE_PAGES, 1);
+	char *a = make_large(ST "a", LARGE_PAGES, 1);
+	char *b = make_large(ST "b", LARGE_PAGES, 1);
 
 	ASSERT_EQ(0, fisc_write_str(LARGE_BREAK, "512"));
 	ASSERT_EQ(0, fisc_scan_on());
@@ -188,7 +196,8 @@ TEST_F(fisc, break_pages_is_what_it_takes)
 	EXPECT_TRUE(fisc_wait("core", "large", 0));
 	EXPECT_EQ(LARGE_PAGES - 100, fisc_core("frames"));
 	EXPECT_EQ(-1, fisc_check_zero(map, 100 * PAGE_SIZE));
-	EXPECT_EQ(-1, fisc_check_pages(map + 100 * PAGE_SIZE, LARGE_PAGES - 100, 101));
+	EXPECT_EQ(-1, fisc_check_pages(map + 100 * PAGE_SIZE, LARGE_PAGES - 100,
+				       101));
 }
 
 TEST_F(fisc, duplicates_within_one_are_found)
@@ -207,7 +216,8 @@ TEST_F(fisc, duplicates_within_one_are_found)
 
 TEST_F(fisc, all_private_is_rebuilt)
 {
-	char *a = make_large(ST "a", LARGE_PAGES, 1), *b = make_large(ST "b", LARGE_PAGES, 1);
+	char *a = make_large(ST "a", LARGE_PAGES, 1);
+	char *b = make_large(ST "b", LARGE_PAGES, 1);
 	long rebuilds = fisc_core("large_rebuilds");
 	char *again;
 
@@ -238,7 +248,8 @@ TEST_F(fisc, hole_gives_memory_back_at_once)
 	EXPECT_EQ((LARGE_PAGES - 9) * BLOCKS_PER_PAGE, fisc_blocks(fd));
 	EXPECT_EQ(-1, fisc_check_pages(map, 7, 1));
 	EXPECT_EQ(-1, fisc_check_zero(map + 7 * PAGE_SIZE, 9 * PAGE_SIZE));
-	EXPECT_EQ(-1, fisc_check_pages(map + 16 * PAGE_SIZE, LARGE_PAGES - 16, 17));
+	EXPECT_EQ(-1,
+		  fisc_check_pages(map + 16 * PAGE_SIZE, LARGE_PAGES - 16, 17));
 	ASSERT_EQ(0, fallocate(fd, PUNCH, 0, LARGE_SIZE));
 	EXPECT_EQ(0, fisc_core("frames"));
 	fisc_fill_pages(map, LARGE_PAGES, 3);
@@ -255,21 +266,24 @@ TEST_F(fisc, mprotect_mremap_and_fork_see_the_same)
 	EXPECT_TRUE(fisc_wait_passes(3));
 	ASSERT_EQ(0, mprotect(map + 3 * PAGE_SIZE, 5 * PAGE_SIZE, PROT_READ));
 	EXPECT_EQ(SIGSEGV, fisc_try_write(map + 3 * PAGE_SIZE, 1));
-	ASSERT_EQ(0, mprotect(map + 3 * PAGE_SIZE, 5 * PAGE_SIZE, PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, mprotect(map + 3 * PAGE_SIZE, 5 * PAGE_SIZE,
+			      PROT_READ | PROT_WRITE));
 	fisc_fill(map + 3 * PAGE_SIZE, 77);
 	EXPECT_TRUE(fisc_wait_passes(3));
 	EXPECT_EQ(-1, fisc_check(map + 3 * PAGE_SIZE, 77));
 	pid = fork();
 	if (!pid) {
 		fisc_fill(map + 4 * PAGE_SIZE, 78);
-		_exit(fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6) != -1);
+		_exit(fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5,
+				       6) != -1);
 	}
 	EXPECT_EQ(0, fisc_wait_child(pid));
 	EXPECT_EQ(-1, fisc_check(map + 4 * PAGE_SIZE, 78));
 	map = mremap(map, LARGE_SIZE, LARGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
 		     map + 16 * LARGE_SIZE + 3 * PAGE_SIZE);
 	ASSERT_NE(MAP_FAILED, map);
-	EXPECT_EQ(-1, fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6));
+	EXPECT_EQ(-1,
+		  fisc_check_pages(map + 5 * PAGE_SIZE, LARGE_PAGES - 5, 6));
 }
 
 static struct {
@@ -302,7 +316,8 @@ static void *fault_thread(void *arg)
 
 TEST_F(fisc, breaking_races_with_faults)
 {
-	long breaks = fisc_core("large_breaks"), allocs = fisc_core("large_allocs");
+	long breaks = fisc_core("large_breaks");
+	long allocs = fisc_core("large_allocs");
 	double end = fisc_now() + fisc_stress_s(4);
 	int fd = fisc_create(ST "a", LARGE_PAGES);
 	pthread_t threads[3];
@@ -313,7 +328,8 @@ TEST_F(fisc, breaking_races_with_faults)
 	ASSERT_NE(NULL, fault_race.map);
 	ASSERT_EQ(0, fisc_scan_on());
 	for (i = 0; i < (long)ARRAY_SIZE(threads); i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, fault_thread, (void *)i));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, fault_thread,
+					    (void *)i));
 	/* However slow the host is, until some were broken. */
 	while (fisc_now() < end || fisc_core("large_breaks") < breaks + 3) {
 		off_t at = fisc_rand(&rnd) % LARGE_PAGES * PAGE_SIZE;
@@ -330,7 +346,8 @@ TEST_F(fisc, breaking_races_with_faults)
 		pthread_join(threads[i], NULL);
 	EXPECT_EQ(0, fault_race.bad);
 	TH_LOG("%ld accesses, %ld large pages, %ld broken", fault_race.writes,
-	       fisc_core("large_allocs") - allocs, fisc_core("large_breaks") - breaks);
+	       fisc_core("large_allocs") - allocs,
+	       fisc_core("large_breaks") - breaks);
 }
 
 /* Threads of the stress case; each owns the pages of its number modulo NR. */
@@ -352,8 +369,7 @@ static void stress_one(int me, __u64 *rnd)
 	int i = fisc_rand(rnd) % (STRESS_PAGES / NR_STRESS) * NR_STRESS + me;
 	char *page = stress.map + i * PAGE_SIZE;
 
-	if (stress.seeds[i] ? fisc_check(page, stress.seeds[i]) >= 0 :
-			      fisc_check_zero(page, PAGE_SIZE) >= 0)
+	if (fisc_check_or_zero(page, stress.seeds[i]) >= 0)
 		stress.bad[me]++;
 	if (!me && !READ_ONCE(stress.unique) && !(fisc_rand(rnd) % 4)) {
 		if (fallocate(stress.fd, PUNCH,
@@ -361,8 +377,9 @@ static void stress_one(int me, __u64 *rnd)
 			stress.bad[me]++;
 		stress.seeds[i] = 0;
 	} else {
-		stress.seeds[i] = READ_ONCE(stress.unique) ? fisc_rand(rnd) | 1 :
-							     fisc_rand(rnd) % 16 + 1;
+		stress.seeds[i] = READ_ONCE(stress.unique) ?
+					  fisc_rand(rnd) | 1 :
+					  fisc_rand(rnd) % 16 + 1;
 		fisc_fill(page, stress.seeds[i]);
 	}
 	stress.writes[me]++;
@@ -381,7 +398,8 @@ static void *stress_thread(void *arg)
 TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 {
 	double end = fisc_now() + fisc_stress_s(10);
-	long breaks = fisc_core("large_breaks"), rebuilds = fisc_core("large_rebuilds");
+	long breaks = fisc_core("large_breaks");
+	long rebuilds = fisc_core("large_rebuilds");
 	pthread_t threads[NR_STRESS];
 	int phases = 0;
 	long i;
@@ -391,10 +409,12 @@ TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 	ASSERT_NE(NULL, stress.map);
 	ASSERT_EQ(0, fisc_scan_on());
 	for (i = 0; i < NR_STRESS; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, stress_thread, (void *)i));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, stress_thread,
+					    (void *)i));
 	/* Long enough even on a slow machine to write to every page. */
 	while (fisc_now() < end || phases < 4) {
-		long least = READ_ONCE(stress.writes[1]) + 8 * STRESS_PAGES / NR_STRESS;
+		long least = READ_ONCE(stress.writes[1]) +
+			     8 * STRESS_PAGES / NR_STRESS;
 
 		WRITE_ONCE(stress.unique, !stress.unique);
 		fisc_sleep_ms(500);
@@ -413,12 +433,12 @@ TEST_F(fisc, breaking_and_rebuilding_under_writers_and_holes)
 		EXPECT_EQ(0, stress.bad[i]);
 	}
 	for (i = 0; i < STRESS_PAGES; i++)
-		EXPECT_EQ(-1, stress.seeds[i] ?
-			  fisc_check(stress.map + i * PAGE_SIZE, stress.seeds[i]) :
-			  fisc_check_zero(stress.map + i * PAGE_SIZE, PAGE_SIZE));
+		EXPECT_EQ(-1, fisc_check_or_zero(page_of(stress.map, i),
+						 stress.seeds[i]));
 	TH_LOG("%ld writes, %ld breaks, %ld rebuilds",
 	       stress.writes[0] + stress.writes[1] + stress.writes[2],
-	       fisc_core("large_breaks") - breaks, fisc_core("large_rebuilds") - rebuilds);
+	       fisc_core("large_breaks") - breaks,
+	       fisc_core("large_rebuilds") - rebuilds);
 }
 
 TEST_HARNESS_MAIN

@@ -200,7 +200,8 @@ TEST_F(module, page_in_a_pipe_outlives_the_module)
 	ASSERT_EQ(0, pipe(fds));
 	fisc_fill(map, 1);
 	fisc_fill(map + PAGE_SIZE, 2);
-	ASSERT_EQ(2 * (ssize_t)PAGE_SIZE, syscall(SYS_vmsplice, fds[1], &iov, 1, 0));
+	ASSERT_EQ(2 * (ssize_t)PAGE_SIZE,
+		  syscall(SYS_vmsplice, fds[1], &iov, 1, 0));
 	munmap(map, 2 * PAGE_SIZE);
 	close(fd);
 	ASSERT_EQ(0, umount(FISC_MNT));
@@ -213,7 +214,8 @@ TEST_F(module, page_in_a_pipe_outlives_the_module)
 
 TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 {
-	int run = open(SHARE_RUN, O_RDWR), core = open(FISC_DEBUGFS "/core", O_RDONLY), vm;
+	int run = open(SHARE_RUN, O_RDWR);
+	int core = open(FISC_DEBUGFS "/core", O_RDONLY), vm;
 	char buf[64];
 
 	ASSERT_LE(0, run);

@@ -33,7 +33,8 @@ static bool move_to(int node)
 	char path[80], list[80];
 	cpu_set_t set;
 
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", node);
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
+		 node);
 	if (fisc_read_str(path, list, sizeof(list)))
 		return false;
 	CPU_ZERO(&set);
@@ -45,7 +46,8 @@ static bool bind_to(char *map, size_t len, int node)
 {
 	unsigned long mask = 1UL << node;
 
-	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask), 0);
+	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask),
+			0);
 }
 
 /* Return the node that all pages are on, or -1. */
@@ -92,7 +94,8 @@ static void check_all(struct __test_metadata *_metadata, char **maps)
 
 	for (node = 0; node < NODES; node++)
 		for (i = 0; i < PAGES; i++)
-			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1));
+			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE,
+						 i % CONTENTS + 1));
 }
 
 /* The same, now shared across nodes. */

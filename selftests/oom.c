@@ -93,14 +93,16 @@ static void disarm(struct injection *inj, bool failed)
 		inj->failures++;
 }
 
-static void expect_ended(struct __test_metadata *_metadata, const struct injection *inj)
+static void expect_ended(struct __test_metadata *_metadata,
+			 const struct injection *inj)
 {
 	/* Expect that there were failures, and success in the end. */
 	EXPECT_FALSE(inj->hit);
 	EXPECT_LT(0, inj->failures);
 }
 
-static void expect_counters(struct __test_metadata *_metadata, long vms, long regions, long frames)
+static void expect_counters(struct __test_metadata *_metadata, long vms,
+			    long regions, long frames)
 {
 	EXPECT_TRUE(fisc_wait("core", "vms", vms));
 	EXPECT_TRUE(fisc_wait("core", "regions", regions));
@@ -183,7 +185,8 @@ TEST_F(oom, creation_of_a_file_in_a_vm)
 		arm(&inj);
 		fd = create(ST "d/x");
 		disarm(&inj, fd < 0);
-		EXPECT_TRUE(fd < 0 ? inj.error == ENOMEM || inj.error == ENFILE : !close(fd));
+		EXPECT_TRUE(fd < 0 ? inj.error == ENOMEM || inj.error == ENFILE :
+			    !close(fd));
 		if (unlink(ST "d/x"))
 			EXPECT_EQ(ENOENT, errno);
 		expect_counters(_metadata, 1, 0, 0);
@@ -298,7 +301,8 @@ TEST_F(oom, write_into_holes)
 			EXPECT_EQ(ENOMEM, inj.error);
 			EXPECT_EQ(0, fisc_size(fd));
 			/* A frame that stays beyond the size is counted. */
-			EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+			EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+				  fisc_core("frames"));
 			ret = 0;
 		} else {
 			EXPECT_EQ((off_t)PAGE_SIZE + ret, fisc_size(fd));
@@ -306,9 +310,11 @@ TEST_F(oom, write_into_holes)
 			EXPECT_EQ(0, memcmp(page, back, ret));
 			EXPECT_EQ(ret, fisc_core("frames") * (long)PAGE_SIZE);
 		}
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
 		/* Now it works, and nothing is left of the failure. */
-		ASSERT_EQ((ssize_t)sizeof(page), pwrite(fd, page, sizeof(page), PAGE_SIZE));
+		ASSERT_EQ((ssize_t)sizeof(page),
+			  pwrite(fd, page, sizeof(page), PAGE_SIZE));
 		EXPECT_EQ(2, fisc_core("frames"));
 		close(fd);
 		ASSERT_EQ(0, unlink(ST "a"));
@@ -331,10 +337,13 @@ TEST_F(oom, allocation_by_fallocate)
 		arm(&inj);
 		ret = fallocate(fd, 0, 0, 8 * PAGE_SIZE);
 		disarm(&inj, ret < 0);
-		EXPECT_EQ(ret ? ENOMEM : 8, ret ? inj.error : fisc_core("frames"));
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+		EXPECT_EQ(ret ? ENOMEM : 8,
+			  ret ? inj.error : fisc_core("frames"));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
 		EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 7));
-		EXPECT_EQ(-1, fisc_check_zero(map + 2 * PAGE_SIZE, 6 * PAGE_SIZE));
+		EXPECT_EQ(-1,
+			  fisc_check_zero(map + 2 * PAGE_SIZE, 6 * PAGE_SIZE));
 		munmap(map, 8 * PAGE_SIZE);
 		close(fd);
 		ASSERT_EQ(0, unlink(ST "a"));
@@ -343,7 +352,8 @@ TEST_F(oom, allocation_by_fallocate)
 	expect_ended(_metadata, &inj);
 }
 
-static void fault_by_populate(struct __test_metadata *_metadata, int advice, long frames)
+static void fault_by_populate(struct __test_metadata *_metadata, int advice,
+			      long frames)
 {
 	struct injection inj = { 0 };
 	int fd, ret;
@@ -358,7 +368,8 @@ static void fault_by_populate(struct __test_metadata *_metadata, int advice, lon
 		disarm(&inj, ret < 0);
 		EXPECT_TRUE(ret ? inj.error == ENOMEM || inj.error == EFAULT :
 				  fisc_core("frames") == frames);
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
 		EXPECT_EQ(-1, fisc_check_zero(map, 2 * PAGE_SIZE));
 		fisc_fill(map, 1);
 		EXPECT_EQ(-1, fisc_check(map, 1));
@@ -415,7 +426,8 @@ TEST_F(oom, faults_of_a_system_call)
 }
 
 /* Two files share a page; a write to it finds no memory. */
-static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault, __u64 content)
+static void copy_without_memory(struct __test_metadata *_metadata,
+				bool by_fault, __u64 content)
 {
 	struct injection inj = { 0 };
 	int a, b, ret;
@@ -444,7 +456,8 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			ret = pwrite(a, "x", 1, 0);
 		disarm(&inj, ret < 0);
 		if (ret < 0) {
-			EXPECT_TRUE(inj.error == ENOMEM || (by_fault && inj.error == EFAULT));
+			EXPECT_TRUE(inj.error == ENOMEM ||
+				    (by_fault && inj.error == EFAULT));
 			EXPECT_EQ(content ? 1 : 2, fisc_share("saved"));
 			EXPECT_EQ(content ? 1 : 0, fisc_core("frames"));
 			EXPECT_EQ(content ? 2 : 0, fisc_share("sharing"));
@@ -456,7 +469,8 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			EXPECT_EQ(-1, content ? fisc_check(ma, 1) :
 						fisc_check_zero(ma, PAGE_SIZE));
 		}
-		EXPECT_EQ(-1, content ? fisc_check(mb, 1) : fisc_check_zero(mb, PAGE_SIZE));
+		EXPECT_EQ(-1, content ? fisc_check(mb, 1) :
+					fisc_check_zero(mb, PAGE_SIZE));
 		munmap(ma, PAGE_SIZE);
 		munmap(mb, PAGE_SIZE);
 		close(a);
@@ -496,7 +510,8 @@ TEST_F(oom, truncation_and_holes_need_no_memory_for_whole_pages)
 		ASSERT_NE(NULL, map);
 		memset(map, 1, 4 * PAGE_SIZE);
 		arm(&inj);
-		ret = fallocate(fd, PUNCH, 0, 2 * PAGE_SIZE) ?: ftruncate(fd, 3 * PAGE_SIZE);
+		ret = fallocate(fd, PUNCH, 0, 2 * PAGE_SIZE) ?:
+			      ftruncate(fd, 3 * PAGE_SIZE);
 		disarm(&inj, ret < 0);
 		EXPECT_EQ(0, ret)
 			TH_LOG("errno %d", inj.error);
@@ -526,7 +541,8 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 			fisc_fill(map + i * PAGE_SIZE, i % (100 + 100 * round));
 		EXPECT_TRUE(fisc_wait_passes(3));
 		for (i = 0; i < 600; i++)
-			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i % (100 + 100 * round)));
+			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE,
+						 i % (100 + 100 * round)));
 	}
 	EXPECT_EQ(0, fail_process(pid, 0));
 	/* Once there is memory again, the scanner finishes. */

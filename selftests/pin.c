@@ -142,7 +142,8 @@ TEST_F(fisc, long_term_pins_are_refused)
 	ring = syscall(SYS_io_uring_setup, 4, &params);
 	if (ring < 0)
 		SKIP(return, "no io_uring: errno %d", errno);
-	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1));
+	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring,
+			      IORING_REGISTER_BUFFERS, &iov, 1));
 	fisc_fill(map, 1);
 	EXPECT_EQ(-1, fisc_check(map, 1));
 }
@@ -155,7 +156,8 @@ static int slow_device_start(void)
 	return open("/dev/" SLOW, O_RDWR | O_DIRECT | O_CLOEXEC);
 }
 
-static int submit(aio_context_t ctx, int fd, int opcode, void *mem, off_t offset)
+static int submit(aio_context_t ctx, int fd, int opcode, void *mem,
+		  off_t offset)
 {
 	static struct iocb cb;
 	struct iocb *list = &cb;
@@ -176,7 +178,8 @@ static long completed(aio_context_t ctx, bool wait)
 	struct timespec now = { 0, 0 };
 	struct io_event event;
 
-	if (syscall(SYS_io_getevents, ctx, wait ? 1 : 0, 1, &event, wait ? NULL : &now) != 1)
+	if (syscall(SYS_io_getevents, ctx, wait ? 1 : 0, 1, &event,
+		    wait ? NULL : &now) != 1)
 		return -EAGAIN;
 	return event.res;
 }
@@ -204,7 +207,8 @@ TEST_F(fisc, page_with_a_device_read_in_flight_is_not_shared)
 		wait_frames(_metadata, 2);
 		/* Others have the same contents before the read is done. */
 		pinned = fisc_share("pinned");
-		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PREAD, page_of(map, 0), 0));
+		ASSERT_EQ(1,
+			  submit(ctx, dev, IOCB_CMD_PREAD, page_of(map, 0), 0));
 		scan_passes(_metadata, 3);
 		in_flight = completed(ctx, false) == -EAGAIN;
 		if (!in_flight)
@@ -238,7 +242,8 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 	for (tries = 0; tries < 3 && !in_flight; tries++) {
 		fisc_fill(page_of(map, 0), 20 + tries);
 		fisc_fill(page_of(map, 1), 20 + tries);
-		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PWRITE, page_of(map, 0), PAGE_SIZE));
+		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PWRITE, page_of(map, 0),
+				    PAGE_SIZE));
 		scan_passes(_metadata, 3);
 		in_flight = completed(ctx, false) == -EAGAIN;
 		if (!in_flight)
@@ -261,7 +266,8 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 {
 	char *block = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-	int fd = fisc_create(ST "a", 1), other = fisc_create(ST "b", 512), dev, i;
+	int fd = fisc_create(ST "a", 1), other = fisc_create(ST "b", 512), dev;
+	int i;
 	char *map = fisc_map(fd, 1), *m2 = fisc_map(other, 512);
 	aio_context_t ctx = 0;
 
@@ -317,21 +323,24 @@ static void *direct_io(void *arg)
 		char *page = page_of(r->map, i);
 
 		if (seed[i] && fisc_check(page, seed[i]) >= 0) {
-			snprintf(r->error, sizeof(r->error), "page %zu changed", i);
+			snprintf(r->error, sizeof(r->error), "page %zu changed",
+				 i);
 			return NULL;
 		}
 		switch ((x >> 32) % 3) {
 		case 0:
 			if (!block_seed[j])
 				continue;
-			if (pread(r->dev, page, PAGE_SIZE, at) != (ssize_t)PAGE_SIZE) {
-				snprintf(r->error, sizeof(r->error), "read: errno %d", errno);
+			if (pread(r->dev, page, PAGE_SIZE, at) !=
+			    (ssize_t)PAGE_SIZE) {
+				snprintf(r->error, sizeof(r->error),
+					 "read: errno %d", errno);
 				return NULL;
 			}
 			seed[i] = block_seed[j];
 			if (fisc_check(page, seed[i]) >= 0) {
-				snprintf(r->error, sizeof(r->error), "read of block %zu is lost",
-					 j);
+				snprintf(r->error, sizeof(r->error),
+					 "read of block %zu is lost", j);
 				return NULL;
 			}
 			break;
@@ -343,8 +352,10 @@ static void *direct_io(void *arg)
 		default:
 			if (!seed[i])
 				continue;
-			if (pwrite(r->dev, page, PAGE_SIZE, at) != (ssize_t)PAGE_SIZE) {
-				snprintf(r->error, sizeof(r->error), "write: errno %d", errno);
+			if (pwrite(r->dev, page, PAGE_SIZE, at) !=
+			    (ssize_t)PAGE_SIZE) {
+				snprintf(r->error, sizeof(r->error),
+					 "write: errno %d", errno);
 				return NULL;
 			}
 			block_seed[j] = seed[i];
@@ -400,7 +411,8 @@ TEST_F(fisc, no_block_read_or_written_is_lost_to_the_scanner)
 		r[i].map = page_of(map, i * OWN_PAGES);
 		r[i].first_block = i * (BLOCKS / READERS);
 		r[i].rnd = i;
-		ASSERT_EQ(0, pthread_create(&r[i].thread, NULL, direct_io, &r[i]));
+		ASSERT_EQ(0,
+			  pthread_create(&r[i].thread, NULL, direct_io, &r[i]));
 	}
 	fisc_sleep_ms(RUN_MS);
 	WRITE_ONCE(stop_readers, true);

@@ -59,8 +59,9 @@ static bool file_says_eio(int fd, size_t i)
 {
 	char page[PAGE_SIZE];
 
-	return pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) == -1 && errno == EIO &&
-	       pwrite(fd, "x", 1, i * PAGE_SIZE) == -1 && errno == EIO;
+	return pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) == -1 &&
+	       errno == EIO && pwrite(fd, "x", 1, i * PAGE_SIZE) == -1 &&
+	       errno == EIO;
 }
 
 /* Make a file of small frames, whatever the fixture says. */

@@ -72,12 +72,14 @@ static bool is_part_of(__u64 value, __u64 stamp)
 }
 
 /* Return whether @value may be in the file at this place. */
-static bool valid(struct worker *w, const char *how, size_t page, size_t word, __u64 value)
+static bool valid(struct worker *w, const char *how, size_t page, size_t word,
+		  __u64 value)
 {
 	if (is_part_of(value, stamp(page, word)))
 		return true;
-	snprintf(w->error, sizeof(w->error), "%s: page %zu word %zu: %#llx, stamp %#llx", how,
-		 page, word, value, stamp(page, word));
+	snprintf(w->error, sizeof(w->error),
+		 "%s: page %zu word %zu: %#llx, stamp %#llx", how, page, word,
+		 value, stamp(page, word));
 	return false;
 }
 
@@ -125,7 +127,8 @@ static void *filler(void *arg)
 		int sig = 0;
 
 		for (word = 0; word < WORDS && !sig; word++)
-			sig = fisc_try_write64(at + word * 8, stamp(page, word));
+			sig = fisc_try_write64(at + word * 8,
+					       stamp(page, word));
 		if (sig == SIGBUS)
 			w->sigbus++;
 		w->done++;
@@ -147,15 +150,19 @@ static void *caller(void *arg)
 
 		if (r >> 63) {
 			stamp_page(page, nr);
-			len = pwrite(w->job->fd, page, PAGE_SIZE, nr * PAGE_SIZE);
+			len = pwrite(w->job->fd, page, PAGE_SIZE,
+				     nr * PAGE_SIZE);
 			if (len != (ssize_t)PAGE_SIZE) {
-				snprintf(w->error, sizeof(w->error), "pwrite: %zd", len);
+				snprintf(w->error, sizeof(w->error),
+					 "pwrite: %zd", len);
 				return NULL;
 			}
 		} else {
-			len = pread(w->job->fd, page, PAGE_SIZE, nr * PAGE_SIZE);
+			len = pread(w->job->fd, page, PAGE_SIZE,
+				    nr * PAGE_SIZE);
 			if (len < 0) {
-				snprintf(w->error, sizeof(w->error), "pread: errno %d", errno);
+				snprintf(w->error, sizeof(w->error),
+					 "pread: errno %d", errno);
 				return NULL;
 			}
 			for (i = 0; i < (size_t)len / 8; i++)
@@ -176,7 +183,8 @@ static void *truncator(void *arg)
 
 		if (ftruncate(w->job->fd, r % (PAGES * PAGE_SIZE)) ||
 		    ftruncate(w->job->fd, PAGES * PAGE_SIZE)) {
-			snprintf(w->error, sizeof(w->error), "ftruncate: errno %d", errno);
+			snprintf(w->error, sizeof(w->error),
+				 "ftruncate: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -192,10 +200,12 @@ static void *puncher(void *arg)
 
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
-		off_t from = r % (PAGES * PAGE_SIZE), len = 1 + (r >> 20) % (8 * PAGE_SIZE);
+		off_t from = r % (PAGES * PAGE_SIZE),
+		      len = 1 + (r >> 20) % (8 * PAGE_SIZE);
 
 		if (fallocate(w->job->fd, PUNCH, from, len)) {
-			snprintf(w->error, sizeof(w->error), "punch: errno %d", errno);
+			snprintf(w->error, sizeof(w->error), "punch: errno %d",
+				 errno);
 			return NULL;
 		}
 		w->done++;
@@ -212,8 +222,10 @@ static void *allocator(void *arg)
 		__u64 r = fisc_rand(&w->rnd);
 
 		if (fallocate(w->job->fd, r >> 63 ? 0 : FALLOC_FL_KEEP_SIZE,
-			      r % (PAGES / 2) * PAGE_SIZE, PAGES / 2 * PAGE_SIZE)) {
-			snprintf(w->error, sizeof(w->error), "fallocate: errno %d", errno);
+			      r % (PAGES / 2) * PAGE_SIZE,
+			      PAGES / 2 * PAGE_SIZE)) {
+			snprintf(w->error, sizeof(w->error),
+				 "fallocate: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -233,7 +245,8 @@ static void *adviser(void *arg)
 
 		if (madvise(w->job->map + from * PAGE_SIZE, len * PAGE_SIZE,
 			    r >> 63 ? MADV_DONTNEED : MADV_REMOVE)) {
-			snprintf(w->error, sizeof(w->error), "madvise: errno %d", errno);
+			snprintf(w->error, sizeof(w->error),
+				 "madvise: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -252,14 +265,16 @@ static void *mapper(void *arg)
 		size_t page;
 
 		if (!map) {
-			snprintf(w->error, sizeof(w->error), "mmap: errno %d", errno);
+			snprintf(w->error, sizeof(w->error), "mmap: errno %d",
+				 errno);
 			return NULL;
 		}
 		for (page = 0; page < PAGES; page++) {
 			size_t word = fisc_rand(&w->rnd) % WORDS;
 			__u64 value = 0;
 
-			if (fisc_try_read64(map + page * PAGE_SIZE + word * 8, &value))
+			if (fisc_try_read64(map + page * PAGE_SIZE + word * 8,
+					    &value))
 				w->sigbus++;
 			else if (!valid(w, "new mapping", page, word, value))
 				return NULL;
@@ -273,14 +288,17 @@ static void *mapper(void *arg)
 /* Turn the scanner's knobs. */
 static void *tuner(void *arg)
 {
-	static const char * const rates[] = { "1", "100", "20000", "1000000", RATE_MAX };
+	static const char * const rates[] = {
+		"1", "100", "20000", "1000000", RATE_MAX,
+	};
 	struct worker *w = arg;
 
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
 
 		if (fisc_write_str(SHARE_RUN, r & 1 ? "1" : "0") ||
-		    fisc_write_str(SHARE_RATE, rates[(r >> 8) % ARRAY_SIZE(rates)])) {
+		    fisc_write_str(SHARE_RATE,
+				   rates[(r >> 8) % ARRAY_SIZE(rates)])) {
 			snprintf(w->error, sizeof(w->error), "sysfs");
 			return NULL;
 		}
@@ -323,7 +341,8 @@ static void run_job(struct __test_metadata *_metadata, struct job *job)
 		for (word = 0; word < WORDS; word++) {
 			__u64 value = ((__u64 *)job->map)[page * WORDS + word];
 
-			ASSERT_TRUE(valid(&job->workers[0], "at the end", page, word, value))
+			ASSERT_TRUE(valid(&job->workers[0], "at the end", page,
+					  word, value))
 				TH_LOG("%s", job->workers[0].error);
 		}
 	}
@@ -332,7 +351,8 @@ static void run_job(struct __test_metadata *_metadata, struct job *job)
 	EXPECT_EQ(fisc_core("private") + fisc_core("sharing"),
 		  (long)(fisc_blocks(job->fd) / BLOCKS_PER_PAGE));
 	EXPECT_EQ(fisc_core("present"), fisc_vm("st-a", "present_pages"));
-	EXPECT_EQ(fisc_share("saved"), fisc_core("present") - fisc_core("frames"));
+	EXPECT_EQ(fisc_share("saved"),
+		  fisc_core("present") - fisc_core("frames"));
 	/* Truncation to nothing leaves nothing. */
 	ASSERT_EQ(0, ftruncate(job->fd, 0));
 	EXPECT_EQ(0, fisc_core("present"));
@@ -438,7 +458,9 @@ static int unlink_worker(__u64 rnd)
 
 			if (fisc_try_write64(map + page * PAGE_SIZE + word * 8,
 					     stamp(page, word)) ||
-			    fisc_try_read64(map + (page ^ 1) * PAGE_SIZE + word * 8, &value))
+			    fisc_try_read64(map + (page ^ 1) * PAGE_SIZE +
+						    word * 8,
+					    &value))
 				return 4;
 			if (value && value != stamp(page ^ 1, word))
 				return 5;

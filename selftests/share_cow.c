@@ -7,12 +7,6 @@
 
 #include "fixture.h"
 
-/* Like fisc_check(), with zeros for seed 0. */
-static long check(const char *page, __u64 seed)
-{
-	return seed ? fisc_check(page, seed) : fisc_check_zero(page, PAGE_SIZE);
-}
-
 /*
  * Let the scanner run until as many pages are saved as should be, and then for
  * two passes more, in which nothing may change. There must be no files but the
@@ -27,13 +21,16 @@ static void settle(struct __test_metadata *_metadata, long present, long frames)
 	EXPECT_EQ(present, fisc_core("present"));
 	EXPECT_EQ(frames, fisc_core("frames"));
 	EXPECT_EQ(present - frames, fisc_share("saved"));
-	EXPECT_EQ(fisc_share("saved"),
-		  fisc_share("sharing") - fisc_share("shared") + fisc_share("zero"));
+	EXPECT_EQ(fisc_share("saved"), fisc_share("sharing") -
+					       fisc_share("shared") +
+					       fisc_share("zero"));
 	EXPECT_EQ(frames, fisc_core("private") + fisc_core("shared"));
-	EXPECT_EQ(present, fisc_core("private") + fisc_core("sharing") + fisc_core("zero"));
+	EXPECT_EQ(present, fisc_core("private") + fisc_core("sharing") +
+				   fisc_core("zero"));
 }
 
-static void expect_shared(struct __test_metadata *_metadata, long sharing, long shared, long zero)
+static void expect_shared(struct __test_metadata *_metadata, long sharing,
+			  long shared, long zero)
 {
 	EXPECT_EQ(sharing, fisc_share("sharing"));
 	EXPECT_EQ(shared, fisc_share("shared"));
@@ -87,7 +84,9 @@ TEST_F(fisc, different_pages_stay_private)
 
 TEST_F(fisc, equal_pages_of_several_vms_share)
 {
-	static const char * const paths[] = { ST "a", ST "b", ST "d/x", ST "d/y" };
+	static const char * const paths[] = {
+		ST "a", ST "b", ST "d/x", ST "d/y",
+	};
 	char *map[4], page[PAGE_SIZE];
 	size_t i, j;
 	int fd[4];
@@ -108,9 +107,11 @@ TEST_F(fisc, equal_pages_of_several_vms_share)
 	EXPECT_EQ(2, fisc_vm("st-d", "private_pages"));
 	for (i = 0; i < 4; i++) {
 		for (j = 0; j < 8; j++) {
-			EXPECT_EQ(-1, fisc_check(page_of(map[i], (j + i) % 8), j));
+			EXPECT_EQ(-1,
+				  fisc_check(page_of(map[i], (j + i) % 8), j));
 			EXPECT_EQ((ssize_t)PAGE_SIZE,
-				  pread(fd[i], page, PAGE_SIZE, (j + i) % 8 * PAGE_SIZE));
+				  pread(fd[i], page, PAGE_SIZE,
+					(j + i) % 8 * PAGE_SIZE));
 			EXPECT_EQ(-1, fisc_check(page, j));
 		}
 		EXPECT_EQ(-1, fisc_check(page_of(map[i], 8), 100 + i));
@@ -132,7 +133,8 @@ TEST_F(fisc, pages_written_by_write_share_too)
 	}
 	settle(_metadata, 20, 10);
 	for (i = 0; i < 10; i++) {
-		ASSERT_EQ((ssize_t)PAGE_SIZE, pread(b, page, PAGE_SIZE, i * PAGE_SIZE));
+		ASSERT_EQ((ssize_t)PAGE_SIZE,
+			  pread(b, page, PAGE_SIZE, i * PAGE_SIZE));
 		EXPECT_EQ(-1, fisc_check(page, i));
 	}
 }
@@ -175,20 +177,25 @@ TEST_F(fisc, processes_share_what_each_wrote)
 				_exit(1);
 			for (j = 0; j < 32; j++)
 				fisc_fill(page_of(map, j), j);
-			if (write(up[i][1], "x", 1) != 1 || read(down[i][0], &c, 1) != 1)
+			if (write(up[i][1], "x", 1) != 1 ||
+			    read(down[i][0], &c, 1) != 1)
 				_exit(2);
 			for (j = 0; j < 32; j++) {
 				if (fisc_check(page_of(map, j), j) >= 0)
 					_exit(3);
 				if (j % 4 == i)
-					fisc_fill(page_of(map, j), 1000 + i * 32 + j);
+					fisc_fill(page_of(map, j),
+						  1000 + i * 32 + j);
 			}
-			if (write(up[i][1], "x", 1) != 1 || read(down[i][0], &c, 1) != 1)
+			if (write(up[i][1], "x", 1) != 1 ||
+			    read(down[i][0], &c, 1) != 1)
 				_exit(4);
-			for (j = 0; j < 32; j++)
-				if (fisc_check(page_of(map, j),
-					       j % 4 == i ? 1000 + i * 32 + j : j) >= 0)
+			for (j = 0; j < 32; j++) {
+				int seed = j % 4 == i ? 1000 + i * 32 + j : j;
+
+				if (fisc_check(page_of(map, j), seed) >= 0)
 					_exit(5);
+			}
 			_exit(0);
 		}
 	}
@@ -237,7 +244,8 @@ TEST_F(fisc, pages_of_zeros_take_no_frame)
 	EXPECT_EQ(breaks + 1, fisc_share("cow_breaks"));
 	EXPECT_EQ(-1, fisc_check_zero(map, 3 * PAGE_SIZE + 100));
 	EXPECT_EQ(7, page_of(map, 3)[100]);
-	EXPECT_EQ(-1, fisc_check_zero(page_of(map, 3) + 101, 5 * PAGE_SIZE - 101));
+	EXPECT_EQ(-1,
+		  fisc_check_zero(page_of(map, 3) + 101, 5 * PAGE_SIZE - 101));
 	EXPECT_EQ((off_t)(3 * PAGE_SIZE), lseek(fd, 0, SEEK_DATA));
 	ASSERT_EQ(1, pwrite(fd, "x", 1, 6 * PAGE_SIZE + 5));
 	EXPECT_EQ('x', page_of(map, 6)[5]);
@@ -262,7 +270,8 @@ TEST_F(fisc, zeros_written_into_holes_by_readers_stay_zero)
 		fisc_fill(page_of(ma, i), i + 1);
 	EXPECT_EQ(-1, fisc_check_zero(mb, 64 * PAGE_SIZE));
 	for (i = 0; i < 64; i++)
-		EXPECT_EQ(-1, check(page_of(ma, i), i & 1 ? 0 : i + 1));
+		EXPECT_EQ(-1, fisc_check_or_zero(page_of(ma, i),
+						 i & 1 ? 0 : i + 1));
 	EXPECT_EQ(32, fisc_core("frames"));
 }
 
@@ -302,8 +311,10 @@ TEST_F(fisc, write_to_a_shared_page_shows_nowhere_else)
 
 TEST_F(fisc, all_views_of_a_file_follow_a_copy)
 {
-	int a = fisc_create(ST "a", 4), b = fisc_create(ST "b", 4), down[2], up[2];
-	char *m1 = fisc_map(a, 4), *m2 = fisc_map(a, 4), *other = fisc_map(b, 4), *ro;
+	int a = fisc_create(ST "a", 4), b = fisc_create(ST "b", 4), down[2];
+	int up[2];
+	char *m1 = fisc_map(a, 4), *m2 = fisc_map(a, 4);
+	char *other = fisc_map(b, 4), *ro;
 	char c, page[PAGE_SIZE];
 	pid_t pid;
 	int i;
@@ -323,13 +334,16 @@ TEST_F(fisc, all_views_of_a_file_follow_a_copy)
 	pid = fork();
 	if (!pid) {
 		/* The child has it mapped before and after. */
-		if (fisc_check(page_of(m2, 1), 1) >= 0 || fisc_check(page_of(ro, 2), 1) >= 0)
+		if (fisc_check(page_of(m2, 1), 1) >= 0 ||
+		    fisc_check(page_of(ro, 2), 1) >= 0)
 			_exit(1);
 		if (write(up[1], "x", 1) != 1 || read(down[0], &c, 1) != 1)
 			_exit(2);
-		if (fisc_check(page_of(m2, 1), 2) >= 0 || fisc_check(page_of(ro, 1), 2) >= 0)
+		if (fisc_check(page_of(m2, 1), 2) >= 0 ||
+		    fisc_check(page_of(ro, 1), 2) >= 0)
 			_exit(3);
-		if (fisc_check(page_of(ro, 2), 3) >= 0 || fisc_check(page_of(m2, 3), 1) >= 0)
+		if (fisc_check(page_of(ro, 2), 3) >= 0 ||
+		    fisc_check(page_of(m2, 3), 1) >= 0)
 			_exit(4);
 		fisc_fill(page_of(m2, 3), 4);
 		_exit(0);
@@ -344,7 +358,8 @@ TEST_F(fisc, all_views_of_a_file_follow_a_copy)
 	EXPECT_EQ(-1, fisc_check(page_of(m2, 1), 2));
 	EXPECT_EQ(-1, fisc_check(page_of(ro, 1), 2));
 	fisc_fill(page, 3);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(a, page, PAGE_SIZE, 2 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(a, page, PAGE_SIZE, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page_of(m1, 2), 3));
 	EXPECT_EQ(-1, fisc_check(page_of(ro, 2), 3));
 	ASSERT_EQ(1, write(down[1], "x", 1));
@@ -415,7 +430,8 @@ TEST_F(fisc, punch_of_a_shared_page_leaves_the_others)
 
 TEST_F(fisc, truncation_and_unlink_of_shared_pages_leave_the_others)
 {
-	int a = fisc_create(ST "a", 4), b = fisc_create(ST "b", 4), c = fisc_create(ST "c", 4);
+	int a = fisc_create(ST "a", 4), b = fisc_create(ST "b", 4);
+	int c = fisc_create(ST "c", 4);
 	char *ma = fisc_map(a, 4), *mb = fisc_map(b, 4), *mc = fisc_map(c, 4);
 	int i;
 
@@ -572,18 +588,21 @@ TEST_F(fisc, random_changes_follow_a_model)
 			memset(page, 0, PAGE_SIZE);
 		switch ((r >> 32) % 4) {
 		case 0:
-			ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd[i], page, PAGE_SIZE,
-							     j * PAGE_SIZE));
+			ASSERT_EQ((ssize_t)PAGE_SIZE,
+				  pwrite(fd[i], page, PAGE_SIZE,
+					 j * PAGE_SIZE));
 			break;
 		case 1:
 			/* In two steps, each of them visible. */
-			memcpy(at + PAGE_SIZE / 2, page + PAGE_SIZE / 2, PAGE_SIZE / 2);
+			memcpy(at + PAGE_SIZE / 2, page + PAGE_SIZE / 2,
+			       PAGE_SIZE / 2);
 			sched_yield();
 			memcpy(at, page, PAGE_SIZE / 2);
 			break;
 		case 2:
 			/* Punched, then present again at once. */
-			ASSERT_EQ(0, fallocate(fd[i], PUNCH, j * PAGE_SIZE, PAGE_SIZE));
+			ASSERT_EQ(0, fallocate(fd[i], PUNCH, j * PAGE_SIZE,
+					       PAGE_SIZE));
 			memcpy(at, page, PAGE_SIZE);
 			break;
 		default:
@@ -593,12 +612,14 @@ TEST_F(fisc, random_changes_follow_a_model)
 		/* At any time, any page is what the model says. */
 		i = (r >> 40) % MODEL_FILES;
 		j = (r >> 44) % MODEL_PAGES;
-		ASSERT_EQ(-1, check(page_of(map[i], j), model[i][j]));
+		ASSERT_EQ(-1, fisc_check_or_zero(page_of(map[i], j),
+						 model[i][j]));
 	}
 	settle(_metadata, MODEL_FILES * MODEL_PAGES, model_frames(model));
 	for (i = 0; i < MODEL_FILES; i++)
 		for (j = 0; j < MODEL_PAGES; j++)
-			ASSERT_EQ(-1, check(page_of(map[i], j), model[i][j]));
+			ASSERT_EQ(-1, fisc_check_or_zero(page_of(map[i], j),
+							 model[i][j]));
 }
 
 TEST_F(fisc, all_counters_return_to_zero)

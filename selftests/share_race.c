@@ -36,11 +36,12 @@ static bool writer_check(struct writer *w, int i, __u64 seed, const char *what)
 
 	if (bad < 0)
 		bad = fisc_check(page_of(w->view, w->first + i), seed);
-	if (bad < 0 && pread(w->fd, page, PAGE_SIZE, (w->first + i) * PAGE_SIZE) ==
-	    (ssize_t)PAGE_SIZE)
+	if (bad < 0 && pread(w->fd, page, PAGE_SIZE,
+			     (w->first + i) * PAGE_SIZE) == (ssize_t)PAGE_SIZE)
 		bad = fisc_check(page, seed);
 	if (bad >= 0)
-		snprintf(w->error, sizeof(w->error), "page %d offset %ld, %s", i, bad, what);
+		snprintf(w->error, sizeof(w->error), "page %d offset %ld, %s",
+			 i, bad, what);
 	return bad < 0;
 }
 
@@ -59,7 +60,8 @@ static void *write_pages(void *arg)
 		__u64 r = fisc_rand(&w->rnd), old, n, *word, *seen;
 
 		i = r % WRITER_PAGES;
-		if (!writer_check(w, i, seed[i], "changed since the last write"))
+		if (!writer_check(w, i, seed[i],
+				  "changed since the last write"))
 			return NULL;
 		switch ((r >> 16) % 4) {
 		case 0:
@@ -71,7 +73,8 @@ static void *write_pages(void *arg)
 			/* The same by write(), while it is mapped. */
 			seed[i] = 1 + (r >> 24) % 3;
 			fisc_fill(want, seed[i]);
-			if (pwrite(w->fd, want, PAGE_SIZE, (w->first + i) * PAGE_SIZE) !=
+			if (pwrite(w->fd, want, PAGE_SIZE,
+				   (w->first + i) * PAGE_SIZE) !=
 			    (ssize_t)PAGE_SIZE)
 				return NULL;
 			break;
@@ -83,9 +86,11 @@ static void *write_pages(void *arg)
 			old = READ_ONCE(*word);
 			for (n = 1; n < 300; n++) {
 				WRITE_ONCE(*word, n);
-				if (READ_ONCE(*word) != n || READ_ONCE(*seen) != n) {
+				if (READ_ONCE(*word) != n ||
+				    READ_ONCE(*seen) != n) {
 					snprintf(w->error, sizeof(w->error),
-						 "page %d word %d: write %llu lost", i, k, n);
+						 "page %d word %d: write %llu lost",
+						 i, k, n);
 					return NULL;
 				}
 			}
@@ -126,7 +131,8 @@ TEST_F(fisc, no_write_is_lost_to_the_scanner)
 	}
 	ASSERT_EQ(0, fisc_scan_on());
 	for (i = 0; i < WRITERS; i++)
-		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL, write_pages, &w[i]));
+		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL, write_pages,
+					    &w[i]));
 	fisc_sleep_ms(WRITER_SECONDS * 1000);
 	WRITE_ONCE(stop_writers, true);
 	for (i = 0; i < WRITERS; i++) {
@@ -162,10 +168,13 @@ static void *add(void *arg)
 	while (!READ_ONCE(stop_writers)) {
 		for (n = 0; n < 200; n++) {
 			i = fisc_rand(&a->rnd) % ADDER_PAGES;
-			__atomic_fetch_add(&a->map[i * 512], 1, __ATOMIC_RELAXED);
+			__atomic_fetch_add(&a->map[i * 512], 1,
+					   __ATOMIC_RELAXED);
 			/* Up and down: the page often is unchanged. */
-			__atomic_fetch_add(&a->map[i * 512 + 64], 1, __ATOMIC_RELAXED);
-			__atomic_fetch_sub(&a->map[i * 512 + 64], 1, __ATOMIC_RELAXED);
+			__atomic_fetch_add(&a->map[i * 512 + 64], 1,
+					   __ATOMIC_RELAXED);
+			__atomic_fetch_sub(&a->map[i * 512 + 64], 1,
+					   __ATOMIC_RELAXED);
 			a->sum[i]++;
 		}
 		fisc_sleep_ms(20 + fisc_rand(&a->rnd) % 60);
@@ -192,7 +201,8 @@ TEST_F(fisc, no_increment_is_lost_to_the_scanner)
 	/* Copies of the counting pages, so that they have equals. */
 	for (i = 0; i < 40; i++) {
 		for (j = 0; j < ADDER_PAGES; j++)
-			WRITE_ONCE(map[(ADDER_PAGES + j) * 512], READ_ONCE(map[j * 512]));
+			WRITE_ONCE(map[(ADDER_PAGES + j) * 512],
+				   READ_ONCE(map[j * 512]));
 		fisc_sleep_ms(100);
 	}
 	WRITE_ONCE(stop_writers, true);

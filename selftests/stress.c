@@ -32,17 +32,19 @@ static __u64 rnd;
 static void check(size_t i)
 {
 	char *page = map + i * PAGE_SIZE;
-	long at = seeds[i] ? fisc_check(page, seeds[i]) : fisc_check_zero(page, PAGE_SIZE);
+	long at = fisc_check_or_zero(page, seeds[i]);
 
 	if (at >= 0)
-		errx(1, "page %zu offset %ld is not of seed %#llx", i, at, seeds[i]);
+		errx(1, "page %zu offset %ld is not of seed %#llx", i, at,
+		     seeds[i]);
 }
 
 static void write_pages(size_t first, size_t last)
 {
 	for (; first < last; first++) {
 		check(first);
-		seeds[first] = unique ? fisc_rand(&rnd) | 1 : fisc_rand(&rnd) % CONTENTS + 1;
+		seeds[first] = unique ? fisc_rand(&rnd) | 1 :
+					fisc_rand(&rnd) % CONTENTS + 1;
 		fisc_fill(map + first * PAGE_SIZE, seeds[first]);
 	}
 }

@@ -26,7 +26,8 @@ static void read_process(const char *pid)
 	mem = open(path, O_RDONLY | O_CLOEXEC);
 	while (maps && mem >= 0 && fgets(line, sizeof(line), maps)) {
 		/* Guest memory is what the test is about. */
-		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || strstr(line, FISC_MNT))
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 ||
+		    strstr(line, FISC_MNT))
 			continue;
 		for (; start < end; start += PAGE_SIZE)
 			if (pread(mem, path, 1, start) < 0)
@@ -84,7 +85,9 @@ TEST_F(swap, pages_go_out_and_come_back)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 }
 
 TEST_F(swap, file_that_goes_gives_swap_back)
@@ -99,7 +102,9 @@ TEST_F(swap, file_that_goes_gives_swap_back)
 	EXPECT_EQ(0, unlink(ST "a"));
 	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 }
 
 TEST_F(swap, file_shows_its_swapped_pages)
@@ -109,7 +114,8 @@ TEST_F(swap, file_shows_its_swapped_pages)
 	EXPECT_EQ(PAGES * BLOCKS_PER_PAGE, fisc_blocks(self->fd));
 	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_DATA));
 	EXPECT_EQ((off_t)(PAGES * PAGE_SIZE), lseek(self->fd, 0, SEEK_HOLE));
-	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE), fisc_vm("st-a", "swapped"));
+	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE),
+		  fisc_vm("st-a", "swapped"));
 }
 
 TEST_F(swap, read_and_write_get_them_back)
@@ -120,7 +126,8 @@ TEST_F(swap, read_and_write_get_them_back)
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	for (i = 0; i < PAGES; i++) {
-		ASSERT_EQ((ssize_t)PAGE_SIZE, pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
+		ASSERT_EQ((ssize_t)PAGE_SIZE,
+			  pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
 		ASSERT_EQ(-1, fisc_check(page, i + 1));
 	}
 	/* Part of a page is written; the rest stays. */
@@ -148,7 +155,9 @@ TEST_F(swap, holes_and_ends_drop_them)
 	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 	/* The middle of a page. */
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	fisc_fill_pages(self->map, PAGES, 1);
@@ -299,8 +308,8 @@ TEST_F(swap, neighbours_are_read_ahead)
 }
 
 /* Read the line of a VM in the table of all, by the name shown there. */
-static bool table_line(const char *name, long *size, long *private, long *swapped,
-		       long *out_rate, char *reason)
+static bool table_line(const char *name, long *size, long *private,
+		       long *swapped, long *out_rate, char *reason)
 {
 	char line[512], *end;
 	bool found = false;
@@ -310,7 +319,8 @@ static bool table_line(const char *name, long *size, long *private, long *swappe
 		end = strrchr(line, ' ');
 		found = end && !strncmp(end + 1, name, strlen(name)) &&
 			end[1 + strlen(name)] == '\n' &&
-			sscanf(line, "%ld %ld %*d %*d %*d %ld %*d %ld %*d %*d %*d %*d %15s",
+			sscanf(line,
+			       "%ld %ld %*d %*d %*d %ld %*d %ld %*d %*d %*d %*d %15s",
 			       size, private, swapped, out_rate, reason) == 5;
 	}
 	if (f)
@@ -329,7 +339,8 @@ TEST_F(swap, table_tells_of_all_vms)
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	end = fisc_now() + WAIT_S;
 	do {
-		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate,
+				       reason));
 	} while (!rate && fisc_now() < end);
 	EXPECT_LT(0, rate);
 	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
@@ -337,7 +348,8 @@ TEST_F(swap, table_tells_of_all_vms)
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	end = fisc_now() + WAIT_S;
 	do {
-		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate,
+				       reason));
 	} while (rate && fisc_now() < end);
 	EXPECT_EQ(0, rate);
 	EXPECT_EQ(0, fisc_vm("st-a", "swap_out_rate"));
@@ -347,7 +359,8 @@ TEST_F(swap, table_tells_of_all_vms)
 	EXPECT_EQ(fisc_vm("st-a", "swapped"), swapped * (long)PAGE_SIZE);
 	EXPECT_STREQ("none", reason);
 
-	ASSERT_TRUE(table_line("st-x\\x0ay", &size, &private, &swapped, &rate, reason));
+	ASSERT_TRUE(table_line("st-x\\x0ay", &size, &private, &swapped, &rate,
+			       reason));
 	EXPECT_EQ(16, size);
 	EXPECT_EQ(0, private + swapped + rate);
 }
@@ -421,7 +434,8 @@ TEST_F(swap, waiting_processes_can_be_killed)
 
 TEST_F(swap, state_can_be_waited_for)
 {
-	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY), .events = POLLPRI };
+	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY),
+				  .events = POLLPRI };
 	char state[32] = "";
 
 	ASSERT_LE(0, poll_fd.fd);

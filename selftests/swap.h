@@ -25,7 +25,8 @@
 
 static inline int swap_start(void)
 {
-	return nullb_start(DEVICE, DEVICE_MIB, 0) ?: nullb_swapon(DEVICE, DEVICE_MIB);
+	return nullb_start(DEVICE, DEVICE_MIB, 0) ?:
+	       nullb_swapon(DEVICE, DEVICE_MIB);
 }
 
 static inline void swap_stop(void)
@@ -67,7 +68,8 @@ static inline long meminfo_kb(const char *name)
 	long kb = 0;
 
 	snprintf(format, sizeof(format), "%s: %%ld", name);
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, format, &kb) != 1)
+	while (f && fgets(line, sizeof(line), f) &&
+	       sscanf(line, format, &kb) != 1)
 		;
 	if (f)
 		fclose(f);
@@ -82,7 +84,8 @@ static inline void forget_swap_cache(void)
 	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
 		return;
 	/* It may reclaim less than requested, and returns an error then. */
-	snprintf(amount, sizeof(amount), "%ldK swappiness=200", meminfo_kb("SwapCached"));
+	snprintf(amount, sizeof(amount), "%ldK swappiness=200",
+		 meminfo_kb("SwapCached"));
 	fisc_write_str(CGROUP "/memory.reclaim", amount);
 	umount2(CGROUP, MNT_DETACH);
 }

@@ -30,10 +30,11 @@ static void *worker(void *arg)
 		__u64 r = fisc_rand(&w->rnd);
 		size_t i = r % part;
 		char *at = page_of(w->map, i);
-		bool ok = version[i] ? fisc_check(at, i * 1000003 + version[i]) < 0 :
-				       fisc_check_zero(at, PAGE_SIZE) < 0;
+		long bad = version[i] ?
+			   fisc_check(at, i * 1000003 + version[i]) :
+			   fisc_check_zero(at, PAGE_SIZE);
 
-		if (!ok) {
+		if (bad >= 0) {
 			w->bad = i;
 			break;
 		}
@@ -45,7 +46,8 @@ static void *worker(void *arg)
 			break;
 		case 1:
 			fisc_fill(page, i * 1000003 + ++version[i]);
-			if (pwrite(w->fd, page, PAGE_SIZE, at - w->map) != (ssize_t)PAGE_SIZE)
+			if (pwrite(w->fd, page, PAGE_SIZE, at - w->map) !=
+			    (ssize_t)PAGE_SIZE)
 				w->bad = i;
 			break;
 		case 2 ... 8:
@@ -84,8 +86,10 @@ TEST_F(swap, everything_at_once)
 	}
 	while (fisc_now() < end) {
 		fisc_sleep_ms(300);
-		ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, done % 4 ? "1" : "0"));
-		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, done % 3 ? "1" : "0"));
+		ASSERT_EQ(0,
+			  fisc_write_str(RECLAIM_PAGING, done % 4 ? "1" : "0"));
+		ASSERT_EQ(0,
+			  fisc_write_str(LARGE_ENABLED, done % 3 ? "1" : "0"));
 		done++;
 	}
 	for (i = 0; i < WORKERS; i++) {

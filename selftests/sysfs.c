@@ -7,11 +7,12 @@
 #include "fixture.h"
 
 static const char * const vm_files[] = {
-	"size_bytes", "present_pages", "private_pages", "sharing_pages", "zero_pages",
-	"cow_breaks",
+	"size_bytes", "present_pages", "private_pages", "sharing_pages",
+	"zero_pages", "cow_breaks",
 };
 
-static void take(struct __test_metadata *_metadata, const char *path, const char *value)
+static void take(struct __test_metadata *_metadata, const char *path,
+		 const char *value)
 {
 	char now[64];
 
@@ -23,7 +24,8 @@ static void take(struct __test_metadata *_metadata, const char *path, const char
 TEST_F(fisc, run_takes_0_and_1)
 {
 	static const char * const bad[] = {
-		"2", "-1", "256", "4294967296", "4294967297", "99999999999999999999", "x", "1x",
+		"2", "-1", "256", "4294967296", "4294967297",
+		"99999999999999999999", "x", "1x",
 		"on", " ", "1 0", "0x", "1.0",
 	};
 	size_t i;
@@ -40,9 +42,12 @@ TEST_F(fisc, run_takes_0_and_1)
 
 TEST_F(fisc, pages_per_sec_takes_its_range)
 {
-	static const char * const good[] = { "1", "2", "20000", "9999999", "10000000", "77\n" };
+	static const char * const good[] = {
+		"1", "2", "20000", "9999999", "10000000", "77\n",
+	};
 	static const char * const bad[] = {
-		"0", "10000001", "-1", "-20000", "4294967296", "4294967297", "18446744073709551617",
+		"0", "10000001", "-1", "-20000", "4294967296", "4294967297",
+		"18446744073709551617",
 		"99999999999999999999999", "abc", "1k", "5 5", " ", "0x", "1e3",
 	};
 	size_t i, j;
@@ -74,16 +79,20 @@ TEST_F(fisc, statistics_are_read_only)
 TEST_F(fisc, debugfs_files_are_lines_of_name_and_value)
 {
 	static const char * const core[] = {
-		"vms", "regions", "present", "private", "frames", "sharing", "shared", "zero",
-		"faults", "map_bytes", "metadata_bytes", "large", "large_allocs", "large_failed",
-		"large_breaks", "large_rebuilds",
+		"vms", "regions", "present", "private", "frames", "sharing",
+		"shared", "zero", "faults", "map_bytes", "metadata_bytes",
+		"large", "large_allocs", "large_failed", "large_breaks",
+		"large_rebuilds",
 	};
 	static const char * const share[] = {
-		"shared", "sharing", "saved", "zero", "cow_breaks", "scanned", "merged",
-		"merged_zero", "pinned", "changed", "full_scans", "cpu_us", "written",
-		"unmap_rounds", "table_bytes", "hold_max_us", "hold_us_1", "pressure",
+		"shared", "sharing", "saved", "zero", "cow_breaks", "scanned",
+		"merged", "merged_zero", "pinned", "changed", "full_scans",
+		"cpu_us", "written", "unmap_rounds", "table_bytes",
+		"hold_max_us", "hold_us_1", "pressure",
 	};
-	static const char * const files[] = { FISC_DEBUGFS "/core", FISC_DEBUGFS "/share" };
+	static const char * const files[] = {
+		FISC_DEBUGFS "/core", FISC_DEBUGFS "/share",
+	};
 	char line[256], name[128], end;
 	size_t i, lines;
 	long value;
@@ -95,7 +104,8 @@ TEST_F(fisc, debugfs_files_are_lines_of_name_and_value)
 		lines = 0;
 		while (fgets(line, sizeof(line), f)) {
 			lines++;
-			if (sscanf(line, "%127[a-z0-9_]: %ld%c", name, &value, &end) != 3)
+			if (sscanf(line, "%127[a-z0-9_]: %ld%c", name, &value,
+				   &end) != 3)
 				value = -1;
 			EXPECT_LE(0, value)
 				TH_LOG("%s: %s", files[i], line);
@@ -123,7 +133,8 @@ TEST_F(fisc, vm_directory_comes_and_goes_with_its_name)
 	fd = fisc_create(ST "a", 16);
 	ASSERT_LE(0, fd);
 	for (i = 0; i < ARRAY_SIZE(vm_files); i++) {
-		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/%s", vm_files[i]);
+		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/%s",
+			 vm_files[i]);
 		ASSERT_EQ(0, stat(path, &st));
 		EXPECT_EQ(0, (int)(st.st_mode & 0222));
 		EXPECT_LE(0, fisc_read_long(path));
@@ -203,7 +214,8 @@ TEST_F(fisc, unlinked_vm_keeps_a_directory_until_its_last_user_is_gone)
 TEST_F(fisc, any_name_that_a_file_may_have_works)
 {
 	static const char * const names[] = {
-		"st-a b", "st-a~1", "st-%s%n", "st-\xff\xfe", "st-!", "st-\n", "st-.", "st-a:b,c=d",
+		"st-a b", "st-a~1", "st-%s%n", "st-\xff\xfe", "st-!", "st-\n",
+		"st-.", "st-a:b,c=d",
 	};
 	char path[600], name[300];
 	size_t i;
@@ -275,7 +287,8 @@ TEST_F(fisc, vms_add_up_to_the_module)
 		map[i] = fisc_map(fisc_create(path, 64), 64);
 		ASSERT_NE(NULL, map[i]);
 		for (j = 0; j < 40; j++)
-			fisc_fill(map[i] + j * PAGE_SIZE, j < 20 ? j : 100 * i + j);
+			fisc_fill(map[i] + j * PAGE_SIZE,
+				  j < 20 ? j : 100 * i + j);
 		memset(map[i] + 40 * PAGE_SIZE, 0, (10 + i) * PAGE_SIZE);
 	}
 	ASSERT_EQ(0, fisc_scan_on());
@@ -421,7 +434,8 @@ TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
 TEST_F(fisc, passes_count_up_and_read_nothing_twice)
 {
 	char *map = busy_memory(64);
-	long passes = fisc_read_long(SHARE_PASSES), scanned = fisc_share("scanned");
+	long passes = fisc_read_long(SHARE_PASSES);
+	long scanned = fisc_share("scanned");
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
@@ -442,7 +456,10 @@ TEST_F(fisc, numbers_have_bounds)
 		{ SHARE_RECHECK, { "10", "60000" }, { "9", "60001" } },
 		{ SHARE_PRESSURE, { "0", "50" }, { "-1", "51" } },
 		{ SHARE_USERS, { "2", "1000000" }, { "1", "1000001" } },
-		{ FISC_SYSFS "/share/across_nodes", { "1", "0" }, { "2", "x" } },
+		{
+			FISC_SYSFS "/share/across_nodes", { "1", "0" },
+			{ "2", "x" },
+		},
 		{ LARGE_ENABLED, { "1", "0" }, { "2", "-1" } },
 		{ LARGE_BREAK, { "512", "1" }, { "0", "513" } },
 		{ LARGE_MIN_FREE, { "100", "0" }, { "101", "-1" } },
@@ -456,7 +473,8 @@ TEST_F(fisc, numbers_have_bounds)
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		for (j = 0; j < 2; j++) {
 			take(_metadata, knobs[i].path, knobs[i].good[j]);
-			fisc_refuse(_metadata, knobs[i].path, knobs[i].bad[j], -EINVAL);
+			fisc_refuse(_metadata, knobs[i].path, knobs[i].bad[j],
+				    -EINVAL);
 		}
 	}
 }

@@ -19,20 +19,23 @@ struct number {
 };
 
 static const char * const no_number[] = {
-	"x", "-1", "1x", "1 1", "1.5", "0x", "4294967296", "4294967376", "18446744073709551616",
-	"99999999999999999999999",
+	"x", "-1", "1x", "1 1", "1.5", "0x", "4294967296", "4294967376",
+	"18446744073709551616", "99999999999999999999999",
 };
 
-static void check_number(struct __test_metadata *_metadata, const struct number *number)
+static void check_number(struct __test_metadata *_metadata,
+			 const struct number *number)
 {
 	size_t i, j;
 
 	for (i = 0; i < ARRAY_SIZE(number->good) && number->good[i]; i++) {
 		take(_metadata, number->path, number->good[i]);
 		for (j = 0; j < ARRAY_SIZE(number->bad) && number->bad[j]; j++)
-			fisc_refuse(_metadata, number->path, number->bad[j], -EINVAL);
+			fisc_refuse(_metadata, number->path, number->bad[j],
+				    -EINVAL);
 		for (j = 0; j < ARRAY_SIZE(no_number); j++)
-			fisc_refuse(_metadata, number->path, no_number[j], -EINVAL);
+			fisc_refuse(_metadata, number->path, no_number[j],
+				    -EINVAL);
 	}
 }
 
@@ -43,7 +46,10 @@ TEST_F(fisc, numbers_of_the_module_have_bounds)
 		{ TAX_RESERVE, { "0", "90", "10" }, { "91", "100" } },
 		{ TAX_MIN_PERCENT, { "0", "100", "1" }, { "101" } },
 		{ SAMPLE_PAGES, { "10", "1000", "100" }, { "0", "9", "1001" } },
-		{ SAMPLE_PERIOD, { "100", "3600000", "30000" }, { "0", "99", "3600001" } },
+		{
+			SAMPLE_PERIOD, { "100", "3600000", "30000" },
+			{ "0", "99", "3600001" },
+		},
 		{ SAMPLE_SLOW, { "1", "100", "20" }, { "0", "101" } },
 		{ SAMPLE_FAST, { "1", "100", "60" }, { "0", "101" } },
 	};
@@ -59,10 +65,22 @@ TEST_F(fisc, numbers_of_a_vm_have_bounds)
 {
 	static const struct number numbers[] = {
 		{ VM("a", "tax_rate"), { "0", "99", "50" }, { "100" } },
-		{ VM("a", "sample_pages"), { "10", "1000", "77" }, { "0", "9", "1001" } },
-		{ VM("a", "sample_period_ms"), { "100", "3600000" }, { "0", "99", "3600001" } },
-		{ VM("a", "sample_slow_percent"), { "1", "100", "33" }, { "0", "101" } },
-		{ VM("a", "sample_fast_percent"), { "1", "100", "33" }, { "0", "101" } },
+		{
+			VM("a", "sample_pages"), { "10", "1000", "77" },
+			{ "0", "9", "1001" },
+		},
+		{
+			VM("a", "sample_period_ms"), { "100", "3600000" },
+			{ "0", "99", "3600001" },
+		},
+		{
+			VM("a", "sample_slow_percent"), { "1", "100", "33" },
+			{ "0", "101" },
+		},
+		{
+			VM("a", "sample_fast_percent"), { "1", "100", "33" },
+			{ "0", "101" },
+		},
 	};
 	size_t i;
 
@@ -80,26 +98,38 @@ TEST_F(fisc, empty_line_follows_the_module)
 	} knobs[] = {
 		{ TAX_RATE, VM("a", "tax_rate"), { "10", "20", "30" } },
 		{ SAMPLE_PAGES, VM("a", "sample_pages"), { "10", "20", "30" } },
-		{ SAMPLE_PERIOD, VM("a", "sample_period_ms"), { "1000", "2000", "3000" } },
-		{ SAMPLE_SLOW, VM("a", "sample_slow_percent"), { "10", "11", "12" } },
-		{ SAMPLE_FAST, VM("a", "sample_fast_percent"), { "50", "51", "52" } },
+		{
+			SAMPLE_PERIOD, VM("a", "sample_period_ms"),
+			{ "1000", "2000", "3000" },
+		},
+		{
+			SAMPLE_SLOW, VM("a", "sample_slow_percent"),
+			{ "10", "11", "12" },
+		},
+		{
+			SAMPLE_FAST, VM("a", "sample_fast_percent"),
+			{ "50", "51", "52" },
+		},
 	};
 	char now[80];
 	size_t i;
 
 	ASSERT_LE(0, make_vm(ST "a", MIB));
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
-		ASSERT_EQ(0, fisc_write_str(knobs[i].module, knobs[i].values[0]));
+		ASSERT_EQ(0,
+			  fisc_write_str(knobs[i].module, knobs[i].values[0]));
 		ASSERT_EQ(0, fisc_read_str(knobs[i].vm, now, sizeof(now)));
 		EXPECT_STREQ(knobs[i].values[0], now)
 			TH_LOG("%s at first", knobs[i].vm);
 		/* A VM with a value of its own keeps it. */
 		take(_metadata, knobs[i].vm, knobs[i].values[1]);
-		ASSERT_EQ(0, fisc_write_str(knobs[i].module, knobs[i].values[2]));
+		ASSERT_EQ(0,
+			  fisc_write_str(knobs[i].module, knobs[i].values[2]));
 		ASSERT_EQ(0, fisc_read_str(knobs[i].vm, now, sizeof(now)));
 		EXPECT_STREQ(knobs[i].values[1], now);
 		fisc_take(_metadata, knobs[i].vm, "\n", knobs[i].values[2]);
-		ASSERT_EQ(0, fisc_write_str(knobs[i].module, knobs[i].values[0]));
+		ASSERT_EQ(0,
+			  fisc_write_str(knobs[i].module, knobs[i].values[0]));
 		ASSERT_EQ(0, fisc_read_str(knobs[i].vm, now, sizeof(now)));
 		EXPECT_STREQ(knobs[i].values[0], now);
 	}
@@ -107,16 +137,20 @@ TEST_F(fisc, empty_line_follows_the_module)
 
 TEST_F(fisc, sizes_are_bytes_or_have_a_suffix)
 {
-	static const char * const paths[] = { VM("a", "max"), VM("a", "min"), TAX_CAPACITY };
+	static const char * const paths[] = {
+		VM("a", "max"), VM("a", "min"), TAX_CAPACITY,
+	};
 	static const char * const values[][2] = {
-		{ "33554432", "33554432" }, { "33554431", "33554432" }, { "33550337", "33554432" },
-		{ "33550336", "33550336" }, { "32M", "33554432" }, { "32768K\n", "33554432" },
+		{ "33554432", "33554432" }, { "33554431", "33554432" },
+		{ "33550337", "33554432" }, { "33550336", "33550336" },
+		{ "32M", "33554432" }, { "32768K\n", "33554432" },
 		{ "16m", "16777216" },
 	};
 	/* Some of these would overflow to something small. */
 	static const char * const bad[] = {
-		"x", "0x1000000", "-1", "-1M", "M", "1Q", "1MM", "1M1", "1 M", "1.5M", "16777216T",
-		"16777217T", "17592186044416M", "18446744073709551615", "18446744073709551616",
+		"x", "0x1000000", "-1", "-1M", "M", "1Q", "1MM", "1M1", "1 M",
+		"1.5M", "16777216T", "16777217T", "17592186044416M",
+		"18446744073709551615", "18446744073709551616",
 		"18446744073710600192", "99999999999999999999999",
 	};
 	size_t i, j;
@@ -127,7 +161,8 @@ TEST_F(fisc, sizes_are_bytes_or_have_a_suffix)
 		if (i == 2)
 			ASSERT_EQ(0, fisc_write_str(VM("a", "min"), "\n"));
 		for (j = 0; j < ARRAY_SIZE(values); j++)
-			fisc_take(_metadata, paths[i], values[j][0], values[j][1]);
+			fisc_take(_metadata, paths[i], values[j][0],
+				  values[j][1]);
 		for (j = 0; j < ARRAY_SIZE(bad); j++)
 			fisc_refuse(_metadata, paths[i], bad[j], -EINVAL);
 		if (i == 0)
@@ -144,7 +179,8 @@ TEST_F(fisc, shares_are_a_level_or_a_number)
 		"low", "high", "normal", "1", "1000", "1000000000",
 	};
 	static const char * const bad[] = {
-		"0", "-1", "1000000001", "lo", "lowest", "normally", "high low", "x", "1x", "1K",
+		"0", "-1", "1000000001", "lo", "lowest", "normally", "high low",
+		"x", "1x", "1K",
 		"1.5", "4294967296", "4294967297", "18446744073709551617", " ",
 	};
 	char now[80];
@@ -156,7 +192,8 @@ TEST_F(fisc, shares_are_a_level_or_a_number)
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		take(_metadata, VM("a", "shares"), good[i]);
 		for (j = 0; j < ARRAY_SIZE(bad); j++)
-			fisc_refuse(_metadata, VM("a", "shares"), bad[j], -EINVAL);
+			fisc_refuse(_metadata, VM("a", "shares"), bad[j],
+				    -EINVAL);
 	}
 	fisc_take(_metadata, VM("a", "shares"), "high\n", "high");
 	fisc_take(_metadata, VM("a", "shares"), "77\n", "77");
@@ -165,8 +202,9 @@ TEST_F(fisc, shares_are_a_level_or_a_number)
 TEST_F(fisc, what_is_measured_is_read_only)
 {
 	static const char * const numbers[] = {
-		TAX_RESERVED, TAX_MISSING, TAX_REFUSED, VM("a", "active"), VM("a", "active_slow"),
-		VM("a", "active_fast"), VM("a", "active_error"), VM("a", "target"),
+		TAX_RESERVED, TAX_MISSING, TAX_REFUSED, VM("a", "active"),
+		VM("a", "active_slow"), VM("a", "active_fast"),
+		VM("a", "active_error"), VM("a", "target"),
 		VM("a", "allocated"),
 	};
 	struct stat st;
@@ -293,7 +331,8 @@ TEST_F(fisc, target_is_within_min_and_max)
 	fisc_take(_metadata, VM("a", "min"), "48M", "50331648");
 	EXPECT_TRUE(soon_between("st-a", "target", 48 * MIB, 49 * MIB));
 	EXPECT_TRUE(soon_about("st-b", 16 * MIB));
-	EXPECT_GE(capacity, fisc_vm("st-a", "target") + fisc_vm("st-b", "target"));
+	EXPECT_GE(capacity,
+		  fisc_vm("st-a", "target") + fisc_vm("st-b", "target"));
 	/* However few shares it has. */
 	take(_metadata, VM("a", "shares"), "1");
 	take(_metadata, VM("b", "shares"), "high");
@@ -303,7 +342,8 @@ TEST_F(fisc, target_is_within_min_and_max)
 	take(_metadata, VM("b", "shares"), "normal");
 	fisc_take(_metadata, VM("a", "min"), "0", "0");
 	fisc_take(_metadata, VM("a", "max"), "8M", "8388608");
-	EXPECT_TRUE(soon_between("st-a", "target", 8 * MIB - (long)PAGE_SIZE, 8 * MIB));
+	EXPECT_TRUE(soon_between("st-a", "target", 8 * MIB - (long)PAGE_SIZE,
+				 8 * MIB));
 	EXPECT_TRUE(soon_about("st-b", 56 * MIB));
 	take(_metadata, VM("a", "shares"), "1000000000");
 	fisc_sleep_ms(500);
@@ -353,7 +393,9 @@ static long sum_of_targets(int nr_vms)
 
 TEST_F(fisc, many_vms_stay_within_capacity)
 {
-	static const char * const shares[] = { "low", "normal", "high", "7", "100000" };
+	static const char * const shares[] = {
+		"low", "normal", "high", "7", "100000",
+	};
 	long capacity, sum, size;
 	double end;
 	char path[64];
@@ -363,7 +405,8 @@ TEST_F(fisc, many_vms_stay_within_capacity)
 		snprintf(path, sizeof(path), ST "%d", i);
 		ASSERT_LE(0, make_vm(path, (1 + i % 7) * 8 * MIB));
 		snprintf(path, sizeof(path), "st-%d", i);
-		ASSERT_EQ(0, fisc_vm_set(path, "shares", shares[i % ARRAY_SIZE(shares)]));
+		ASSERT_EQ(0, fisc_vm_set(path, "shares",
+					 shares[i % ARRAY_SIZE(shares)]));
 		if (i % 3 == 0)
 			ASSERT_EQ(0, fisc_vm_set(path, "min", "2M"));
 		if (i % 4 == 0)
@@ -431,7 +474,8 @@ static long read_rho(const char *vm)
 	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/rho", vm);
 	if (fisc_read_str(path, buf, sizeof(buf)))
 		return -1;
-	if (sscanf(buf, "%ld.%n%6ld%n%c", &whole, &start, &millionths, &digits, &end) != 2 ||
+	if (sscanf(buf, "%ld.%n%6ld%n%c", &whole, &start, &millionths, &digits,
+		   &end) != 2 ||
 	    digits - start != 6 || whole < 0 || millionths < 0)
 		return -1;
 	return whole * 1000000 + millionths;
@@ -448,8 +492,8 @@ static bool soon_rho(const char *vm, long low, long high)
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# rho of %s is %ld after %d s, not %ld to %ld\n", vm, now, PROMPT_S,
-		low, high);
+	fprintf(stderr, "# rho of %s is %ld after %d s, not %ld to %ld\n", vm,
+		now, PROMPT_S, low, high);
 	return false;
 }
 
@@ -465,15 +509,19 @@ TEST_F(fisc, rho_is_shares_per_taxed_page)
 	ASSERT_TRUE(fisc_wait_active("st-a", "active", 0));
 	/* All its pages are present, and its target is all of them. */
 	untaxed = 1000000L * 1000000 / TOUCHED_PAGES;
-	EXPECT_TRUE(soon_rho("st-a", untaxed - untaxed / 100, untaxed + untaxed / 100));
+	EXPECT_TRUE(soon_rho("st-a", untaxed - untaxed / 100,
+			     untaxed + untaxed / 100));
 	ASSERT_EQ(0, fisc_vm_set("st-a", "shares", "2000000"));
-	EXPECT_TRUE(soon_rho("st-a", 2 * untaxed - untaxed / 50, 2 * untaxed + untaxed / 50));
+	EXPECT_TRUE(soon_rho("st-a", 2 * untaxed - untaxed / 50,
+			     2 * untaxed + untaxed / 50));
 	/* Idle pages count four times. */
 	ASSERT_EQ(0, fisc_write_str(TAX_RATE, "75"));
-	EXPECT_TRUE(soon_rho("st-a", untaxed / 2 - untaxed / 100, untaxed / 2 + untaxed / 50));
+	EXPECT_TRUE(soon_rho("st-a", untaxed / 2 - untaxed / 100,
+			     untaxed / 2 + untaxed / 50));
 	touch_percent(&t, 100);
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 100));
-	EXPECT_TRUE(soon_rho("st-a", 2 * untaxed - untaxed / 10, 2 * untaxed + untaxed / 50));
+	EXPECT_TRUE(soon_rho("st-a", 2 * untaxed - untaxed / 10,
+			     2 * untaxed + untaxed / 50));
 }
 
 /* Waiting for a change */
@@ -498,7 +546,9 @@ static long reread(int fd)
 {
 	char buf[80] = { 0 };
 
-	return pread(fd, buf, sizeof(buf) - 1, 0) <= 0 ? -1 : strtol(buf, NULL, 10);
+	if (pread(fd, buf, sizeof(buf) - 1, 0) <= 0)
+		return -1;
+	return strtol(buf, NULL, 10);
 }
 
 TEST_F(fisc, target_can_be_waited_for)
@@ -560,7 +610,8 @@ static bool soon_pay_for_all(const char * const vms[], int nr_vms)
 		if (labs(frames - sum) <= nr_vms * (long)PAGE_SIZE)
 			return true;
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %ld bytes of frames, %ld are paid for\n", frames, sum);
+	fprintf(stderr, "# %ld bytes of frames, %ld are paid for\n", frames,
+		sum);
 	return false;
 }
 
@@ -582,7 +633,8 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait("core", "frames", pages));
 	for (i = 0; i < 2; i++)
-		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 48, bytes / 100 * 52));
+		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 48,
+					 bytes / 100 * 52));
 	EXPECT_TRUE(soon_pay_for_all(vms, 2));
 
 	/* A third VM comes. */
@@ -592,7 +644,8 @@ TEST_F(fisc, users_of_a_frame_pay_equal_parts)
 	fisc_fill_pages(map[2], pages, 1);
 	ASSERT_TRUE(fisc_wait("share", "saved", 2 * pages));
 	for (i = 0; i < 3; i++)
-		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 31, bytes / 100 * 35));
+		EXPECT_TRUE(soon_between(vms[i], "allocated", bytes / 100 * 31,
+					 bytes / 100 * 35));
 	EXPECT_TRUE(soon_pay_for_all(vms, 3));
 	/* It pays alone for what it makes its own. */
 	ASSERT_EQ(0, fisc_scan_off());
@@ -617,7 +670,8 @@ TEST_F(fisc, zero_pages_and_copies_within_a_vm_cost_what_they_take)
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait("core", "frames", 4));
 	ASSERT_EQ(128, fisc_core("zero"));
-	EXPECT_TRUE(soon_between("st-a", "allocated", 3 * PAGE_SIZE, 5 * PAGE_SIZE));
+	EXPECT_TRUE(soon_between("st-a", "allocated", 3 * PAGE_SIZE,
+				 5 * PAGE_SIZE));
 }
 
 TEST_HARNESS_MAIN

@@ -13,12 +13,14 @@
 /* The longest that an expected change of a target takes, in seconds. */
 #define PROMPT_S	20
 
-static inline void take(struct __test_metadata *_metadata, const char *path, const char *value)
+static inline void take(struct __test_metadata *_metadata, const char *path,
+			const char *value)
 {
 	fisc_take(_metadata, path, value, value);
 }
 
-static inline void set_bytes(struct __test_metadata *_metadata, const char *path, long bytes)
+static inline void set_bytes(struct __test_metadata *_metadata,
+			     const char *path, long bytes)
 {
 	char value[32];
 
@@ -30,7 +32,8 @@ static inline void set_bytes(struct __test_metadata *_metadata, const char *path
 /* Set the capacity @bytes above what is reserved, and return it. */
 static inline long leave_room(struct __test_metadata *_metadata, long bytes)
 {
-	set_bytes(_metadata, TAX_CAPACITY, fisc_read_long(TAX_RESERVED) + bytes);
+	set_bytes(_metadata, TAX_CAPACITY,
+		  fisc_read_long(TAX_RESERVED) + bytes);
 	return fisc_read_long(TAX_CAPACITY);
 }
 
@@ -39,7 +42,8 @@ static inline int make_vm(const char *path, long bytes)
 	return fisc_create(path, bytes / PAGE_SIZE);
 }
 
-static inline bool soon_between(const char *vm, const char *name, long low, long high)
+static inline bool soon_between(const char *vm, const char *name, long low,
+				long high)
 {
 	return fisc_wait_vm_between_s(vm, name, low, high, PROMPT_S);
 }

@@ -54,8 +54,8 @@ static inline void *toucher_thread(void *arg)
 }
 
 /* Put the pages in random order, in runs of @step that are mapped together. */
-static inline void shuffle(struct __test_metadata *_metadata, struct toucher *t, size_t nr_pages,
-		    size_t step)
+static inline void shuffle(struct __test_metadata *_metadata, struct toucher *t,
+			   size_t nr_pages, size_t step)
 {
 	size_t groups = nr_pages / step, i, j;
 	__u64 rnd = 42;
@@ -75,15 +75,17 @@ static inline void shuffle(struct __test_metadata *_metadata, struct toucher *t,
 
 #define TOUCHED_PAGES	4096
 
-static inline void start_toucher(struct __test_metadata *_metadata, struct toucher *t, int percent)
+static inline void start_toucher(struct __test_metadata *_metadata,
+				 struct toucher *t, int percent)
 {
 	t->nr = TOUCHED_PAGES * percent / 100;
 	ASSERT_EQ(0, pthread_create(&t->thread, NULL, toucher_thread, t));
 }
 
 /* Make a VM whose pages all differ, and touch @percent of them. */
-static inline void open_toucher(struct __test_metadata *_metadata, struct toucher *t, const char *path,
-			 int percent)
+static inline void open_toucher(struct __test_metadata *_metadata,
+				struct toucher *t, const char *path,
+				int percent)
 {
 	memset(t, 0, sizeof(*t));
 	t->map = fisc_map(fisc_create(path, TOUCHED_PAGES), TOUCHED_PAGES);
@@ -98,7 +100,8 @@ static inline void touch_percent(struct toucher *t, int percent)
 	WRITE_ONCE(t->nr, TOUCHED_PAGES * percent / 100);
 }
 
-static inline void sample_much(struct __test_metadata *_metadata, const char *period_ms)
+static inline void sample_much(struct __test_metadata *_metadata,
+			       const char *period_ms)
 {
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PAGES, "1000"));
 	ASSERT_EQ(0, fisc_write_str(SAMPLE_PERIOD, period_ms));

@@ -30,12 +30,14 @@
 #define VDPA_NUM	256		/* as in most drivers */
 
 #define VDPA_F(feature)	(1ULL << (feature))
-#define VDPA_FEATURES	(VDPA_F(VIRTIO_F_VERSION_1) | VDPA_F(VIRTIO_F_ACCESS_PLATFORM) |	\
-			 VDPA_F(VIRTIO_BALLOON_F_MUST_TELL_HOST) |				\
-			 VDPA_F(VIRTIO_BALLOON_F_STATS_VQ) |					\
-			 VDPA_F(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |				\
-			 VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON) |					\
-			 VDPA_F(VIRTIO_BALLOON_F_REPORTING))
+#define VDPA_FEATURES						\
+	(VDPA_F(VIRTIO_F_VERSION_1) |				\
+	 VDPA_F(VIRTIO_F_ACCESS_PLATFORM) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_MUST_TELL_HOST) |		\
+	 VDPA_F(VIRTIO_BALLOON_F_STATS_VQ) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |		\
+	 VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_REPORTING))
 #define VDPA_PAIRED	(VDPA_FEATURES | VDPA_F(FISC_BALLOON_F_PAIRED))
 
 /* Layout of the driver's memory for vdpa_post() and the rings, in pages. */
@@ -44,7 +46,8 @@
 #define VDPA_RING_PAGES		8
 #define VDPA_BUFFER		(VDPA_NR_QUEUES * VDPA_RING_PAGES)
 #define VDPA_BUFFER_PAGES	(FISC_BALLOON_BUFFER_MAX / PAGE_SIZE + 1)
-#define VDPA_PAGES		(VDPA_BUFFER + VDPA_NR_QUEUES * VDPA_BUFFER_PAGES)
+#define VDPA_PAGES		\
+	(VDPA_BUFFER + VDPA_NR_QUEUES * VDPA_BUFFER_PAGES)
 
 /**
  * struct vdpa_queue - a split ring, as its driver sees it
@@ -110,14 +113,16 @@ int vdpa_unbind(const char *name);
 int vdpa_open(struct vdpa *vdpa, const char *name);
 void vdpa_close(struct vdpa *vdpa);
 int vdpa_map(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len);
-int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len, __u8 perm);
+int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len,
+		  __u8 perm);
 int vdpa_unmap(struct vdpa *vdpa, __u64 iova, size_t len);
 int vdpa_device_id(struct vdpa *vdpa);
 __u64 vdpa_features(struct vdpa *vdpa);
 int vdpa_status(struct vdpa *vdpa);
 int vdpa_set_status(struct vdpa *vdpa, __u8 status);
 int vdpa_read_config(struct vdpa *vdpa, size_t offset, void *value, size_t len);
-int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value, size_t len);
+int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value,
+		      size_t len);
 __u32 vdpa_config(struct vdpa *vdpa, size_t offset);
 
 /*
@@ -125,11 +130,12 @@ __u32 vdpa_config(struct vdpa *vdpa, size_t offset);
  * descriptors at @mem, which the device sees at @iova, and set DRIVER_OK. The
  * steps are also there one by one, for cases that need something else.
  */
-int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features, unsigned int num);
+int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features,
+	       unsigned int num);
 int vdpa_negotiate(struct vdpa *vdpa, __u64 features);
 void vdpa_lay_rings(struct vdpa *vdpa, char *mem, __u64 iova, unsigned int num);
-int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc, __u64 avail,
-		  __u64 used);
+int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc,
+		  __u64 avail, __u64 used);
 int vdpa_set_base(struct vdpa *vdpa, int queue, unsigned int base);
 int vdpa_set_eventfds(struct vdpa *vdpa, int queue);
 int vdpa_enable(struct vdpa *vdpa, int queue, bool on);
@@ -150,8 +156,8 @@ static inline __u64 vdpa_used_iova(const struct vdpa_queue *queue)
  * buffer, and kicks. The wait succeeds once all that is available has been
  * used.
  */
-void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len, __u16 flags,
-	      __u16 next);
+void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len,
+	      __u16 flags, __u16 next);
 void vdpa_expose(struct vdpa_queue *queue, __u16 head, unsigned int nr);
 void vdpa_kick(struct vdpa_queue *queue);
 void vdpa_post(struct vdpa_queue *queue, __u64 addr, __u32 len, __u16 flags);

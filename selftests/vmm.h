@@ -45,7 +45,8 @@ struct vmm {
 };
 
 /* Set a slot at @gpa; with no pages, delete it. */
-int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem, size_t nr_pages);
+int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem,
+		 size_t nr_pages);
 int vmm_delete_slot(struct vmm *vmm, int slot);
 
 /* Open a VM with one vCPU and nothing for it to touch: 0 or -errno. */

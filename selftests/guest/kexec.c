@@ -50,13 +50,15 @@ static void load(const char *kernel, const char *initramfs)
 	char cmdline[CMDLINE_MAX];
 	size_t len = read_cmdline(cmdline, sizeof(cmdline));
 
-	if (syscall(SYS_kexec_file_load, open_file(kernel), open_file(initramfs), len, cmdline, 0))
+	if (syscall(SYS_kexec_file_load, open_file(kernel),
+		    open_file(initramfs), len, cmdline, 0))
 		fail("kexec_file_load");
 }
 
 static void run(void)
 {
-	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+		LINUX_REBOOT_CMD_KEXEC, NULL);
 	fail("reboot");
 }
 
