@@ -6,15 +6,6 @@
 
 #define LOOPBACK_TARGET	"/sys/module/fisc_vdpa/parameters/loopback_pages"
 
-static int modprobe(const char *module, bool remove)
-{
-	const char * const argv[] = {
-		"modprobe", remove ? "-r" : "-q", module, NULL,
-	};
-
-	return vdpa_run(argv);
-}
-
 /* Return whether @device has a virtio device bound to a balloon driver. */
 static bool has_balloon_driver(const char *device)
 {
@@ -38,15 +29,15 @@ FIXTURE(loopback)
 FIXTURE_SETUP(loopback)
 {
 	set_up(_metadata, &self->before);
-	if (modprobe("virtio_vdpa", false) || modprobe("virtio_balloon", false))
+	if (fisc_modprobe("virtio_vdpa") || fisc_modprobe("virtio_balloon"))
 		SKIP(return, "no virtio_vdpa, or no virtio_balloon");
 }
 
 FIXTURE_TEARDOWN_PARENT(loopback)
 {
 	tear_down(_metadata, &self->before);
-	EXPECT_EQ(0, modprobe("virtio_balloon", true));
-	EXPECT_EQ(0, modprobe("virtio_vdpa", true));
+	EXPECT_EQ(0, fisc_modprobe_remove("virtio_balloon"));
+	EXPECT_EQ(0, fisc_modprobe_remove("virtio_vdpa"));
 }
 
 /* Wait for a driver to give statistics @nr more times, each in a chain. */
@@ -108,12 +99,12 @@ TEST_F(loopback, driver_may_go_and_come_back)
 		EXPECT_TRUE(more_chains(2));
 		/* Remove the driver of the bus, or that of the balloon. */
 		if (i & 1) {
-			ASSERT_EQ(0, modprobe("virtio_balloon", true));
+			ASSERT_EQ(0, fisc_modprobe_remove("virtio_balloon"));
 			EXPECT_FALSE(has_balloon_driver("st-a"));
 			chains = fisc_balloon("chains");
 			fisc_sleep_ms(QUIET_MS);
 			EXPECT_EQ(chains, fisc_balloon("chains"));
-			ASSERT_EQ(0, modprobe("virtio_balloon", false));
+			ASSERT_EQ(0, fisc_modprobe("virtio_balloon"));
 			EXPECT_TRUE(has_balloon_driver("st-a"));
 			EXPECT_TRUE(more_chains(2));
 		}

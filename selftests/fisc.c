@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -335,36 +334,6 @@ bool fisc_wait_gone(const char *path)
 		fisc_sleep_ms(10);
 	}
 	return true;
-}
-
-/* Modules */
-
-int fisc_load(void)
-{
-	const char *path = getenv("FISC_KO");
-	int fd = open(path ? path : "fisc.ko", O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-int fisc_unload(const char *module)
-{
-	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
-}
-
-/* Unload, allowing a module's last users a moment to let go of it. */
-int fisc_unload_soon(const char *module)
-{
-	double end = fisc_now() + WAIT_S;
-	int ret;
-
-	while ((ret = fisc_unload(module)) && fisc_now() < end)
-		fisc_sleep_ms(20);
-	return ret;
 }
 
 /* The file system */

@@ -117,10 +117,16 @@ double fisc_now(void);
 /* Seconds that a stress case runs: SECONDS_STRESS, if it is set. */
 int fisc_stress_s(int usual);
 
-/* The module that FISC_KO names: 0 or -errno. */
+/* Run a command without output: 0 or -errno. */
+int fisc_run(const char * const argv[]);
+
+/* Modules: that which FISC_KO names, those beside it, and the kernel's own. */
 int fisc_load(void);
+int fisc_load_beside(const char *module);
 int fisc_unload(const char *module);
 int fisc_unload_soon(const char *module);
+int fisc_modprobe(const char *module);
+int fisc_modprobe_remove(const char *module);
 
 /* The file system. */
 int fisc_mount(const char *where, const char *options);

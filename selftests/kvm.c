@@ -312,7 +312,7 @@ TEST_F(kvm, kvm_can_be_removed_when_its_vms_are_gone)
 		/* A few sampling periods without KVM. */
 		map[0]++;
 		fisc_sleep_ms(1200);
-		ASSERT_EQ(0, load_module(self->module));
+		ASSERT_EQ(0, fisc_modprobe(self->module));
 		EXPECT_TRUE(soon_lists_none("st-a"));
 	}
 	end_child(&child, SIGKILL);
@@ -555,7 +555,7 @@ TEST_F_TIMEOUT(kvm, hooks_survive_everything, 3600)
 				ASSERT_TRUE(killed(vmms[i]));
 			ASSERT_EQ(0, fisc_unload_soon(self->module));
 			ASSERT_EQ(0, fisc_unload_soon("kvm"));
-			ASSERT_EQ(0, load_module(self->module));
+			ASSERT_EQ(0, fisc_modprobe(self->module));
 			for (i = 0; i < STRESS_VMMS; i++)
 				vmms[i] = start_worker(stress_vmm,
 						       fisc_rand(&rnd));

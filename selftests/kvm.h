@@ -33,14 +33,6 @@ static inline const char *kvm_module(void)
 	return NULL;
 }
 
-static inline int load_module(const char *module)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "modprobe %s", module);
-	return system(command);
-}
-
 FIXTURE(kvm)
 {
 	struct fisc_before before;
@@ -67,7 +59,7 @@ FIXTURE_SETUP(kvm)
 FIXTURE_TEARDOWN_PARENT(kvm)
 {
 	if (self->module[0] && access("/dev/kvm", F_OK))
-		EXPECT_EQ(0, load_module(self->module));
+		EXPECT_EQ(0, fisc_modprobe(self->module));
 	if (access("/sys/module/fisc", F_OK)) {
 		EXPECT_EQ(0, fisc_load());
 		EXPECT_EQ(0, fisc_mount(FISC_MNT, NULL));

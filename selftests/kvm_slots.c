@@ -103,18 +103,23 @@ TEST_F(kvm, vm_of_several_files_has_one_listing)
 	vmm_close(&vmm);
 }
 
+/* A file of 64 pages in two slots */
+static const struct part halves[] = {
+	{
+		.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32,
+		.path = "st-a",
+	},
+	{
+		.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32,
+		.offset = 32 * PAGE_SIZE, .path = "st-a",
+	},
+};
+
 TEST_F(kvm, file_may_lie_in_several_slots)
 {
 	const struct part wanted[] = {
-		{
-			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32,
-			.path = "st-a",
-		},
-		{
-			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32,
-			.offset = 32 * PAGE_SIZE,
-			.path = "st-a",
-		},
+		halves[0],
+		halves[1],
 		/* One page a second time. */
 		{
 			.slot = 2, .gfn = GFN(1UL << 33), .nr_pages = 1,
@@ -236,17 +241,7 @@ TEST_F(kvm, vm_may_come_when_all_memory_is_mapped)
 
 TEST_F(kvm, listing_follows_the_slots)
 {
-	struct part wanted[2] = {
-		{
-			.slot = 0, .gfn = GFN(GUEST_MEM), .nr_pages = 32,
-			.path = "st-a",
-		},
-		{
-			.slot = 1, .gfn = GFN(1UL << 32), .nr_pages = 32,
-			.offset = 32 * PAGE_SIZE,
-			.path = "st-a",
-		},
-	};
+	struct part wanted[2] = { halves[0], halves[1] };
 	char *map = make_mem(ST "a", 64);
 	struct vmm vmm;
 

@@ -185,7 +185,8 @@ TEST_F(oom, creation_of_a_file_in_a_vm)
 		arm(&inj);
 		fd = create(ST "d/x");
 		disarm(&inj, fd < 0);
-		EXPECT_TRUE(fd < 0 ? inj.error == ENOMEM || inj.error == ENFILE :
+		EXPECT_TRUE(fd < 0 ?
+			    inj.error == ENOMEM || inj.error == ENFILE :
 			    !close(fd));
 		if (unlink(ST "d/x"))
 			EXPECT_EQ(ENOENT, errno);

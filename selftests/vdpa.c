@@ -9,61 +9,17 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vdpa.h"
 
 /* Modules */
 
-int vdpa_run(const char * const argv[])
-{
-	pid_t pid = fork();
-	int null, status;
-
-	if (!pid) {
-		null = open("/dev/null", O_RDWR);
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		execvp(argv[0], (char * const *)argv);
-		_exit(127);
-	}
-	status = fisc_wait_child(pid);
-	if (status == 127)
-		return -ENOENT;
-	return status ? -EIO : 0;
-}
-
-static int modprobe(const char *module)
-{
-	const char * const argv[] = { "modprobe", module, NULL };
-
-	return vdpa_run(argv);
-}
-
-int vdpa_insmod(const char *module)
-{
-	const char *fisc = getenv("FISC_KO") ?: "fisc.ko";
-	const char *end = strrchr(fisc, '/');
-	char path[512];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "%.*s%s.ko",
-		 end ? (int)(end - fisc) + 1 : 0, fisc, module);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 int vdpa_load(void)
 {
-	int ret = modprobe("vdpa") ?:
-		  modprobe("vhost_vdpa") ?:
-		  vdpa_insmod("fisc_vdpa");
+	int ret = fisc_modprobe("vdpa") ?:
+		  fisc_modprobe("vhost_vdpa") ?:
+		  fisc_load_beside("fisc_vdpa");
 
 	return ret == -EEXIST ? 0 : ret;
 }
@@ -83,14 +39,14 @@ int vdpa_add(const char *name)
 		"vdpa", "dev", "add", "name", name, "mgmtdev", "fisc", NULL,
 	};
 
-	return vdpa_run(argv);
+	return fisc_run(argv);
 }
 
 int vdpa_del(const char *name)
 {
 	const char * const argv[] = { "vdpa", "dev", "del", name, NULL };
 
-	return vdpa_run(argv);
+	return fisc_run(argv);
 }
 
 bool vdpa_exists(const char *name)

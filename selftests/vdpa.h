@@ -95,9 +95,7 @@ struct vdpa {
 	struct vdpa_queue queues[VDPA_NR_QUEUES];
 };
 
-/* Modules, which lie beside the one that FISC_KO names: 0 or -errno. */
-int vdpa_run(const char * const argv[]);
-int vdpa_insmod(const char *module);
+/* The modules of the device: 0 or -errno. */
 int vdpa_load(void);
 int vdpa_unload(void);
 
