@@ -1,52 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The balloon: what becomes of pages that a driver tells the device of, in both
- * formats, of the files they are in, and of what is in the balloon when a driver
- * or VMM goes.
+ * formats; of the files that they are in; and of pages in the balloon when the
+ * driver or the VMM goes.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "guest.h"
-
-/* In both formats, what is said of pages has the same effect. */
-
-FIXTURE(pages)
-{
-	struct fisc_before before;
-};
-
-FIXTURE_VARIANT(pages)
-{
-	__u64 features;
-};
-
-FIXTURE_VARIANT_ADD(pages, standard)
-{
-	.features = VDPA_FEATURES,
-};
-
-FIXTURE_VARIANT_ADD(pages, paired)
-{
-	.features = VDPA_PAIRED,
-};
-
-FIXTURE_SETUP(pages)
-{
-	(void)variant;
-	set_up(_metadata, &self->before);
-}
-
-FIXTURE_TEARDOWN_PARENT(pages)
-{
-	(void)variant;
-	tear_down(_metadata, &self->before);
-}
+#include "balloon_pages.h"
 
 TEST_F(pages, frame_of_a_page_in_the_balloon_is_free)
 {
@@ -55,7 +20,7 @@ TEST_F(pages, frame_of_a_page_in_the_balloon_is_free)
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 64);
-	/* The first use of a queue may take frames, too: its ring and buffer. */
+	/* The first use of a queue may take frames, for its ring and buffer. */
 	ASSERT_TRUE(inflate(&guest, FIRST + 63, 1));
 	EXPECT_EQ(1, actual(&guest));
 	frames = fisc_core("frames");
@@ -77,7 +42,8 @@ TEST_F(pages, many_in_any_order)
 		size_t nr;
 		long step;
 	} sets[] = {
-		{ FIRST, 300, 1 }, { FIRST + 301, 200, 2 }, { FIRST + 701 + 599, 200, -3 },
+		{ FIRST, 300, 1 }, { FIRST + 301, 200, 2 },
+		{ FIRST + 701 + 599, 200, -3 },
 		{ 1500, 1, 1 }, { 1600, 512, 1 }, { 2400, 130, 7 },
 	};
 	static struct guest guest;
@@ -90,13 +56,13 @@ TEST_F(pages, many_in_any_order)
 	ASSERT_TRUE(deflate(&guest, 4095, 1));
 	frames = fisc_core("frames");
 	for (i = 0; i < ARRAY_SIZE(sets); i++) {
-		ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, sets[i].first, sets[i].nr,
-				       sets[i].step));
+		ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, sets[i].first,
+				       sets[i].nr, sets[i].step));
 		total += sets[i].nr;
 		EXPECT_EQ(total, actual(&guest));
 		EXPECT_EQ(frames - total, fisc_core("frames"));
 	}
-	/* Those are holes, and no other page is. */
+	/* These are holes, and no other page is. */
 	for (i = 0; i < ARRAY_SIZE(sets); i++) {
 		for (j = 0; j < sets[i].nr; j++) {
 			size_t page = sets[i].first + j * sets[i].step;
@@ -112,8 +78,10 @@ TEST_F(pages, many_in_any_order)
 
 TEST_F(pages, twice_is_once)
 {
-	long duplicate = fisc_balloon("duplicate"), absent = fisc_balloon("absent");
-	long inflated = fisc_balloon("inflated"), deflated = fisc_balloon("deflated");
+	long duplicate = fisc_balloon("duplicate");
+	long absent = fisc_balloon("absent");
+	long inflated = fisc_balloon("inflated");
+	long deflated = fisc_balloon("deflated");
 	static struct guest guest;
 	__u64 entries[8];
 	size_t i;
@@ -182,13 +150,15 @@ TEST_F(pages, touched_page_is_zeroed_and_counts_as_popped)
 	EXPECT_EQ(14, actual(&guest));
 	EXPECT_EQ(99, not_zero(&guest, FIRST + 1, 1) - 1);
 	fisc_fill(page, 7);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(guest.fd, page, PAGE_SIZE, (FIRST + 2) * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(guest.fd, page, PAGE_SIZE, (FIRST + 2) * PAGE_SIZE));
 	EXPECT_EQ(13, actual(&guest));
 	EXPECT_EQ(-1, fisc_check(guest.map + (FIRST + 2) * PAGE_SIZE, 7));
 	EXPECT_EQ(popped + 3, fisc_balloon("popped"));
 	EXPECT_EQ(3, fisc_vm("st-a", "balloon/popped"));
-	/* A read by a system call sees zeroes; whether the page is there then is open. */
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(guest.fd, page, PAGE_SIZE, (FIRST + 3) * PAGE_SIZE));
+	/* A read() sees zeroes; the page may be present after it or not. */
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(guest.fd, page, PAGE_SIZE, (FIRST + 3) * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(page, PAGE_SIZE));
 	EXPECT_EQ(16 - actual(&guest), fisc_vm("st-a", "balloon/popped"));
 	/* The driver takes it back, or says so again. */
@@ -206,7 +176,8 @@ TEST_F(pages, holes_can_be_in_the_balloon)
 	long frames, map_bytes;
 
 	boot(_metadata, &guest, 8192, variant->features);
-	memset(guest.vdpa.queues[VDPA_INFLATE].buffer, 0, FISC_BALLOON_BUFFER_MAX);
+	memset(guest.vdpa.queues[VDPA_INFLATE].buffer, 0,
+	       FISC_BALLOON_BUFFER_MAX);
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
@@ -214,7 +185,7 @@ TEST_F(pages, holes_can_be_in_the_balloon)
 	ASSERT_TRUE(inflate(&guest, 4096, 4000));
 	EXPECT_EQ(4000, actual(&guest));
 	EXPECT_EQ(frames, fisc_core("frames"));
-	/* What says so is small. */
+	/* The records of it are small. */
 	EXPECT_GE(map_bytes + 4096 * 16, fisc_core("map_bytes"));
 	EXPECT_EQ(-1, not_zero(&guest, 4096, 1));
 	EXPECT_EQ(3999, actual(&guest));
@@ -230,7 +201,7 @@ TEST_F(pages, shared_frame_loses_a_user)
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 64);
-	/* Two users of each of 64 frames, and eight of one more. */
+	/* 64 frames with two users each, and one more with eight. */
 	for (i = 0; i < 64; i++)
 		fisc_fill(guest.map + (FIRST + 64 + i) * PAGE_SIZE, FIRST + i);
 	for (i = 0; i < 8; i++)
@@ -242,7 +213,7 @@ TEST_F(pages, shared_frame_loses_a_user)
 	ASSERT_TRUE(fisc_wait_idle());
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_LE(sharing + 128 + 8, fisc_core("sharing"));
-	/* The device writes to its rings, which were scanned, too. */
+	/* The device writes to its rings, which were scanned as well. */
 	ASSERT_TRUE(inflate(&guest, 1023, 1));
 	ASSERT_TRUE(deflate(&guest, 1023, 1));
 	frames = fisc_core("frames");
@@ -252,7 +223,9 @@ TEST_F(pages, shared_frame_loses_a_user)
 	EXPECT_EQ(frames, fisc_core("frames"));
 	EXPECT_GE(sharing - 64, fisc_core("sharing"));
 	for (i = 0; i < 64; i++)
-		EXPECT_EQ(-1, fisc_check(guest.map + (FIRST + 64 + i) * PAGE_SIZE, FIRST + i));
+		EXPECT_EQ(-1,
+			  fisc_check(guest.map + (FIRST + 64 + i) * PAGE_SIZE,
+				     FIRST + i));
 	ASSERT_TRUE(inflate(&guest, FIRST + 64, 64));
 	EXPECT_EQ(128, actual(&guest));
 	EXPECT_EQ(frames - 64, fisc_core("frames"));
@@ -274,7 +247,7 @@ TEST_F(pages, zero_pages_leave_the_zero_frame)
 	memset(guest.map + FIRST * PAGE_SIZE, 1, 200 * PAGE_SIZE);
 	memset(guest.map + FIRST * PAGE_SIZE, 0, 200 * PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core_above("zero", 199));
+	ASSERT_TRUE(fisc_wait_above("core", "zero", 199));
 	ASSERT_TRUE(fisc_wait_idle());
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_TRUE(inflate(&guest, 1023, 1));
@@ -301,7 +274,7 @@ TEST_F(pages, parts_of_large_pages)
 	ASSERT_TRUE(inflate(&guest, FIRST, 1));
 	ASSERT_TRUE(deflate(&guest, FIRST, 1));
 	frames = fisc_core("frames");
-	/* A whole one, page by page; one page; every second page. */
+	/* All of a chunk, page by page; a single page; every second page. */
 	ASSERT_TRUE(inflate(&guest, CHUNK_PAGES, CHUNK_PAGES));
 	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
 	EXPECT_EQ(frames - CHUNK_PAGES, fisc_core("frames"));
@@ -309,11 +282,13 @@ TEST_F(pages, parts_of_large_pages)
 	EXPECT_EQ(CHUNK_PAGES + 1, actual(&guest));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES, 77));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES + 78, CHUNK_PAGES - 78));
-	ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, 3 * CHUNK_PAGES, CHUNK_PAGES / 2, 2));
+	ASSERT_TRUE(tell_pages(&guest, VDPA_INFLATE, 3 * CHUNK_PAGES,
+			       CHUNK_PAGES / 2, 2));
 	EXPECT_EQ(CHUNK_PAGES + 1 + CHUNK_PAGES / 2, actual(&guest));
-	EXPECT_TRUE(fisc_wait_core("frames", frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
+	EXPECT_TRUE(fisc_wait("core", "frames",
+			      frames - CHUNK_PAGES - 1 - CHUNK_PAGES / 2));
 	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES + 1, 1));
-	/* Nothing of them is made large again under the driver's hands. */
+	/* Chunks with pages in the balloon are not made large again. */
 	fill(&guest, 2 * CHUNK_PAGES + 77, 1);
 	EXPECT_EQ(CHUNK_PAGES + CHUNK_PAGES / 2, actual(&guest));
 	EXPECT_EQ(-1, damaged(&guest, 2 * CHUNK_PAGES, CHUNK_PAGES));
@@ -328,17 +303,19 @@ TEST_F(pages, pages_that_are_not_the_guests_are_ignored)
 	static struct guest guest, other;
 	int memfd = memfd_create("beside", MFD_CLOEXEC);
 	char *beside;
-	__u64 last = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 1ULL << 58 : 1ULL << 32;
+	bool paired = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED);
+	__u64 last = paired ? 1ULL << 58 : 1ULL << 32;
 	__u64 entries[8], i;
 
 	boot(_metadata, &guest, 1024, variant->features);
 	fill(&guest, FIRST, 1024 - FIRST);
-	/* Ordinary memory beside it, and what is another VM's. */
+	/* Ordinary memory beside the file, and another VM's memory. */
 	ASSERT_EQ(0, ftruncate(memfd, 64 * PAGE_SIZE));
 	beside = fisc_map(memfd, 64);
 	ASSERT_NE(NULL, beside);
 	memset(beside, 5, 64 * PAGE_SIZE);
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA + 1024 * PAGE_SIZE, beside, 64 * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA + 1024 * PAGE_SIZE, beside,
+			      64 * PAGE_SIZE));
 	make_memory(_metadata, &other, ST "b", 256);
 	fill(&other, 0, 256);
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, other.map, 256 * PAGE_SIZE));
@@ -397,7 +374,7 @@ TEST_F(pages, all_files_of_a_vm_have_one_balloon)
 	EXPECT_EQ(-1, damaged(&second, 0, 511));
 	EXPECT_EQ(-1, not_zero(&second, 511, 1));
 	EXPECT_EQ(2, actual(&guest));
-	/* One file gone, with what was in the balloon of it. */
+	/* A file goes, and with it what it had in the balloon. */
 	ASSERT_TRUE(tell(&guest, VDPA_INFLATE, entries, 2));
 	EXPECT_EQ(3, actual(&guest));
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA_2, 512 * PAGE_SIZE));
@@ -418,7 +395,8 @@ TEST_F(pages, part_of_a_file_can_be_memory)
 	ASSERT_EQ(0, vdpa_add("st-a"));
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
 	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, 512 * PAGE_SIZE));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, guest.map + 1024 * PAGE_SIZE, 64 * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA_2, guest.map + 1024 * PAGE_SIZE,
+			      64 * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	entries[0] = entry(&guest, GPA_2 / PAGE_SIZE + 63);
 	entries[1] = entry(&guest, GPA_2 / PAGE_SIZE + 64);
@@ -429,170 +407,9 @@ TEST_F(pages, part_of_a_file_can_be_memory)
 	EXPECT_EQ(-1, damaged(&guest, 1024 + 64, 2048 - 1024 - 64));
 }
 
-TEST_F(pages, rest_of_a_buffer_is_ignored)
-{
-	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4, extra;
-	static struct guest guest;
-	struct vdpa_queue *queue;
+/* Ways to end the device's use, all with pages in the balloon */
 
-	boot(_metadata, &guest, 1024, variant->features);
-	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	for (extra = 1; extra < size; extra++) {
-		ASSERT_TRUE(inflate(&guest, FIRST, 3));
-		EXPECT_EQ(3, actual(&guest));
-		ASSERT_TRUE(deflate(&guest, FIRST, 3));
-		vdpa_post(queue, queue->buffer_iova, 2 * size + extra, 0);
-		ASSERT_TRUE(vdpa_wait_used(queue));
-		EXPECT_EQ(2, actual(&guest));
-		ASSERT_TRUE(deflate(&guest, FIRST, 3));
-		/* Less than one entry is nothing. */
-		vdpa_post(queue, queue->buffer_iova, extra, 0);
-		ASSERT_TRUE(vdpa_wait_used(queue));
-		EXPECT_EQ(0, actual(&guest));
-	}
-	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
-}
-
-TEST_F(pages, buffers_can_be_long)
-{
-	bool paired = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED);
-	size_t nr = FISC_BALLOON_BUFFER_MAX / (paired ? 8 : 4), i;
-	long entries = fisc_balloon("entries");
-	static struct guest guest;
-	struct vdpa_queue *queue;
-
-	boot(_metadata, &guest, 1024 + 16384, variant->features);
-	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	for (i = 0; i < nr; i++) {
-		if (paired)
-			((__u64 *)queue->buffer)[i] = FISC_BALLOON_RANGE(gfn(1024 + i), 0);
-		else
-			((__u32 *)queue->buffer)[i] = gfn(1024 + i);
-	}
-	vdpa_post(queue, queue->buffer_iova, FISC_BALLOON_BUFFER_MAX, 0);
-	ASSERT_TRUE(vdpa_wait_used(queue));
-	EXPECT_EQ((long)nr, actual(&guest));
-	EXPECT_EQ(entries + (long)nr, fisc_balloon("entries"));
-	memcpy(guest.vdpa.queues[VDPA_DEFLATE].buffer, queue->buffer, FISC_BALLOON_BUFFER_MAX);
-	queue = &guest.vdpa.queues[VDPA_DEFLATE];
-	vdpa_post(queue, queue->buffer_iova, FISC_BALLOON_BUFFER_MAX, 0);
-	ASSERT_TRUE(vdpa_wait_used(queue));
-	EXPECT_EQ(0, actual(&guest));
-}
-
-TEST_F(pages, buffers_can_be_anywhere_and_in_pieces)
-{
-	size_t size = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED) ? 8 : 4, i;
-	static const unsigned short offsets[] = { 0, 1, 3, 4, 8, 4095, 4094, 4092, 2048 };
-	static struct guest guest;
-	struct vdpa_queue *queue;
-	__u64 pfn;
-
-	boot(_metadata, &guest, 1024, variant->features);
-	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	/* Misaligned, and across the end of a page. */
-	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
-		pfn = entry(&guest, gfn(FIRST + i));
-		memcpy(queue->buffer + offsets[i], &pfn, size);
-		vdpa_post(queue, queue->buffer_iova + offsets[i], size, 0);
-		ASSERT_TRUE(vdpa_wait_used(queue));
-		EXPECT_EQ((long)i + 1, actual(&guest))
-			TH_LOG("offset %u", offsets[i]);
-	}
-	/* A chain is one buffer, however it is cut. */
-	for (i = 0; i < 4; i++) {
-		pfn = entry(&guest, gfn(FIRST + 100 + i));
-		memcpy(queue->buffer + i * size, &pfn, size);
-	}
-	vdpa_put(queue, 40, queue->buffer_iova, 1, VRING_DESC_F_NEXT, 200);
-	vdpa_put(queue, 200, queue->buffer_iova + 1, 2 * size, VRING_DESC_F_NEXT, 3);
-	vdpa_put(queue, 3, queue->buffer_iova + 1 + 2 * size, 2 * size - 1, 0, 77);
-	vdpa_expose(queue, 40, 1);
-	vdpa_kick(queue);
-	ASSERT_TRUE(vdpa_wait_used(queue));
-	EXPECT_EQ((long)ARRAY_SIZE(offsets) + 4, actual(&guest));
-	EXPECT_EQ(40, queue->used->ring[(queue->next_avail - 1) % queue->num].id);
-	EXPECT_EQ(0, queue->used->ring[(queue->next_avail - 1) % queue->num].len);
-	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
-}
-
-TEST_F(pages, many_chains_are_answered_in_order_at_one_kick)
-{
-	bool paired = variant->features & VDPA_F(FISC_BALLOON_F_PAIRED);
-	long kicks = fisc_balloon("kicks"), chains = fisc_balloon("chains");
-	static struct guest guest;
-	struct vdpa_queue *queue;
-	size_t size = paired ? 8 : 4, i, round;
-
-	boot(_metadata, &guest, 2048, variant->features);
-	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	for (round = 0; round < 3; round++) {
-		for (i = 0; i < 256; i++) {
-			__u64 pfn = entry(&guest, gfn(1024 + round * 256 + i));
-
-			memcpy(queue->buffer + i * size, &pfn, size);
-			vdpa_put(queue, 255 - i, queue->buffer_iova + i * size, size, 0, 0);
-		}
-		for (i = 0; i < 256; i++)
-			queue->avail->ring[(queue->next_avail + i) % 256] = 255 - i;
-		queue->next_avail += 256;
-		vdpa_expose(queue, 0, 0);
-		vdpa_kick(queue);
-		ASSERT_TRUE(vdpa_wait_used(queue));
-		for (i = 0; i < 256; i++)
-			EXPECT_EQ(255 - i, queue->used->ring[i].id);
-		EXPECT_EQ(256 * ((long)round + 1), actual(&guest));
-	}
-	EXPECT_EQ(chains + 768, fisc_balloon("chains"));
-	EXPECT_LE(kicks + 3, fisc_balloon("kicks"));
-	/* A kick when there is nothing to do does nothing. */
-	for (i = 0; i < 100; i++)
-		vdpa_kick(queue);
-	EXPECT_TRUE(works(&guest));
-	EXPECT_EQ(chains + 769, fisc_balloon("chains"));
-	EXPECT_EQ(768, actual(&guest));
-}
-
-TEST_F(pages, rings_of_all_sizes_go_around)
-{
-	static const unsigned int nums[] = { 1, 2, 8, 64, VDPA_NUM_MAX };
-	static struct guest guest;
-	size_t i, j;
-
-	boot(_metadata, &guest, 4096, variant->features);
-	for (i = 0; i < ARRAY_SIZE(nums); i++) {
-		ASSERT_EQ(0, vdpa_start(&guest.vdpa, guest.map, GPA, variant->features, nums[i]));
-		for (j = 0; j < 2 * nums[i] + 1; j++)
-			ASSERT_TRUE(inflate(&guest, FIRST + j, 1));
-		EXPECT_EQ((long)j, actual(&guest));
-	}
-}
-
-TEST_F(pages, index_wraps_around)
-{
-	static struct guest guest;
-	struct vdpa_queue *queue;
-	size_t i;
-
-	boot(_metadata, &guest, 1024, variant->features);
-	queue = &guest.vdpa.queues[VDPA_INFLATE];
-	fill(&guest, FIRST, 1);
-	ASSERT_TRUE(inflate(&guest, FIRST, 1));
-	for (i = 0; i < 65536 / 256 + 2; i++) {
-		vdpa_expose(queue, 0, 1);
-		vdpa_expose(queue, 0, 1);
-		queue->next_avail += 254;
-		vdpa_expose(queue, 0, 0);
-		vdpa_kick(queue);
-		ASSERT_TRUE(vdpa_wait_used(queue));
-	}
-	EXPECT_EQ(1, actual(&guest));
-	EXPECT_EQ(0, vdpa_status(&guest.vdpa) & NEEDS_RESET);
-}
-
-/* Ways to end it, all with pages in the balloon. */
-
-/* Are pages that were in the balloon like all others now? */
+/* Expect that pages that were in the balloon are like all others now. */
 static void expect_empty(struct __test_metadata *_metadata, struct guest *guest)
 {
 	long popped = fisc_vm("st-a", "balloon/popped"), frames;
@@ -619,7 +436,7 @@ TEST_F(pages, reset_empties_it)
 	EXPECT_EQ(0, vdpa_status(&guest.vdpa));
 	EXPECT_EQ(0, actual(&guest));
 	expect_empty(_metadata, &guest);
-	/* And it works again. */
+	/* It works again afterwards. */
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -633,7 +450,8 @@ TEST_F(pages, close_empties_it)
 	vdpa_close(&guest.vdpa);
 	expect_empty(_metadata, &guest);
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -646,12 +464,13 @@ TEST_F(pages, unmapped_memory_is_out_of_reach)
 	boot_inflated(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, vdpa_unmap(&guest.vdpa, GPA, guest.nr_pages * PAGE_SIZE));
 	EXPECT_GE(512, actual(&guest));
-	/* There is no ring any more, either. */
+	/* The ring is gone as well. */
 	vdpa_kick(&guest.vdpa.queues[VDPA_INFLATE]);
 	EXPECT_TRUE(vdpa_wait_status(&guest.vdpa, NEEDS_RESET));
 	ASSERT_EQ(0, vdpa_set_status(&guest.vdpa, 0));
 	expect_empty(_metadata, &guest);
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	start(_metadata, &guest, variant->features);
 	ASSERT_TRUE(inflate(&guest, 1024, 512));
 	EXPECT_EQ(512, actual(&guest));
@@ -663,7 +482,7 @@ TEST_F(pages, deleting_the_device_empties_it)
 	pid_t pid;
 
 	boot_inflated(_metadata, &guest, variant->features);
-	/* It waits for the VMM to close it. */
+	/* Deletion waits for the VMM to close the device. */
 	pid = fork();
 	if (!pid) {
 		vdpa_close(&guest.vdpa);
@@ -690,17 +509,18 @@ TEST_F(pages, unbinding_the_driver_empties_it)
 	ASSERT_EQ(0, vdpa_unbind("st-a"));
 	expect_empty(_metadata, &guest);
 	EXPECT_NE(0, vdpa_open(&guest.vdpa, "st-a"));
-	/* The next one is told, not the last one. */
+	/* The next user is told of targets, not the last one. */
 	ASSERT_EQ(0, vdpa_bind("st-a", "vhost_vdpa"));
 	ASSERT_EQ(0, vdpa_open(&guest.vdpa, "st-a"));
-	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest.vdpa, GPA, guest.map,
+			      guest.nr_pages * PAGE_SIZE));
 	ASSERT_EQ(0, fisc_vm_set("st-a", "balloon/target", "1M"));
 	start(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, fisc_vm_set("st-a", "balloon/target", "2M"));
 	EXPECT_TRUE(vdpa_wait_config(&guest.vdpa, WAIT_S));
 }
 
-/* VMMs die at any moment; what they did is counted in shared memory. */
+/* Kill VMMs at any moment; their rounds are counted in shared memory. */
 TEST_F(pages, killed_vmm_leaves_nothing)
 {
 	unsigned int *rounds = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -719,18 +539,21 @@ TEST_F(pages, killed_vmm_leaves_nothing)
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			if (vdpa_open(&guest.vdpa, "st-a") ||
-			    vdpa_map(&guest.vdpa, GPA, guest.map, guest.nr_pages * PAGE_SIZE))
+			    vdpa_map(&guest.vdpa, GPA, guest.map,
+				     guest.nr_pages * PAGE_SIZE))
 				_exit(1);
 			for (;;) {
-				if (vdpa_start(&guest.vdpa, guest.map, GPA, variant->features,
-					       64) ||
-				    !inflate(&guest, 1024, 512) || !deflate(&guest, 1024, 77))
+				if (vdpa_start(&guest.vdpa, guest.map, GPA,
+					       variant->features, 64) ||
+				    !inflate(&guest, 1024, 512) ||
+				    !deflate(&guest, 1024, 77))
 					_exit(1);
 				__atomic_add_fetch(rounds, 1, __ATOMIC_RELAXED);
 			}
 		}
-		/* In the first rounds, perhaps before it has begun. */
-		for (end = fisc_now() + WAIT_S; i > 3 && !READ_ONCE(*rounds); ) {
+		/* In the first rounds, it may be killed before it begins. */
+		end = fisc_now() + WAIT_S;
+		while (i > 3 && !READ_ONCE(*rounds)) {
 			ASSERT_GT(end, fisc_now());
 			fisc_sleep_ms(1);
 		}
@@ -744,7 +567,7 @@ TEST_F(pages, killed_vmm_leaves_nothing)
 	}
 }
 
-/* Files that change under the device. */
+/* Files that change under the device */
 
 TEST_F(pages, truncated_pages_leave_the_balloon)
 {
@@ -754,7 +577,7 @@ TEST_F(pages, truncated_pages_leave_the_balloon)
 	boot_inflated(_metadata, &guest, variant->features);
 	ASSERT_EQ(0, ftruncate(guest.fd, 1280 * PAGE_SIZE));
 	EXPECT_EQ(256, actual(&guest));
-	/* Beyond the end, nothing can be put there. */
+	/* Pages beyond the end cannot be in the balloon. */
 	ASSERT_TRUE(inflate(&guest, 1270, 512));
 	EXPECT_EQ(256, actual(&guest));
 	ASSERT_EQ(0, ftruncate(guest.fd, 2048 * PAGE_SIZE));
@@ -773,7 +596,8 @@ TEST_F(pages, punching_holes_in_the_balloon_does_no_harm)
 	static struct guest guest;
 
 	boot_inflated(_metadata, &guest, variant->features);
-	ASSERT_EQ(0, fallocate(guest.fd, PUNCH, 1280 * PAGE_SIZE, 512 * PAGE_SIZE));
+	ASSERT_EQ(0, fallocate(guest.fd, PUNCH, 1280 * PAGE_SIZE,
+			       512 * PAGE_SIZE));
 	EXPECT_LE(256, actual(&guest));
 	EXPECT_GE(512, actual(&guest));
 	EXPECT_EQ(-1, not_zero(&guest, 1024, 768));
@@ -800,205 +624,8 @@ TEST_F(pages, unlinked_file_still_has_a_balloon)
 	close(guest.fd);
 	EXPECT_LT(0, fisc_core("vms"));
 	vdpa_close(&guest.vdpa);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_EQ(0, fisc_balloon("ballooned"));
-}
-
-/* Ranges, in one format only */
-
-FIXTURE(balloon)
-{
-	struct fisc_before before;
-};
-
-FIXTURE_SETUP(balloon)
-{
-	set_up(_metadata, &self->before);
-}
-
-FIXTURE_TEARDOWN_PARENT(balloon)
-{
-	tear_down(_metadata, &self->before);
-}
-
-TEST_F(balloon, ranges_of_every_order)
-{
-	static struct guest guest;
-	unsigned int order;
-	long frames, total = 0;
-
-	boot(_metadata, &guest, 4 * CHUNK_PAGES, VDPA_PAIRED);
-	fill(&guest, FIRST, 4 * CHUNK_PAGES - FIRST);
-	ASSERT_TRUE(inflate(&guest, FIRST, 1));
-	ASSERT_TRUE(deflate(&guest, FIRST, 1));
-	frames = fisc_core("frames");
-	/* Each at the first place for it behind the last. */
-	for (order = 0; order <= FISC_BALLOON_MAX_ORDER; order++) {
-		ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES + (1 << order)), order));
-		total += 1 << order;
-		EXPECT_EQ(total, actual(&guest));
-		EXPECT_EQ(frames - total, fisc_core("frames"));
-	}
-	EXPECT_EQ(-1, damaged(&guest, CHUNK_PAGES, 1));
-	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES, CHUNK_PAGES));
-	EXPECT_EQ(-1, not_zero(&guest, CHUNK_PAGES + 1, 2 * CHUNK_PAGES - 1));
-	EXPECT_EQ(0, actual(&guest));
-}
-
-TEST_F(balloon, parts_of_ranges_can_be_deflated)
-{
-	long duplicate = fisc_balloon("duplicate");
-	static struct guest guest;
-
-	boot(_metadata, &guest, 2 * CHUNK_PAGES, VDPA_PAIRED);
-	fill(&guest, CHUNK_PAGES, CHUNK_PAGES);
-	ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
-	ASSERT_EQ(CHUNK_PAGES, actual(&guest));
-	ASSERT_TRUE(deflate(&guest, CHUNK_PAGES + 100, 100));
-	EXPECT_EQ(CHUNK_PAGES - 100, actual(&guest));
-	fill(&guest, CHUNK_PAGES + 100, 100);
-	EXPECT_EQ(duplicate, fisc_balloon("duplicate"));
-	/* The whole once more: some of it is known. */
-	ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
-	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
-	EXPECT_EQ(duplicate + CHUNK_PAGES - 100, fisc_balloon("duplicate"));
-	EXPECT_EQ(-1, not_zero(&guest, CHUNK_PAGES, CHUNK_PAGES));
-	EXPECT_EQ(0, fisc_vm("st-a", "balloon/actual"));
-}
-
-TEST_F(balloon, whole_large_page_goes_in_one)
-{
-	static struct guest guest;
-	long frames, large;
-
-	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "1"));
-	boot(_metadata, &guest, 4 * CHUNK_PAGES, VDPA_PAIRED);
-	fill(&guest, CHUNK_PAGES, 3 * CHUNK_PAGES);
-	ASSERT_TRUE(inflate(&guest, FIRST, 1));
-	ASSERT_TRUE(deflate(&guest, FIRST, 1));
-	frames = fisc_core("frames");
-	large = fisc_core("large");
-	ASSERT_LE(3, large);
-	ASSERT_TRUE(inflate_range(&guest, gfn(2 * CHUNK_PAGES), 9));
-	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
-	EXPECT_EQ(large - 1, fisc_core("large"));
-	EXPECT_EQ(frames - CHUNK_PAGES, fisc_core("frames"));
-	EXPECT_EQ(-1, damaged(&guest, CHUNK_PAGES, CHUNK_PAGES));
-	EXPECT_EQ(-1, damaged(&guest, 3 * CHUNK_PAGES, CHUNK_PAGES));
-	/* Taken back, it may be large again. */
-	{
-		const __u64 range = FISC_BALLOON_RANGE(gfn(2 * CHUNK_PAGES), 9);
-
-		ASSERT_TRUE(tell(&guest, VDPA_DEFLATE, &range, 1));
-	}
-	EXPECT_EQ(0, actual(&guest));
-	EXPECT_EQ(-1, not_zero(&guest, 2 * CHUNK_PAGES, CHUNK_PAGES));
-	EXPECT_EQ(large, fisc_core("large"));
-}
-
-TEST_F(balloon, malformed_ranges_are_ignored)
-{
-	const __u64 ranges[] = {
-		FISC_BALLOON_RANGE(gfn(FIRST | 1), 1),
-		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES + 256), 9),
-		FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 10), FISC_BALLOON_RANGE(gfn(CHUNK_PAGES), 31),
-		FISC_BALLOON_RANGE(gfn(0), 18), ~0ULL, ~0ULL << FISC_BALLOON_ORDER_BITS | 9,
-	};
-	long malformed = fisc_balloon("malformed"), frames;
-	static struct guest guest;
-	size_t i;
-
-	boot(_metadata, &guest, 2 * CHUNK_PAGES, VDPA_PAIRED);
-	fill(&guest, FIRST, 2 * CHUNK_PAGES - FIRST);
-	ASSERT_TRUE(inflate(&guest, FIRST, 1));
-	ASSERT_TRUE(deflate(&guest, FIRST, 1));
-	fill(&guest, FIRST, 1);
-	frames = fisc_core("frames");
-	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
-		ASSERT_TRUE(tell(&guest, VDPA_INFLATE, &ranges[i], 1));
-		EXPECT_EQ(malformed + 1, fisc_balloon("malformed"))
-			TH_LOG("range %#llx", ranges[i]);
-		malformed = fisc_balloon("malformed");
-	}
-	ASSERT_TRUE(tell(&guest, VDPA_DEFLATE, ranges, ARRAY_SIZE(ranges)));
-	EXPECT_EQ(malformed + (long)ARRAY_SIZE(ranges), fisc_balloon("malformed"));
-	EXPECT_EQ(0, actual(&guest));
-	EXPECT_EQ(frames, fisc_core("frames"));
-	EXPECT_EQ(-1, damaged(&guest, FIRST, 2 * CHUNK_PAGES - FIRST));
-	EXPECT_TRUE(works(&guest));
-}
-
-TEST_F(balloon, range_may_be_in_the_file_in_part)
-{
-	static struct guest guest;
-	long unmapped;
-
-	/* The end of the file, in the middle of the range, and that of what is mapped. */
-	boot(_metadata, &guest, 3 * CHUNK_PAGES + 200, VDPA_PAIRED);
-	fill(&guest, CHUNK_PAGES, 2 * CHUNK_PAGES + 200);
-	unmapped = fisc_balloon("unmapped");
-	ASSERT_TRUE(inflate_range(&guest, gfn(3 * CHUNK_PAGES), 9));
-	EXPECT_LT(unmapped, fisc_balloon("unmapped"));
-	EXPECT_GE(200, actual(&guest));
-	EXPECT_EQ(-1, damaged(&guest, CHUNK_PAGES, 2 * CHUNK_PAGES));
-	EXPECT_TRUE(works(&guest));
-}
-
-struct toucher {
-	char *map;
-	size_t first;
-	size_t nr;
-	pthread_t thread;
-	bool stop;
-};
-
-static void *toucher_thread(void *argument)
-{
-	struct toucher *toucher = argument;
-	__u64 state = 1;
-
-	while (!READ_ONCE(toucher->stop)) {
-		size_t page = toucher->first + fisc_rand(&state) % toucher->nr;
-		char *at = toucher->map + page * PAGE_SIZE;
-
-		if (fisc_rand(&state) & 1)
-			WRITE_ONCE(*at, 1);
-		else
-			(void)READ_ONCE(*at);
-	}
-	return NULL;
-}
-
-TEST_F(balloon, nothing_is_lost_when_pages_are_touched_meanwhile)
-{
-	long inflated = fisc_balloon("inflated"), deflated = fisc_balloon("deflated");
-	long popped = fisc_balloon("popped"), balance;
-	static struct toucher toucher;
-	static struct guest guest;
-	double end;
-
-	boot(_metadata, &guest, 4 * CHUNK_PAGES, VDPA_PAIRED);
-	toucher.map = guest.map;
-	toucher.first = CHUNK_PAGES;
-	toucher.nr = CHUNK_PAGES;
-	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_EQ(0, pthread_create(&toucher.thread, NULL, toucher_thread, &toucher));
-	for (end = fisc_now() + 3; fisc_now() < end; ) {
-		ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
-		ASSERT_TRUE(inflate(&guest, CHUNK_PAGES, 100));
-		ASSERT_TRUE(deflate(&guest, CHUNK_PAGES + 50, 300));
-	}
-	WRITE_ONCE(toucher.stop, true);
-	pthread_join(toucher.thread, NULL);
-	balance = fisc_balloon("inflated") - inflated - (fisc_balloon("deflated") - deflated) -
-		  (fisc_balloon("popped") - popped);
-	EXPECT_EQ(balance, actual(&guest));
-	EXPECT_EQ(balance, fisc_balloon("ballooned"));
-	EXPECT_LT(popped, fisc_balloon("popped"));
-	ASSERT_TRUE(inflate_range(&guest, gfn(CHUNK_PAGES), 9));
-	EXPECT_EQ(CHUNK_PAGES, actual(&guest));
-	EXPECT_EQ(-1, not_zero(&guest, CHUNK_PAGES, CHUNK_PAGES));
-	EXPECT_EQ(0, actual(&guest));
 }
 
 TEST_HARNESS_MAIN

@@ -2,23 +2,22 @@
 /*
  * balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]: a malicious driver of a
  * balloon device. It sends chains of descriptors that are well formed, spoils
- * some of them, moves its rings, and resets the device; other threads kick,
+ * some of them, moves its rings, and resets the device; other threads kick it,
  * remap memory, truncate the file and punch holes at the same time.
  *
- *   -s SEED        of the pseudo-random numbers (1)
- *   -n OPERATIONS  on rings: chains that the device took, and kicks (1000000;
+ *   -s SEED        seed of the pseudo-random numbers (1)
+ *   -n OPERATIONS  number of chains that the device takes, plus kicks (1000000;
  *                  20000 for each seed of a file)
- *   -r FILE        a run for each line of FILE that begins with a seed
+ *   -r FILE        one run for each line of FILE that begins with a seed
  *
- * Every episode begins with a reset, and a good chain that has to be answered.
- * Says which counters of the device were hit. Exit status 1 if the device does
+ * Every episode begins with a reset and a good chain that must be answered.
+ * Prints which counters of the device were hit. Exits with 1 if the device does
  * not answer, an important counter was never hit in a run that is long enough,
- * or something is left in the end.
+ * or something is left at the end.
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,41 +29,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fisc.h"
-#include "vdpa.h"
+#include "fuzz_chains.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define VM		"st-fuzz"
 #define OTHER		"st-beside"
 
-/* Guest memory: two files side by side, a gap, and memory that is not fisc's. */
-#define GPA		0x40000000UL
-#define LOW_PAGES	1024UL
-#define HIGH_PAGES	2048UL
-#define PAGES		(LOW_PAGES + HIGH_PAGES)
-#define GPA_END		(GPA + PAGES * PAGE_SIZE)
-#define GPA_OTHER	0x80000000UL
-#define OTHER_PAGES	16UL
-
-#define ANSWER_S	10		/* a good chain takes no longer */
-#define BATCH_MS	30		/* a batch that gets no answers is given up */
+#define ANSWER_S	10		/* more than a good chain takes */
+#define BATCH_MS	30		/* limit of a batch without answers */
 #define PROGRESS_S	10
-#define COVERAGE_OPS	100000		/* enough to hit all that counts */
+#define COVERAGE_OPS	100000		/* enough to hit all counters */
 #define REPLAY_OPS	20000
 #define KICKERS		2
 
 #define NR_QUEUES	VDPA_NR_QUEUES
 
-/* What the device has to have counted in the end. */
+/* Counters that must have been hit at the end */
 static const char * const reasons[] = {
-	"bad_avail", "bad_head", "bad_next", "bad_loop", "bad_indirect", "bad_address",
-	"bad_direction", "bad_length", "bad_ring", "needs_reset", "inflated", "deflated", "popped",
-	"reported", "duplicate", "unmapped", "malformed", "entries",
+	"bad_avail", "bad_head", "bad_next", "bad_loop", "bad_indirect",
+	"bad_address", "bad_direction", "bad_length", "bad_ring", "needs_reset",
+	"inflated", "deflated", "popped", "reported", "duplicate", "unmapped",
+	"malformed", "entries",
 };
 
 #define NR_REASONS	(sizeof(reasons) / sizeof(*reasons))
 
-static struct vdpa vdpa;
+struct vdpa vdpa;
 static int low, high;			/* files */
 static char *mem;			/* both of them */
 static char *other;
@@ -73,28 +62,17 @@ static long base_chains, base_kicks;
 static unsigned long episodes;
 
 /*
- * Helpers spoil things under this for reading, and leave them in order each time;
- * it is held for writing where nothing may be spoilt.
+ * Other threads spoil things while they hold this for reading, and put them
+ * right before they release it; it is held for writing where nothing may be
+ * spoilt.
  */
-static pthread_rwlock_t order = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static pthread_rwlock_t order =
+	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static bool stop;
 
-/* Random numbers of the driver itself; helpers have their own. */
-static __u64 state;
-
-static __u64 rnd(__u64 below)
-{
-	return fisc_rand(&state) % below;
-}
-
-static bool one_in(unsigned int n)
-{
-	return !rnd(n);
-}
-
 /*
- * The file may be cut off under the driver's own hands, too; not for long. An
- * access that fails is tried again then.
+ * The file may be truncated for a moment while the driver itself accesses it.
+ * Wait, and the access is tried again.
  */
 static void wait_for_memory(int sig)
 {
@@ -109,8 +87,8 @@ static void wait_for_memory(int sig)
 static void map_all(void)
 {
 	if (vdpa_map(&vdpa, GPA, mem, LOW_PAGES * PAGE_SIZE) ||
-	    vdpa_map(&vdpa, GPA + LOW_PAGES * PAGE_SIZE, mem + LOW_PAGES * PAGE_SIZE,
-		     HIGH_PAGES * PAGE_SIZE) ||
+	    vdpa_map(&vdpa, GPA + LOW_PAGES * PAGE_SIZE,
+		     mem + LOW_PAGES * PAGE_SIZE, HIGH_PAGES * PAGE_SIZE) ||
 	    vdpa_map(&vdpa, GPA_OTHER, other, OTHER_PAGES * PAGE_SIZE))
 		err(1, "memory cannot be mapped");
 }
@@ -118,14 +96,16 @@ static void map_all(void)
 static void make_file(const char *path, int *fd, size_t at, size_t nr_pages)
 {
 	*fd = fisc_create(path, nr_pages);
-	if (*fd < 0 || mmap(mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED, *fd, 0) == MAP_FAILED)
+	if (*fd < 0 || mmap(mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE,
+			    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, *fd,
+			    0) == MAP_FAILED)
 		err(1, "%s", path);
 }
 
 static void make_memory(void)
 {
-	mem = mmap(NULL, PAGES * PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, PAGES * PAGE_SIZE, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	other = mmap(NULL, OTHER_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED || other == MAP_FAILED)
@@ -136,7 +116,7 @@ static void make_memory(void)
 	make_file(FISC_MNT "/" VM "/high", &high, LOW_PAGES, HIGH_PAGES);
 }
 
-/* What is not the guest's; the device must not get at it. */
+/* Another VM's memory, which the device must not get at */
 #define BESIDE_PAGES	16UL
 
 static char *beside;
@@ -190,7 +170,8 @@ static void remap(__u64 *own, size_t at, size_t nr_pages)
 		err(1, "memory cannot be unmapped");
 	if (back)
 		sched_yield();
-	if (vdpa_map(&vdpa, GPA + at * PAGE_SIZE, mem + at * PAGE_SIZE, nr_pages * PAGE_SIZE))
+	if (vdpa_map(&vdpa, GPA + at * PAGE_SIZE, mem + at * PAGE_SIZE,
+		     nr_pages * PAGE_SIZE))
 		err(1, "memory cannot be mapped again");
 }
 
@@ -201,6 +182,7 @@ static void *spoiler(void *argument)
 	while (!READ_ONCE(stop)) {
 		size_t page = fisc_rand(&own) % HIGH_PAGES;
 		size_t nr = fisc_rand(&own) % (HIGH_PAGES - page) + 1;
+		char *at = page_of(mem, LOW_PAGES + page);
 
 		pthread_rwlock_rdlock(&order);
 		switch (fisc_rand(&own) % 32) {
@@ -211,8 +193,9 @@ static void *spoiler(void *argument)
 			remap(&own, LOW_PAGES, HIGH_PAGES);
 			break;
 		case 4:
-			/* With the rings; or only with what is behind them. */
-			if (ftruncate(low, fisc_rand(&own) % LOW_PAGES * PAGE_SIZE) ||
+			/* The rings are cut off, or only what follows them. */
+			if (ftruncate(low, fisc_rand(&own) % LOW_PAGES *
+						   PAGE_SIZE) ||
 			    ftruncate(low, LOW_PAGES * PAGE_SIZE))
 				err(1, "ftruncate");
 			break;
@@ -222,221 +205,25 @@ static void *spoiler(void *argument)
 				err(1, "ftruncate");
 			break;
 		case 9:
-			if (fallocate(low, PUNCH, page % LOW_PAGES * PAGE_SIZE, PAGE_SIZE))
+			if (fallocate(low, PUNCH, page % LOW_PAGES * PAGE_SIZE,
+				      PAGE_SIZE))
 				err(1, "punch");
 			break;
 		case 10 ... 14:
-			if (fallocate(high, PUNCH, page * PAGE_SIZE, nr * PAGE_SIZE))
+			if (fallocate(high, PUNCH, page * PAGE_SIZE,
+				      nr * PAGE_SIZE))
 				err(1, "punch");
 			break;
 		default:
 			if (nr & 1)
-				(void)READ_ONCE(mem[(LOW_PAGES + page) * PAGE_SIZE]);
+				(void)READ_ONCE(*at);
 			else
-				WRITE_ONCE(mem[(LOW_PAGES + page) * PAGE_SIZE], 1);
+				WRITE_ONCE(*at, 1);
 		}
 		pthread_rwlock_unlock(&order);
 		fisc_sleep_ms(fisc_rand(&own) % 4);
 	}
 	return NULL;
-}
-
-/* Well-formed operations */
-
-static __u64 random_pfn(void)
-{
-	__u64 first = GPA / PAGE_SIZE;
-
-	switch (rnd(32)) {
-	case 0:
-		return fisc_rand(&state) >> rnd(64);
-	case 1:
-		return first + rnd(PAGES + 64) - 32;
-	case 2:
-		/* Its own rings and buffers. */
-		return one_in(64) ? first + rnd(VDPA_PAGES) : first + LOW_PAGES - 1 + rnd(2);
-	default:
-		return first + LOW_PAGES + rnd(HIGH_PAGES);
-	}
-}
-
-static bool paired(void)
-{
-	return vdpa.features & VDPA_F(FISC_BALLOON_F_PAIRED);
-}
-
-/* Fresh entries somewhere in the buffer of a queue, of which chains are made. */
-static void write_entries(struct vdpa_queue *queue, int index)
-{
-	size_t at = rnd(FISC_BALLOON_BUFFER_MAX / 8 - 512) * 8, i;
-
-	if (index == VDPA_STATS) {
-		struct virtio_balloon_stat *stat = (void *)(queue->buffer + at);
-
-		stat->tag = one_in(4) ? FISC_BALLOON_S_PSI_SOME + rnd(8) : rnd(20);
-		stat->val = fisc_rand(&state);
-		return;
-	}
-	for (i = 0; i < 64; i++) {
-		__u64 pfn = random_pfn();
-		unsigned int order = one_in(64) ? rnd(12) : 0;
-
-		if (paired()) {
-			if (!one_in(16))
-				pfn &= ~((1ULL << order) - 1);
-			((__u64 *)(queue->buffer + at))[i] = FISC_BALLOON_RANGE(pfn, order);
-		} else {
-			((__u32 *)(queue->buffer + at))[i] = pfn;
-		}
-	}
-}
-
-static void good_part(struct vdpa_queue *queue, int index, __u64 *addr, __u32 *len)
-{
-	__u32 bytes;
-
-	if (index >= VDPA_REPORT) {
-		*addr = GPA + (LOW_PAGES + rnd(HIGH_PAGES)) * PAGE_SIZE;
-		*len = (rnd(one_in(64) ? 512 : 2) + 1) * PAGE_SIZE;
-		if (*addr + *len > GPA_END)
-			*len = GPA_END - *addr;
-		return;
-	}
-	if (one_in(4096))
-		bytes = FISC_BALLOON_BUFFER_MAX / 4;
-	else
-		bytes = one_in(32) ? 8 * (1 + rnd(16)) : 8;
-	*len = one_in(32) ? 1 + rnd(bytes) : bytes;
-	*addr = queue->buffer_iova + rnd(FISC_BALLOON_BUFFER_MAX - *len + 1);
-	if (!one_in(16))
-		*addr &= ~7ULL;
-}
-
-/* Chains of all descriptors, or of some. Return: how many there are. */
-static unsigned int good_chains(struct vdpa_queue *queue, int index)
-{
-	__u16 good = index < VDPA_REPORT ? 0 : VRING_DESC_F_WRITE;
-	unsigned int i, nr = 0, end = one_in(2) ? queue->num : 1 + rnd(queue->num);
-	bool single = !one_in(4);
-
-	for (i = 0; i < end; nr++) {
-		unsigned int left = single ? 1 : 1 + rnd(4);
-
-		queue->avail->ring[(__u16)(queue->next_avail + nr) % queue->num] = i;
-		for (;;) {
-			bool last = !--left || i + 1 == end;
-			__u64 addr;
-			__u32 len;
-
-			good_part(queue, index, &addr, &len);
-			vdpa_put(queue, i, addr, len, good | (last ? 0 : VRING_DESC_F_NEXT),
-				 last ? rnd(65536) : i + 1);
-			i++;
-			if (last)
-				break;
-		}
-	}
-	return nr;
-}
-
-/* Mutations */
-
-static __u64 bad_address(const struct vdpa_queue *queue)
-{
-	switch (rnd(10)) {
-	case 0:
-		return fisc_rand(&state);
-	case 1:
-		return fisc_rand(&state) >> rnd(64);
-	case 2:
-		return GPA_END - rnd(64);
-	case 3:
-		return GPA - rnd(64);
-	case 4:
-		return GPA_OTHER + rnd(OTHER_PAGES * PAGE_SIZE);
-	case 5:
-		return -rnd(128);
-	/* Good ones, in bad places: any of the rings, the border of two maps. */
-	case 6:
-		return queue->iova + rnd(PAGE_SIZE);
-	case 7:
-		return vdpa_used_iova(queue) + rnd(64);
-	case 8:
-		return vdpa_avail_iova(queue) + rnd(64);
-	default:
-		return GPA + LOW_PAGES * PAGE_SIZE - rnd(64);
-	}
-}
-
-static __u32 bad_length(void)
-{
-	static const __u32 lengths[] = {
-		0, 1, 7, 65535, 65536, 65537, 1U << 20, 0x7fffffff, 0x80000000, 0xfffff000,
-		0xffffffff,
-	};
-
-	return one_in(3) ? fisc_rand(&state) >> rnd(32) :
-			   lengths[rnd(sizeof(lengths) / sizeof(*lengths))];
-}
-
-/* Spoil one thing of what is about to be made available: @nr chains. */
-static void spoil(struct vdpa_queue *queue, unsigned int *nr)
-{
-	unsigned int i = rnd(queue->num);
-	struct vring_desc *desc = &queue->desc[i];
-	__u16 *entry = &queue->avail->ring[(__u16)(queue->next_avail + rnd(*nr)) % queue->num];
-
-	switch (rnd(18)) {
-	case 0 ... 2:
-		desc->addr = bad_address(queue);
-		break;
-	case 3 ... 4:
-		desc->len = bad_length();
-		break;
-	case 5:
-		desc->flags ^= 1 << rnd(one_in(4) ? 16 : 3);
-		break;
-	case 6:
-		desc->flags |= VRING_DESC_F_INDIRECT;
-		break;
-	case 7:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = rnd(queue->num);
-		break;
-	case 8:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = queue->num + rnd(65536 - queue->num);
-		break;
-	case 9:
-		desc->flags |= VRING_DESC_F_NEXT;
-		desc->next = i;
-		break;
-	case 10:
-		*entry = queue->num + rnd(65536 - queue->num);
-		break;
-	case 11:
-		/* One chain twice. */
-		*entry = rnd(queue->num);
-		break;
-	case 12:
-		*nr += queue->num + rnd(2);
-		break;
-	case 13:
-		*nr = rnd(65536);
-		break;
-	case 14:
-		queue->used->idx += rnd(65536);
-		break;
-	case 15:
-		queue->used->flags = fisc_rand(&state);
-		queue->avail->flags = fisc_rand(&state);
-		break;
-	case 16:
-		desc->flags ^= VRING_DESC_F_WRITE;
-		break;
-	default:
-		((__u64 *)desc)[rnd(2)] = fisc_rand(&state);
-	}
 }
 
 /* Episodes */
@@ -451,7 +238,8 @@ static void set_features(void)
 			features |= 1ULL << bit;
 	/* None of these may be accepted. */
 	if (one_in(16))
-		vdpa_negotiate(&vdpa, fisc_rand(&state) & fisc_rand(&state));
+		vdpa_negotiate(&vdpa,
+			       fisc_rand(&fuzz_state) & fisc_rand(&fuzz_state));
 	if (vdpa_negotiate(&vdpa, features))
 		errx(1, "features %#llx are refused", features);
 }
@@ -461,14 +249,16 @@ static void *number(unsigned long n)
 	return (void *)n;
 }
 
-/* One of the rings elsewhere, good or bad. */
+/* Put a ring elsewhere, to a good or bad place. */
 static void move_ring(int index)
 {
 	struct vdpa_queue *queue = &vdpa.queues[index];
-	__u64 at[3] = { queue->iova, vdpa_avail_iova(queue), vdpa_used_iova(queue) };
+	__u64 at[3] = {
+		queue->iova, vdpa_avail_iova(queue), vdpa_used_iova(queue),
+	};
 	unsigned int part = rnd(3);
 
-	at[part] = one_in(2) ? bad_address(queue) & ~3ULL : at[rnd(3)];
+	at[part] = one_in(2) ? fuzz_bad_address(queue) & ~3ULL : at[rnd(3)];
 	vdpa_set_ring(&vdpa, index, queue->num, at[0], at[1], at[2]);
 	if (one_in(2))
 		vdpa_set_base(&vdpa, index, rnd(65536));
@@ -482,11 +272,12 @@ static void check_answer(void)
 	vdpa_post(queue, queue->buffer_iova, 8, 0);
 	if (vdpa_wait_used_s(queue, ANSWER_S))
 		return;
-	errx(1, "no answer in %d s: episode %lu, status %#x, used %u of %u", ANSWER_S, episodes,
-	     vdpa_status(&vdpa), queue->used->idx, queue->next_avail);
+	errx(1, "no answer in %d s: episode %lu, status %#x, used %u of %u",
+	     ANSWER_S, episodes, vdpa_status(&vdpa), queue->used->idx,
+	     queue->next_avail);
 }
 
-/* A device that has been reset, with rings in order but for one, perhaps. */
+/* Reset the device, with all rings in order but perhaps one. */
 static void begin_episode(void)
 {
 	unsigned int num = 1 << (one_in(4) ? rnd(11) : 10);
@@ -506,11 +297,12 @@ static void begin_episode(void)
 		vdpa_lay_rings(&vdpa, mem, GPA, num);
 		status = vdpa_status(&vdpa);
 		if (one_in(16))
-			vdpa_set_status(&vdpa, fisc_rand(&state));
+			vdpa_set_status(&vdpa, fisc_rand(&fuzz_state));
 		for (int i = 0; i < NR_QUEUES; i++) {
 			const struct vdpa_queue *queue = &vdpa.queues[i];
 
-			vdpa_set_ring(&vdpa, i, num, queue->iova, vdpa_avail_iova(queue),
+			vdpa_set_ring(&vdpa, i, num, queue->iova,
+				      vdpa_avail_iova(queue),
 				      vdpa_used_iova(queue));
 			vdpa_set_base(&vdpa, i, 0);
 			if (one_in(16))
@@ -524,11 +316,11 @@ static void begin_episode(void)
 	pthread_rwlock_unlock(&order);
 }
 
-/* What a VMM can do at any time, besides. */
+/* Do something else that a VMM can do at any time. */
 static void call_device(void)
 {
 	int index = rnd(NR_QUEUES);
-	__u64 value = fisc_rand(&state);
+	__u64 value = fisc_rand(&fuzz_state);
 	char config[16];
 
 	switch (rnd(10)) {
@@ -567,7 +359,7 @@ static void call_device(void)
 	}
 }
 
-/* Return: it answered all. */
+/* Return whether all were answered. */
 static bool wait_batch(struct vdpa_queue *queue)
 {
 	__u16 used, before = queue->used->idx;
@@ -581,11 +373,12 @@ static bool wait_batch(struct vdpa_queue *queue)
 			end = fisc_now() + BATCH_MS / 1000.0;
 		before = used;
 		fisc_sleep_ms(1);
-	} while (fisc_now() < end && !(vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET));
+	} while (fisc_now() < end &&
+		 !(vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET));
 	return false;
 }
 
-/* Some episodes end soon, others come to much before anything is spoilt. */
+/* Some episodes end soon, others get far before anything is spoilt. */
 static void run_episode(void)
 {
 	unsigned int batches = 1 + rnd(64), patience = 4 << rnd(6);
@@ -596,20 +389,20 @@ static void run_episode(void)
 		struct vdpa_queue *queue = &vdpa.queues[index];
 		unsigned int nr;
 
-		write_entries(queue, index);
-		nr = good_chains(queue, index);
+		fuzz_write_entries(queue, index);
+		nr = fuzz_good_chains(queue, index);
 		if (one_in(patience))
-			spoil(queue, &nr);
+			fuzz_spoil(queue, &nr);
 		if (one_in(16 * patience))
 			call_device();
 		queue->next_avail += nr;
 		vdpa_expose(queue, 0, 0);
 		vdpa_kick(queue);
-		/* Statistics are kept; others are changed under its hands now and then. */
+		/* Statistics are kept; others sometimes change while in use. */
 		if (index == VDPA_STATS) {
 			queue->next_avail = queue->avail->idx;
 		} else if (one_in(4 * patience)) {
-			spoil(queue, &nr);
+			fuzz_spoil(queue, &nr);
 		} else if (!wait_batch(queue) &&
 			   (!one_in(8) ||
 			    vdpa_status(&vdpa) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
@@ -620,7 +413,8 @@ static void run_episode(void)
 
 static long operations(void)
 {
-	return fisc_balloon("chains") - base_chains + fisc_balloon("kicks") - base_kicks;
+	return fisc_balloon("chains") - base_chains + fisc_balloon("kicks") -
+	       base_kicks;
 }
 
 static void run(__u64 seed, long target)
@@ -630,30 +424,33 @@ static void run(__u64 seed, long target)
 	long start = operations();
 	unsigned long i;
 
-	state = fisc_mix(seed);
+	fuzz_state = fisc_mix(seed);
 	WRITE_ONCE(stop, false);
 	for (i = 0; i < KICKERS; i++)
-		if (pthread_create(&threads[i], NULL, kicker, number(fisc_mix(seed + i + 1))))
+		if (pthread_create(&threads[i], NULL, kicker,
+				   number(fisc_mix(seed + i + 1))))
 			errx(1, "no thread");
-	if (pthread_create(&threads[KICKERS], NULL, spoiler, number(fisc_mix(~seed))))
+	if (pthread_create(&threads[KICKERS], NULL, spoiler,
+			   number(fisc_mix(~seed))))
 		errx(1, "no thread");
 	while (operations() - start < target) {
 		run_episode();
 		if (fisc_now() > said + PROGRESS_S) {
 			said = fisc_now();
-			printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed,
-			       operations() - start, episodes, said - begin);
+			printf("seed %llu: %ld operations, %lu episodes, %.0f s\n",
+			       seed, operations() - start, episodes,
+			       said - begin);
 		}
 	}
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < KICKERS + 1; i++)
 		pthread_join(threads[i], NULL);
 	begin_episode();
-	printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed, operations() - start,
-	       episodes, fisc_now() - begin);
+	printf("seed %llu: %ld operations, %lu episodes, %.0f s\n", seed,
+	       operations() - start, episodes, fisc_now() - begin);
 }
 
-/* Lines of a seed, and a comment behind it or alone. */
+/* Run the seeds of a file, one a line; comments may follow or stand alone. */
 static void replay(const char *path, long target)
 {
 	FILE *f = fopen(path, "re");
@@ -684,20 +481,20 @@ static bool report_coverage(void)
 	return all || !enough;
 }
 
-/* Does everything go once the device does? */
+/* Return whether everything goes once the device does. */
 static bool nothing_is_left(long frames)
 {
 	bool none;
 
 	vdpa_close(&vdpa);
-	none = fisc_wait_balloon("ballooned", 0) && !vdpa_del(VM);
+	none = fisc_wait("balloon", "ballooned", 0) && !vdpa_del(VM);
 	check_beside();
 	munmap(mem, PAGES * PAGE_SIZE);
 	munmap(beside, BESIDE_PAGES * PAGE_SIZE);
 	close(low);
 	close(high);
 	fisc_sweep();
-	return none && fisc_wait_core("frames", frames);
+	return none && fisc_wait("core", "frames", frames);
 }
 
 int main(int argc, char **argv)
@@ -722,7 +519,8 @@ int main(int argc, char **argv)
 			file = optarg;
 			break;
 		default:
-			errx(2, "usage: balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]");
+			errx(2,
+			     "usage: balloon_fuzz [-s SEED] [-n OPERATIONS] [-r FILE]");
 		}
 	}
 	setlinebuf(stdout);

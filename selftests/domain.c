@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Share domains: who shares with whom, and that nobody else does. Frames are
- * looked at where they count: in page tables, by /proc/self/pagemap.
+ * Share domains: who shares with whom, and that nobody else does. What counts
+ * is the frames in page tables, which /proc/self/pagemap shows.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #define PAGES		64
 #define VM(name)	FISC_SYSFS "/vms/st-" name "/domain"
 
-/* A VM of @nr_pages pages with content 1 to @distinct, over and over. */
+/* Make a VM of @nr_pages pages that repeat the contents 1 to @distinct. */
 static char *make_vm(const char *path, int nr_pages, int distinct)
 {
 	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
@@ -37,7 +37,7 @@ static long check_vm(const char *map, int nr_pages, int distinct)
 	return -1;
 }
 
-/* Pages of @a whose frame serves a page of @b, too, now and a moment later. */
+/* Count pages of @a whose frame also serves @b, now and a moment later. */
 static int common_frames(const char *a, const char *b, int nr_pages)
 {
 	__u64 pfns[4][PAGES];
@@ -49,7 +49,8 @@ static int common_frames(const char *a, const char *b, int nr_pages)
 	for (i = 0; i < nr_pages; i++)
 		for (j = 0; j < nr_pages; j++)
 			found += pfns[0][i] && pfns[0][i] == pfns[1][j] &&
-				 pfns[0][i] == pfns[2][i] && pfns[1][j] == pfns[3][j];
+				 pfns[0][i] == pfns[2][i] &&
+				 pfns[1][j] == pfns[3][j];
 	return found;
 }
 
@@ -63,8 +64,8 @@ TEST_F(fisc, alone_by_default)
 	memset(a, 0, PAGE_SIZE);
 	memset(b, 0, PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
-	/* Duplicates inside each, and zero pages, are shared all the same. */
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * 4));
+	/* Duplicates within a VM, and zero pages, are shared all the same. */
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * 4));
 	EXPECT_EQ(2, fisc_core("zero"));
 	EXPECT_EQ(0, common_frames(a + PAGE_SIZE, b + PAGE_SIZE, PAGES - 1));
 }
@@ -84,7 +85,7 @@ TEST_F(fisc, members_of_a_domain_share)
 	ASSERT_EQ(0, fisc_read_str(VM("c"), name, sizeof(name)));
 	EXPECT_STREQ("", name);
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
 	EXPECT_EQ(0, common_frames(a, c, PAGES));
 	EXPECT_EQ(0, common_frames(b, c, PAGES));
@@ -99,17 +100,17 @@ TEST_F(fisc, default_is_for_those_who_chose_none)
 	c = make_vm(ST "c", PAGES, PAGES);
 	ASSERT_EQ(0, fisc_write_str(VM("c"), "x"));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2 * PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2 * PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, b, PAGES));
 	EXPECT_EQ(0, common_frames(a, c, PAGES));
 
 	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "x"));
 	ASSERT_EQ(0, fisc_read_str(VM("a"), name, sizeof(name)));
 	EXPECT_STREQ("x", name);
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 	EXPECT_EQ(PAGES, common_frames(a, c, PAGES));
 
-	/* Back to what the default says, and that is nobody. */
+	/* Back to the default, in which it shares with nobody. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_DOMAIN, "\n"));
 	EXPECT_EQ(0, common_frames(a, b, PAGES));
 	EXPECT_EQ(0, common_frames(a, c, PAGES));
@@ -122,22 +123,23 @@ TEST_F(fisc, default_is_for_those_who_chose_none)
 
 TEST_F(fisc, leaving_a_domain_unshares_at_once)
 {
-	char *a = make_vm(ST "a", PAGES, PAGES), *b = make_vm(ST "b", PAGES, PAGES);
+	char *a = make_vm(ST "a", PAGES, PAGES);
+	char *b = make_vm(ST "b", PAGES, PAGES);
 
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", PAGES));
+	ASSERT_TRUE(fisc_wait("core", "frames", PAGES));
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_EQ(0, fisc_write_str(VM("b"), "y"));
 	EXPECT_EQ(2 * PAGES, fisc_core("frames"));
 	EXPECT_EQ(0, common_frames(a, b, PAGES));
 	EXPECT_EQ(-1, check_vm(a, PAGES, PAGES));
 	EXPECT_EQ(-1, check_vm(b, PAGES, PAGES));
-	/* And what was known of its pages is not used in the new one. */
+	/* What was known of its pages is not used in the new domain. */
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_passes(3));
 	EXPECT_EQ(0, common_frames(a, b, PAGES));
 	ASSERT_EQ(0, fisc_write_str(VM("a"), "y"));
-	EXPECT_TRUE(fisc_wait_core("frames", PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
 }
 
 TEST_F(fisc, names_are_checked)
@@ -173,10 +175,10 @@ TEST_F(fisc, names_are_checked)
 /**
  * struct writer - a thread that writes to a VM, as its only writer
  * @map: the VM's memory
- * @seeds: what is in it
+ * @seeds: seeds of its pages
  * @rnd: random numbers
- * @stop: it shall end
- * @bad: pages that were not what they had to be
+ * @stop: tells the thread to end
+ * @bad: pages with wrong contents
  */
 struct writer {
 	char *map;
@@ -195,7 +197,7 @@ static void *writer_thread(void *arg)
 
 		if (fisc_check(w->map + i * PAGE_SIZE, w->seeds[i]) >= 0)
 			w->bad++;
-		/* A few contents, so that there always is something to share. */
+		/* Few contents, so that there is always something to share. */
 		w->seeds[i] = fisc_rand(&w->rnd) % 8 + 1;
 		fisc_fill(w->map + i * PAGE_SIZE, w->seeds[i]);
 		if (!(fisc_rand(&w->rnd) % 16))
@@ -218,7 +220,8 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 		ASSERT_NE(NULL, writers[i].map);
 		for (j = 0; j < PAGES; j++)
 			writers[i].seeds[j] = j + 1;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, writer_thread, &writers[i]));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, writer_thread,
+					    &writers[i]));
 	}
 	ASSERT_EQ(0, fisc_scan_on());
 	while (fisc_now() < end) {
@@ -229,7 +232,8 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 		EXPECT_EQ(0, fisc_write_str(rounds & 1 ? VM("a") : VM("b"),
 					    rounds & 2 ? "y" : "\n"));
 		for (i = 0; i < 5; i++) {
-			EXPECT_EQ(0, common_frames(writers[0].map, writers[1].map, PAGES));
+			EXPECT_EQ(0, common_frames(writers[0].map,
+						   writers[1].map, PAGES));
 			fisc_sleep_ms(5);
 		}
 		rounds++;
@@ -242,9 +246,10 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 			EXPECT_EQ(-1, fisc_check(writers[i].map + j * PAGE_SIZE,
 						 writers[i].seeds[j]));
 	}
-	/* The check can tell: in one domain frames were common. */
+	/* The check works: within one domain, frames were common. */
 	EXPECT_LT(0, shared);
-	TH_LOG("%ld changes of domain, %ld common frames seen while in one", 3 * rounds, shared);
+	TH_LOG("%ld changes of domain, %ld common frames seen while in one",
+	       3 * rounds, shared);
 }
 
 TEST_HARNESS_MAIN

@@ -9,8 +9,7 @@
 #include "fisc.h"
 
 static const char * const kinds[] = {
-	"/sys/kernel/debug/fail_page_alloc",
-	"/sys/kernel/debug/failslab",
+	"/sys/kernel/debug/fail_page_alloc", "/sys/kernel/debug/failslab",
 };
 
 static int set(int kind, const char *name, const char *value)
@@ -23,10 +22,10 @@ static int set(int kind, const char *name, const char *value)
 
 bool fail_possible(void)
 {
-	if (access("/proc/thread-self/fail-nth", W_OK) || access(kinds[0], F_OK) ||
-	    access(kinds[1], F_OK))
+	if (access("/proc/thread-self/fail-nth", W_OK) ||
+	    access(kinds[0], F_OK) || access(kinds[1], F_OK))
 		return false;
-	/* Without a word on the console. */
+	/* Do not log to the console. */
 	return !set(0, "min-order", "0") && !set(0, "ignore-gfp-wait", "N") &&
 	       !set(0, "ignore-gfp-highmem", "N") && !set(0, "verbose", "0") &&
 	       !set(1, "ignore-gfp-wait", "N") && !set(1, "verbose", "0");
@@ -37,7 +36,7 @@ int fail_process(int pid, unsigned int percent)
 	char path[64], value[16];
 	int err, i;
 
-	/* Without the filter, all processes of the host would be meant. */
+	/* Without the filter, the allocations of all processes would fail. */
 	for (i = 0; i < 2 && !percent; i++)
 		set(i, "probability", "0");
 	snprintf(path, sizeof(path), "/proc/%d/make-it-fail", pid);
@@ -61,7 +60,8 @@ int fail_kthread(const char *name)
 	while (dir && !pid && (entry = readdir(dir))) {
 		if (atoi(entry->d_name) <= 0)
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
+		snprintf(path, sizeof(path), "/proc/%d/comm",
+			 atoi(entry->d_name));
 		if (!fisc_read_str(path, comm, sizeof(comm)) &&
 		    !strncmp(comm, name, strlen(name)))
 			pid = atoi(entry->d_name);

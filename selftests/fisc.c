@@ -12,14 +12,13 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fisc.h"
 
-/* Through a pipe, what a case says comes before what it is judged. */
+/* Even through a pipe, print what a case logs before its result. */
 static void __attribute__((constructor)) line_buffer(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -113,7 +112,7 @@ int fisc_write_str(const char *path, const char *value)
 	return ret;
 }
 
-/* Without the newline at the end. */
+/* Read without the newline at the end. */
 int fisc_read_str(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -193,7 +192,8 @@ int fisc_stress_s(int usual)
 	return seconds ? atoi(seconds) : usual;
 }
 
-static bool fisc_wait(const char *file, const char *name, long value, bool above)
+static bool wait_counter(const char *file, const char *name, long value,
+			 bool above)
 {
 	double end = fisc_now() + WAIT_S;
 	long now;
@@ -204,53 +204,29 @@ static bool fisc_wait(const char *file, const char *name, long value, bool above
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %s%ld\n", file, name, now, WAIT_S,
-		above ? "above " : "", value);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %s%ld\n", file, name,
+		now, WAIT_S, above ? "above " : "", value);
 	return false;
 }
 
-bool fisc_wait_core(const char *name, long value)
+bool fisc_wait(const char *file, const char *name, long value)
 {
-	return fisc_wait("core", name, value, false);
+	return wait_counter(file, name, value, false);
 }
 
-bool fisc_wait_core_above(const char *name, long value)
+bool fisc_wait_above(const char *file, const char *name, long value)
 {
-	return fisc_wait("core", name, value, true);
+	return wait_counter(file, name, value, true);
 }
 
-bool fisc_wait_share(const char *name, long value)
-{
-	return fisc_wait("share", name, value, false);
-}
-
-bool fisc_wait_share_above(const char *name, long value)
-{
-	return fisc_wait("share", name, value, true);
-}
-
-bool fisc_wait_balloon(const char *name, long value)
-{
-	return fisc_wait("balloon", name, value, false);
-}
-
-bool fisc_wait_balloon_above(const char *name, long value)
-{
-	return fisc_wait("balloon", name, value, true);
-}
-
-bool fisc_wait_reclaim_above(const char *name, long value)
-{
-	return fisc_wait("reclaim", name, value, true);
-}
-
-/* @passes whole passes that began after the call: one may be under way. */
+/* Wait for @passes whole passes from now on: one may be under way. */
 bool fisc_wait_passes(long passes)
 {
-	return fisc_wait_share_above("full_scans", fisc_share("full_scans") + passes);
+	return fisc_wait_above("share", "full_scans",
+			       fisc_share("full_scans") + passes);
 }
 
-/* Until nothing is read any more, in passes enough for what was put off once. */
+/* Wait until enough passes have read nothing that all retries are over. */
 bool fisc_wait_idle(void)
 {
 	double end = fisc_now() + WAIT_S;
@@ -267,9 +243,10 @@ bool fisc_wait_idle(void)
 	return false;
 }
 
-bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low,
+			    long high, int seconds)
 {
-	double end = fisc_now() + WAIT_S;
+	double end = fisc_now() + seconds;
 	long now;
 
 	do {
@@ -278,9 +255,14 @@ bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
 			return true;
 		fisc_sleep_ms(10);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name, now, WAIT_S,
-		low, high);
+	fprintf(stderr, "# %s/%s is %ld after %d s, not %ld to %ld\n", vm, name,
+		now, seconds, low, high);
 	return false;
+}
+
+bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high)
+{
+	return fisc_wait_vm_between_s(vm, name, low, high, WAIT_S);
 }
 
 bool fisc_wait_vm(const char *vm, const char *name, long value)
@@ -289,8 +271,9 @@ bool fisc_wait_vm(const char *vm, const char *name, long value)
 }
 
 /*
- * Is @part of @size within three standard errors of a sample from @percent? At
- * both ends, where a sample has no error, averages still have a remainder.
+ * Return whether @part of @size is within three standard errors of a sample
+ * from @percent. At 0 and 100 percent, where a sample has no error, averages
+ * still have a remainder.
  */
 static bool within_errors(long part, long size, int percent, long sample)
 {
@@ -308,13 +291,14 @@ static int compare_long(const void *a, const void *b)
 }
 
 /*
- * Until the estimate @name of @vm is @percent of its size, as far as a sample
- * can tell, and then says so for some periods: in the median, for one reading
- * in several hundred may be further off.
+ * Wait until the estimate @name of @vm is @percent of its size, as far as a
+ * sample can tell, and stays there for some periods: in the median, as one
+ * reading in several hundred may be further off.
  */
 bool fisc_wait_active(const char *vm, const char *name, int percent)
 {
-	long size = fisc_vm(vm, "size_bytes"), sample = fisc_vm(vm, "sample_pages");
+	long size = fisc_vm(vm, "size_bytes");
+	long sample = fisc_vm(vm, "sample_pages");
 	long period_ms = fisc_vm(vm, "sample_period_ms"), readings[5];
 	double end = fisc_now() + WAIT_S;
 	size_t i;
@@ -352,36 +336,6 @@ bool fisc_wait_gone(const char *path)
 	return true;
 }
 
-/* Modules */
-
-int fisc_load(void)
-{
-	const char *path = getenv("FISC_KO");
-	int fd = open(path ? path : "fisc.ko", O_RDONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-int fisc_unload(const char *module)
-{
-	return syscall(SYS_delete_module, module, O_NONBLOCK) ? -errno : 0;
-}
-
-/* The last users of a module let go of it in a moment. */
-int fisc_unload_soon(const char *module)
-{
-	double end = fisc_now() + WAIT_S;
-	int ret;
-
-	while ((ret = fisc_unload(module)) && fisc_now() < end)
-		fisc_sleep_ms(20);
-	return ret;
-}
-
 /* The file system */
 
 int fisc_mount(const char *where, const char *options)
@@ -389,7 +343,8 @@ int fisc_mount(const char *where, const char *options)
 	return mount("none", where, "fisc", 0, options) ? -errno : 0;
 }
 
-static int sweep_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int sweep_one(const char *path, const struct stat *st, int type,
+		     struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
@@ -428,7 +383,8 @@ int fisc_create(const char *path, size_t nr_pages)
 
 char *fisc_map(int fd, size_t nr_pages)
 {
-	char *map = mmap(NULL, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *map = mmap(NULL, nr_pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, fd, 0);
 
 	return map == MAP_FAILED ? NULL : map;
 }
@@ -483,6 +439,11 @@ long fisc_check(const void *page, __u64 seed)
 	return -1;
 }
 
+long fisc_check_or_zero(const void *page, __u64 seed)
+{
+	return seed ? fisc_check(page, seed) : fisc_check_zero(page, PAGE_SIZE);
+}
+
 void fisc_fill_pages(char *map, size_t nr, __u64 seed)
 {
 	size_t i;
@@ -501,6 +462,34 @@ long fisc_check_pages(const char *map, size_t nr, __u64 seed)
 	return -1;
 }
 
+bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed)
+{
+	char page[PAGE_SIZE];
+	size_t i;
+
+	for (i = first; i < first + nr; i++) {
+		fisc_fill(page, seed + i);
+		if (pwrite(fd, page, PAGE_SIZE, i * PAGE_SIZE) !=
+		    (ssize_t)PAGE_SIZE)
+			return false;
+	}
+	return true;
+}
+
+long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed)
+{
+	char page[PAGE_SIZE];
+	size_t i;
+
+	for (i = first; i < first + nr; i++) {
+		if (pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) !=
+			    (ssize_t)PAGE_SIZE ||
+		    fisc_check(page, seed + i) >= 0)
+			return i;
+	}
+	return -1;
+}
+
 long fisc_check_zero(const void *mem, size_t len)
 {
 	const unsigned char *bytes = mem;
@@ -512,7 +501,7 @@ long fisc_check_zero(const void *mem, size_t len)
 	return -1;
 }
 
-/* Of an entry of /proc/PID/pagemap: the top bit says present, 55 bits say where */
+/* An entry of /proc/PID/pagemap: the top bit means present, 55 bits: PFN */
 #define PAGEMAP_PRESENT_SHIFT	63
 #define PAGEMAP_PFN_BITS	55
 
@@ -526,7 +515,8 @@ int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns)
 		return -errno;
 	for (i = 0; i < nr_pages; i++)
 		(void)READ_ONCE(map[i * PAGE_SIZE]);
-	done = pread(fd, pfns, len, (unsigned long)map / PAGE_SIZE * sizeof(*pfns));
+	done = pread(fd, pfns, len,
+		     (unsigned long)map / PAGE_SIZE * sizeof(*pfns));
 	close(fd);
 	if (done != (ssize_t)len)
 		return -EIO;
@@ -563,7 +553,7 @@ void fisc_catch_signals(void)
 	sigaction(SIGSEGV, &action, NULL);
 }
 
-/* si_code of the last signal. */
+/* Return si_code of the last signal. */
 int fisc_signal_code(void)
 {
 	return fault_code;

@@ -6,6 +6,7 @@
 #ifndef FISC_SELFTESTS_FISC_H
 #define FISC_SELFTESTS_FISC_H
 
+#include <linux/falloc.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,11 +18,19 @@
 #define PAGE_SIZE	4096UL
 #endif
 #define BLOCKS_PER_PAGE	8UL
+#define CHUNK_PAGES	512		/* of a large page */
+#define KIB		1024L
+#define MIB		(1024 * KIB)
+#define GIB		(1024 * MIB)
+#define MIB_PAGES	256
+
+#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)	\
+	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
-/* Emulated hosts with KASAN are slow: a limit only ends what hangs. */
+/* Generous, as emulated hosts with KASAN are slow: it only ends what hangs. */
 #define WAIT_S		90
 
 #define FISC_MNT	"/dev/fisc"
@@ -64,10 +73,10 @@
 #define RECLAIM_COLD	FISC_SYSFS "/reclaim/cold_ms"
 #define BALLOON_STATS	FISC_SYSFS "/balloon/stats_ms"
 
-/* Every file that a case makes is named with this prefix, and swept by it. */
+/* Prefix of all files that cases make, so that they can be swept up. */
 #define ST		FISC_MNT "/st-"
 
-/* Counters. All return -1 when there is no such counter. */
+/* Counters: all return -1 if there is no such counter. */
 long fisc_core(const char *name);
 long fisc_share(const char *name);
 long fisc_sample(const char *name);
@@ -84,39 +93,46 @@ int fisc_vm_set(const char *vm, const char *name, const char *value);
 int fisc_scan_on(void);
 int fisc_scan_off(void);
 
-/* Whether memory may be short: the module's default percents, or none of them. */
+/* Let memory be short (the module's default percents) or never short (none). */
 int fisc_short_of_memory(bool on);
 
-/* Waiting: true when it came true within WAIT_S. */
-bool fisc_wait_core(const char *name, long value);
-bool fisc_wait_core_above(const char *name, long value);
-bool fisc_wait_share(const char *name, long value);
-bool fisc_wait_share_above(const char *name, long value);
-bool fisc_wait_balloon(const char *name, long value);
-bool fisc_wait_balloon_above(const char *name, long value);
-bool fisc_wait_reclaim_above(const char *name, long value);
+/*
+ * Waiting: true if it came true within WAIT_S. The counters of fisc_wait() and
+ * fisc_wait_above() are those of @file in debugfs.
+ */
+bool fisc_wait(const char *file, const char *name, long value);
+bool fisc_wait_above(const char *file, const char *name, long value);
 bool fisc_wait_passes(long passes);
 bool fisc_wait_idle(void);
 bool fisc_wait_vm(const char *vm, const char *name, long value);
-bool fisc_wait_vm_between(const char *vm, const char *name, long low, long high);
+bool fisc_wait_vm_between(const char *vm, const char *name, long low,
+			  long high);
+bool fisc_wait_vm_between_s(const char *vm, const char *name, long low,
+			    long high, int seconds);
 bool fisc_wait_active(const char *vm, const char *name, int percent);
 bool fisc_wait_gone(const char *path);
 void fisc_sleep_ms(unsigned int ms);
 double fisc_now(void);
 
-/* For how long a stress case goes on: SECONDS_STRESS, if it is set. */
+/* Seconds that a stress case runs: SECONDS_STRESS, if it is set. */
 int fisc_stress_s(int usual);
 
-/* The module that FISC_KO names: 0 or -errno. */
+/* Run a command without output: 0 or -errno. */
+int fisc_run(const char * const argv[]);
+
+/* Modules: that which FISC_KO names, those beside it, and the kernel's own. */
 int fisc_load(void);
+int fisc_load_beside(const char *module);
 int fisc_unload(const char *module);
 int fisc_unload_soon(const char *module);
+int fisc_modprobe(const char *module);
+int fisc_modprobe_remove(const char *module);
 
 /* The file system. */
 int fisc_mount(const char *where, const char *options);
 void fisc_sweep(void);
 
-/* A file of @nr_pages under the mount, mapped shared; NULL on failure. */
+/* A file of @nr_pages, and a shared mapping, NULL on failure. */
 int fisc_create(const char *path, size_t nr_pages);
 char *fisc_map(int fd, size_t nr_pages);
 
@@ -125,22 +141,32 @@ static inline char *page_of(char *map, size_t i)
 	return map + i * PAGE_SIZE;
 }
 
-/* Contents: page = f(seed), never all zero; check returns -1 or an offset. */
+/*
+ * Contents: a page is f(seed), never all zero; checks return -1 or an offset.
+ */
 __u64 fisc_mix(__u64 x);
 void fisc_fill(void *page, __u64 seed);
 long fisc_check(const void *page, __u64 seed);
 
-/* The same for pages in a row, of seeds in a row; the check returns -1 or a page. */
+/* The same, but a page of seed 0 is zeroes. */
+long fisc_check_or_zero(const void *page, __u64 seed);
+
+/* The same for a row of pages and seeds; the check returns -1 or a page. */
 void fisc_fill_pages(char *map, size_t nr, __u64 seed);
 long fisc_check_pages(const char *map, size_t nr, __u64 seed);
+
+/* The same by file calls: page i has seed @seed + i. */
+bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed);
+long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed);
+
 long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);
 
-/* Frames that pages are mapped to, all read first; 0: not mapped. 0 or -errno. */
+/* Read all pages, then look up their frames, 0 if not mapped: 0 or -errno. */
 int fisc_read_pfns(const char *map, size_t nr_pages, __u64 *pfns);
 
-/* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal. Per thread. */
+/* Accesses that may raise SIGBUS or SIGSEGV: 0 or the signal, per thread. */
 void fisc_catch_signals(void);
 int fisc_signal_code(void);
 int fisc_try_read(const void *addr, unsigned char *value);
@@ -148,7 +174,7 @@ int fisc_try_write(void *addr, unsigned char value);
 int fisc_try_read64(const void *addr, __u64 *value);
 int fisc_try_write64(void *addr, __u64 value);
 
-/* Child processes: exit status, or -1 when it did not exit by itself. */
+/* Wait for a child: its exit status, or -1 if it did not exit by itself. */
 int fisc_wait_child(pid_t pid);
 
 /* Pseudo-random numbers, one state per user. */

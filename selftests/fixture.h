@@ -2,9 +2,10 @@
 /*
  * The fixture that every case runs in: scanner stopped, as fast as can be once
  * started, all VMs in one domain, no large pages unless the program defines
- * FISC_LARGE, no sampling to speak of, memory never short, VMs of any size, nothing
- * left of earlier cases. After each case, in the parent (the case's own descriptors and mappings
- * are gone by then), every counter of memory must be back where it was.
+ * FISC_LARGE, no sampling to speak of, memory never short, VMs of any size,
+ * nothing left of earlier cases. After each case, in the parent (the case's own
+ * descriptors and mappings are gone by then), every counter of memory must be
+ * back where it was.
  */
 #ifndef FISC_SELFTESTS_FIXTURE_H
 #define FISC_SELFTESTS_FIXTURE_H
@@ -23,7 +24,7 @@
 #define FISC_LARGE	"0"
 #endif
 
-/* @after: what to write in the end, if reading does not tell what was written */
+/* @after: what to restore if reading does not return what was written */
 static const struct {
 	const char *path;
 	const char *value;
@@ -62,12 +63,12 @@ static const struct {
 #define FISC_NR_KNOBS	ARRAY_SIZE(fisc_knobs)
 
 /**
- * struct fisc_before - what a case has to leave as it was
+ * struct fisc_before - what a case must leave unchanged
  * @frames: frames held for guests
  * @present: pages of guest memory
  * @map_bytes: memory of the frame maps
  * @vms: VMs, those without a name included
- * @knobs: what is in sysfs
+ * @knobs: the settings in sysfs
  * @pid: process of the case
  */
 struct fisc_before {
@@ -79,19 +80,21 @@ struct fisc_before {
 	pid_t pid;
 };
 
-static inline void fisc_set_up(struct __test_metadata *_metadata, struct fisc_before *before)
+static inline void fisc_set_up(struct __test_metadata *_metadata,
+			       struct fisc_before *before)
 {
 	size_t i;
 
 	before->pid = getpid();
-	/* Of a case that takes too long the harness ends only the parent. */
+	/* When a case times out, the harness kills only the parent. */
 	ASSERT_EQ(0, prctl(PR_SET_PDEATHSIG, SIGKILL));
 	fisc_sweep();
 	fisc_catch_signals();
 	for (i = 0; i < FISC_NR_KNOBS; i++) {
 		ASSERT_EQ(0, fisc_read_str(fisc_knobs[i].path, before->knobs[i],
 					   sizeof(before->knobs[i])));
-		ASSERT_EQ(0, fisc_write_str(fisc_knobs[i].path, fisc_knobs[i].value));
+		ASSERT_EQ(0, fisc_write_str(fisc_knobs[i].path,
+					    fisc_knobs[i].value));
 	}
 	before->frames = fisc_core("frames");
 	ASSERT_LE(0, before->frames);
@@ -110,28 +113,30 @@ static inline void fisc_tear_down(struct __test_metadata *_metadata,
 
 	fisc_sweep();
 	EXPECT_EQ(0, fisc_short_of_memory(false));
-	/* Backwards, as the percents have to be in order all the time. */
+	/* Backwards, as the percents must stay in order all the time. */
 	for (i = FISC_NR_KNOBS; i--; ) {
 		const char *after = fisc_knobs[i].after ?: before->knobs[i];
 
-		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path, *after ? after : "\n"))
+		EXPECT_EQ(0, fisc_write_str(fisc_knobs[i].path,
+					    *after ? after : "\n"))
 			TH_LOG("%s", fisc_knobs[i].path);
 	}
 	/*
-	 * A case that fails by ASSERT_ may end up here itself (the harness jumps
+	 * A case that fails an ASSERT_ may get here itself (the harness jumps
 	 * over a fork), with its mappings. It has failed already.
 	 */
 	if (before->pid == getpid())
 		return;
-	EXPECT_TRUE(fisc_wait_core("frames", before->frames));
-	EXPECT_TRUE(fisc_wait_core("present", before->present));
-	EXPECT_TRUE(fisc_wait_core("map_bytes", before->map_bytes));
-	EXPECT_TRUE(fisc_wait_core("vms", before->vms));
+	EXPECT_TRUE(fisc_wait("core", "frames", before->frames));
+	EXPECT_TRUE(fisc_wait("core", "present", before->present));
+	EXPECT_TRUE(fisc_wait("core", "map_bytes", before->map_bytes));
+	EXPECT_TRUE(fisc_wait("core", "vms", before->vms));
 }
 
-/* @path takes @value, and then says @now. */
-static inline void fisc_take(struct __test_metadata *_metadata, const char *path,
-			     const char *value, const char *now)
+/* Expect that @path takes @value and then reads @now. */
+static inline void fisc_take(struct __test_metadata *_metadata,
+			     const char *path, const char *value,
+			     const char *now)
 {
 	char buf[80];
 
@@ -142,9 +147,9 @@ static inline void fisc_take(struct __test_metadata *_metadata, const char *path
 		TH_LOG("%s was given '%s'", path, value);
 }
 
-/* @path refuses @value with @error, and is as it was. */
-static inline void fisc_refuse(struct __test_metadata *_metadata, const char *path,
-			       const char *value, int error)
+/* Expect that @path refuses @value with @error and keeps its value. */
+static inline void fisc_refuse(struct __test_metadata *_metadata,
+			       const char *path, const char *value, int error)
 {
 	char before[80], after[80];
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * frames FILE FILE: number of pages of the first whose frame serves a page of
- * the second, too, zero frames apart. Frames are looked at where they count: in
- * page tables. Pages come and go meanwhile: one counts if both files had the
+ * frames FILE FILE: print how many pages of the first have a frame that also
+ * serves a page of the second, zero frames apart. What counts is the frames in
+ * page tables. As pages come and go meanwhile, one counts if both files had the
  * frame in the same place twice, in turn.
  */
 #include <err.h>
@@ -18,7 +18,7 @@
 #define LOOKS	2
 
 /**
- * struct file - what is seen of one file
+ * struct file - the pages of a file
  * @fd: the file
  * @map: a mapping of it
  * @nr_pages: its size
@@ -49,7 +49,7 @@ static void open_file(struct file *file, const char *path)
 	}
 }
 
-/* Holes are not touched: a touch would fill them. */
+/* Do not touch holes: that would fill them. */
 static void look(struct file *file, int i)
 {
 	off_t start = 0, end;
@@ -61,7 +61,8 @@ static void look(struct file *file, int i)
 		end = lseek(file->fd, start, SEEK_HOLE);
 		if (end < 0)
 			break;
-		if (fisc_read_pfns(file->map + first * PAGE_SIZE, end / PAGE_SIZE - first,
+		if (fisc_read_pfns(file->map + first * PAGE_SIZE,
+				   end / PAGE_SIZE - first,
 				   file->pfns[i] + first))
 			errx(2, "no frame numbers");
 		start = end;
@@ -70,7 +71,8 @@ static void look(struct file *file, int i)
 
 static bool steady(const struct file *file, size_t page)
 {
-	return file->pfns[0][page] && file->pfns[0][page] == file->pfns[1][page] &&
+	return file->pfns[0][page] &&
+	       file->pfns[0][page] == file->pfns[1][page] &&
 	       fisc_check_zero(file->map + page * PAGE_SIZE, PAGE_SIZE) >= 0;
 }
 
@@ -103,8 +105,8 @@ int main(int argc, char **argv)
 			frames[nr++] = b.pfns[0][i];
 	qsort(frames, nr, sizeof(*frames), compare);
 	for (i = 0; i < a.nr_pages; i++)
-		common += steady(&a, i) &&
-			  bsearch(&a.pfns[0][i], frames, nr, sizeof(*frames), compare);
+		common += steady(&a, i) && bsearch(&a.pfns[0][i], frames, nr,
+						   sizeof(*frames), compare);
 	printf("%zu\n", common);
 	return 0;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the scanner reads and when: everything new, everything written, nothing
+ * What the scanner reads, and when: everything new, everything written, nothing
  * twice without need, and little of what is written all the time.
  */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +14,9 @@
 
 #include "fixture.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define RUN_MS		3000
 
-/* A file of @nr_pages pages, all different: page i is @seed + i. */
+/* Make a file of @nr_pages different pages: page i has seed @seed + i. */
 static char *make_unique(const char *path, int nr_pages, __u64 seed)
 {
 	char *map = fisc_map(fisc_create(path, nr_pages), nr_pages);
@@ -29,7 +27,7 @@ static char *make_unique(const char *path, int nr_pages, __u64 seed)
 	return map;
 }
 
-/* Have all of it read, and the scanner running with nothing to do. */
+/* Wait until all is read and the running scanner has nothing to do. */
 static void settle(struct __test_metadata *_metadata)
 {
 	ASSERT_EQ(0, fisc_scan_on());
@@ -45,7 +43,7 @@ TEST_F(fisc, idle_memory_is_not_read_again)
 	int i;
 
 	ASSERT_NE(NULL, map);
-	/* Of every kind: shared, zero, private, punched. */
+	/* Pages of every kind: shared, zero, private, punched. */
 	for (i = 0; i < 100; i++) {
 		fisc_fill(page_of(map, i), 1000 + i % 7);
 		memset(page_of(map, 100 + i), 0, PAGE_SIZE);
@@ -53,7 +51,7 @@ TEST_F(fisc, idle_memory_is_not_read_again)
 	ASSERT_EQ(0, madvise(page_of(map, 200), 50 * PAGE_SIZE, MADV_REMOVE));
 	settle(_metadata);
 	EXPECT_EQ(7 + 450, fisc_core("frames"));
-	/* Each page once, and few of the equal ones for a second time. */
+	/* Each page was read once, and few of the equal ones a second time. */
 	EXPECT_LE(scanned + 650, fisc_share("scanned"));
 	EXPECT_GE(scanned + 650 + 200, fisc_share("scanned"));
 
@@ -65,7 +63,7 @@ TEST_F(fisc, idle_memory_is_not_read_again)
 	EXPECT_EQ(rounds, fisc_share("unmap_rounds"));
 	EXPECT_EQ(faults, fisc_core("faults"));
 
-	/* Reading is not writing, and pages stay mapped. */
+	/* Reads are not writes, and pages stay mapped. */
 	for (i = 0; i < 200; i++) {
 		char byte = READ_ONCE(map[fisc_rand(&rnd) % (700 * PAGE_SIZE)]);
 
@@ -93,7 +91,7 @@ TEST_F(fisc, more_memory_costs_only_itself)
 	settle(_metadata);
 	EXPECT_LE(scanned + 16, fisc_share("scanned"));
 	EXPECT_GE(scanned + 2 * 16, fisc_share("scanned"));
-	/* And what has gone costs nothing. */
+	/* What is gone costs nothing. */
 	scanned = fisc_share("scanned");
 	munmap(more, 16 * PAGE_SIZE);
 	ASSERT_EQ(0, unlink(ST "b"));
@@ -105,7 +103,7 @@ TEST_F(fisc, more_memory_costs_only_itself)
  * struct target - ways to write to a page that the scanner knows
  * @fd: the file
  * @map: a mapping of it
- * @view: another
+ * @view: another mapping of it
  */
 struct target {
 	int fd;
@@ -137,7 +135,8 @@ static bool write_by_one_byte(struct target *t, size_t i, const char *page)
 
 static bool write_by_call(struct target *t, size_t i, const char *page)
 {
-	return pwrite(t->fd, page, PAGE_SIZE, i * PAGE_SIZE) == (ssize_t)PAGE_SIZE;
+	return pwrite(t->fd, page, PAGE_SIZE, i * PAGE_SIZE) ==
+	       (ssize_t)PAGE_SIZE;
 }
 
 static bool write_by_read(struct target *t, size_t i, const char *page)
@@ -168,7 +167,8 @@ static bool write_by_process_vm(struct target *t, size_t i, const char *page)
 	struct iovec from = { (void *)page, PAGE_SIZE };
 	struct iovec to = { page_of(t->map, i), PAGE_SIZE };
 
-	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) == (ssize_t)PAGE_SIZE;
+	return process_vm_writev(getpid(), &from, 1, &to, 1, 0) ==
+	       (ssize_t)PAGE_SIZE;
 }
 
 static bool write_by_child(struct target *t, size_t i, const char *page)
@@ -191,7 +191,8 @@ static bool write_into_hole(struct target *t, size_t i, const char *page)
 static bool write_after_mprotect(struct target *t, size_t i, const char *page)
 {
 	return !mprotect(page_of(t->map, i), PAGE_SIZE, PROT_READ) &&
-	       !mprotect(page_of(t->map, i), PAGE_SIZE, PROT_READ | PROT_WRITE) &&
+	       !mprotect(page_of(t->map, i), PAGE_SIZE,
+			 PROT_READ | PROT_WRITE) &&
 	       write_by_store(t, i, page);
 }
 
@@ -206,10 +207,12 @@ static bool write_after_mremap(struct target *t, size_t i, const char *page)
 	return true;
 }
 
-static bool (* const writers[])(struct target *t, size_t i, const char *page) = {
-	write_by_store, write_by_other_mapping, write_by_one_byte, write_by_call,
-	write_by_read, write_by_proc_mem, write_by_process_vm, write_by_child,
-	write_into_hole, write_after_mprotect, write_after_mremap,
+static bool (* const writers[])(struct target *t, size_t i,
+				const char *page) = {
+	write_by_store, write_by_other_mapping, write_by_one_byte,
+	write_by_call, write_by_read, write_by_proc_mem, write_by_process_vm,
+	write_by_child, write_into_hole, write_after_mprotect,
+	write_after_mremap,
 };
 
 #define NR_WRITERS	((int)ARRAY_SIZE(writers))
@@ -224,7 +227,7 @@ TEST_F(fisc, no_way_to_write_escapes)
 	t.view = fisc_map(t.fd, NR_WRITERS + 1);
 	ASSERT_NE(NULL, t.map);
 	ASSERT_NE(NULL, t.view);
-	/* Page tables empty, as the scanner left them, or filled by a reader. */
+	/* Page tables are empty, as the scanner left them, or filled. */
 	for (mapped = 0; mapped < 2; mapped++) {
 		for (i = 0; i <= NR_WRITERS; i++)
 			fisc_fill(page_of(t.map, i), 100 * mapped + i);
@@ -234,14 +237,16 @@ TEST_F(fisc, no_way_to_write_escapes)
 			EXPECT_EQ(-1, fisc_check(page_of(t.map, i), 100 + i));
 			EXPECT_EQ(-1, fisc_check(page_of(t.view, i), 100 + i));
 		}
-		/* Each becomes what the last page is, which nobody touches. */
+		/* Each becomes equal to the last page, which nobody touches. */
 		fisc_fill(page, 100 * mapped + NR_WRITERS);
 		for (i = 0; i < NR_WRITERS; i++) {
 			ASSERT_TRUE(writers[i](&t, i, page))
 				TH_LOG("writer %d: errno %d", i, errno);
-			EXPECT_TRUE(fisc_wait_core("frames", NR_WRITERS - i))
-				TH_LOG("writer %d, %smapped", i, mapped ? "" : "not ");
-			EXPECT_EQ(-1, fisc_check(page_of(t.view, i), 100 * mapped + NR_WRITERS));
+			EXPECT_TRUE(fisc_wait("core", "frames", NR_WRITERS - i))
+				TH_LOG("writer %d, %smapped", i,
+				       mapped ? "" : "not ");
+			EXPECT_EQ(-1, fisc_check(page_of(t.view, i),
+						 100 * mapped + NR_WRITERS));
 		}
 	}
 }
@@ -264,7 +269,8 @@ TEST_F(fisc, one_write_costs_one_read)
 	EXPECT_GE(scanned + 2 * 16, fisc_share("scanned"));
 	EXPECT_EQ(written + 16, fisc_share("written"));
 	for (i = 0; i < 512; i++)
-		EXPECT_EQ(-1, fisc_check(page_of(map, i), i % 32 ? 1 + i : 2000 + i));
+		EXPECT_EQ(-1, fisc_check(page_of(map, i),
+					 i % 32 ? 1 + i : 2000 + i));
 }
 
 TEST_F(fisc, written_page_waits_for_recheck_ms)
@@ -280,9 +286,9 @@ TEST_F(fisc, written_page_waits_for_recheck_ms)
 	fisc_sleep_ms(1000);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
 	EXPECT_EQ(16, fisc_core("frames"));
-	/* Page 4 is what page 3 is now. */
+	/* Page 4 now equals page 3. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RECHECK, "10"));
-	EXPECT_TRUE(fisc_wait_core("frames", 15));
+	EXPECT_TRUE(fisc_wait("core", "frames", 15));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 3), 5));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 4), 5));
 }
@@ -292,9 +298,9 @@ TEST_F(fisc, written_page_waits_for_recheck_ms)
  * @thread: the thread
  * @map: the pages, which nobody else writes
  * @nr_pages: number of pages
- * @stop: it shall end
+ * @stop: tells the thread to end
  * @writes: pages written so far
- * @bad: pages that were not what they had to be
+ * @bad: pages with wrong contents
  */
 struct rewriter {
 	pthread_t thread;
@@ -305,7 +311,7 @@ struct rewriter {
 	unsigned long bad;
 };
 
-/* Never twice the same: the counter is part of the page. */
+/* Contents never repeat: the counter is part of the page. */
 static void *rewrite(void *arg)
 {
 	struct rewriter *r = arg;
@@ -326,7 +332,8 @@ static void *rewrite(void *arg)
 	return NULL;
 }
 
-static void start(struct __test_metadata *_metadata, struct rewriter *r, char *map, int nr_pages)
+static void start(struct __test_metadata *_metadata, struct rewriter *r,
+		  char *map, int nr_pages)
 {
 	memset(r, 0, sizeof(*r));
 	r->map = map;
@@ -360,14 +367,15 @@ TEST_F(fisc, page_that_is_written_all_the_time_is_left_alone)
 	fisc_sleep_ms(RUN_MS);
 	scanned = fisc_share("scanned") - scanned;
 	stop(_metadata, &r);
-	TH_LOG("%lu writes, %ld reads in the last %d ms", r.writes, scanned, RUN_MS);
-	/* Doubling, a page is read twice in that time; every 20 ms, 150 times. */
+	TH_LOG("%lu writes, %ld reads in the last %d ms", r.writes, scanned,
+	       RUN_MS);
+	/* With doubling, a page is read twice in that time; else 150 times. */
 	EXPECT_GE(HOT_PAGES * 30, scanned);
 	EXPECT_GE((long)r.writes, 4 * scanned);
-	/* Left alone is not forgotten. */
+	/* A page that is left alone is not forgotten. */
 	for (i = 0; i < HOT_PAGES; i++)
 		fisc_fill(page_of(map, i), 1 + HOT_PAGES + i);
-	EXPECT_TRUE(fisc_wait_core("frames", HOT_PAGES));
+	EXPECT_TRUE(fisc_wait("core", "frames", HOT_PAGES));
 	for (i = 0; i < HOT_PAGES; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), 1 + HOT_PAGES + i));
 }
@@ -392,7 +400,7 @@ TEST_F(fisc, page_that_is_shared_and_written_in_turn_is_left_alone)
 	TH_LOG("written %ld times, shared %ld times", 2 * rounds, merged);
 	EXPECT_GE(60, merged);
 	fisc_fill(page_of(map, 0), 2);
-	EXPECT_TRUE(fisc_wait_core("frames", 1));
+	EXPECT_TRUE(fisc_wait("core", "frames", 1));
 }
 
 TEST_F(fisc, busy_vm_does_not_keep_others_waiting)
@@ -415,7 +423,7 @@ TEST_F(fisc, busy_vm_does_not_keep_others_waiting)
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), 77));
 }
 
-/* Only told: how much is too much depends on what else the host does. */
+/* Only logged: what is too much depends on the host's other load. */
 TEST_F(fisc, ceiling_on_cpu_time)
 {
 	static const char * const percents[] = { "1", "10", "50" };
@@ -433,9 +441,10 @@ TEST_F(fisc, ceiling_on_cpu_time)
 		fisc_sleep_ms(200);
 		cpu_us = fisc_share("cpu_us");
 		begin = fisc_now();
-		/* New pages all the time: there is always something to do. */
+		/* New pages keep coming: there is always something to do. */
 		while (fisc_now() < begin + 2) {
-			EXPECT_EQ(0, madvise(page_of(map, 2048), 2048 * PAGE_SIZE, MADV_DONTNEED));
+			EXPECT_EQ(0, madvise(page_of(map, 2048),
+					     2048 * PAGE_SIZE, MADV_DONTNEED));
 			fisc_sleep_ms(20);
 		}
 		cpu_us = fisc_share("cpu_us") - cpu_us;
@@ -447,7 +456,7 @@ TEST_F(fisc, ceiling_on_cpu_time)
 
 #define USERS_PAGES	200
 
-/* The most pages that one frame serves. */
+/* Return the highest number of pages that one frame serves. */
 static int most_users(struct __test_metadata *_metadata, const char *map)
 {
 	__u64 pfns[USERS_PAGES];
@@ -467,7 +476,9 @@ TEST_F(fisc, frame_has_no_more_users_than_allowed)
 	static const struct {
 		const char *max_users;
 		int max;
-	} limits[] = { { "2", 2 }, { "10", 10 }, { "64", 64 }, { "65536", USERS_PAGES } };
+	} limits[] = {
+		{ "2", 2 }, { "10", 10 }, { "64", 64 }, { "65536", USERS_PAGES }
+	};
 	char *map = fisc_map(fisc_create(ST "a", USERS_PAGES), USERS_PAGES);
 	size_t k;
 	int i;
@@ -478,18 +489,19 @@ TEST_F(fisc, frame_has_no_more_users_than_allowed)
 
 		ASSERT_EQ(0, fisc_scan_off());
 		ASSERT_EQ(0, fisc_write_str(SHARE_USERS, limits[k].max_users));
-		ASSERT_EQ(0, madvise(map, USERS_PAGES * PAGE_SIZE, MADV_REMOVE));
+		ASSERT_EQ(0,
+			  madvise(map, USERS_PAGES * PAGE_SIZE, MADV_REMOVE));
 		for (i = 0; i < USERS_PAGES; i++)
 			fisc_fill(page_of(map, i), 1 + k);
 		settle(_metadata);
 		EXPECT_GE(limits[k].max, most_users(_metadata, map));
 		EXPECT_LE(least, fisc_core("frames"));
-		/* A few may have met nobody with room for them. */
+		/* A few may have met no frame with room for them. */
 		EXPECT_GE(least + 4, fisc_core("frames"));
 		for (i = 0; i < USERS_PAGES; i++)
 			EXPECT_EQ(-1, fisc_check(page_of(map, i), 1 + k));
 	}
-	/* Frames that have more users than are allowed now keep them. */
+	/* Frames that now have more users than allowed keep them. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_USERS, "2"));
 	EXPECT_TRUE(fisc_wait_passes(5));
 	EXPECT_EQ(1, fisc_core("frames"));
@@ -514,17 +526,17 @@ TEST_F(fisc, known_page_in_a_pipe_is_not_shared)
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, pipe(fds));
-	/* Hashed first, pinned then: its equal finds it by its hint. */
+	/* Hashed first, then pinned: its equal finds it by its hint. */
 	settle(_metadata);
 	ASSERT_EQ((ssize_t)PAGE_SIZE, splice_in(fds[1], page_of(map, 0)));
 	pinned = fisc_share("pinned");
 	fisc_fill(page_of(map, 1), 1);
-	EXPECT_TRUE(fisc_wait_share_above("pinned", pinned));
+	EXPECT_TRUE(fisc_wait_above("share", "pinned", pinned));
 	EXPECT_TRUE(fisc_wait_passes(10));
 	EXPECT_EQ(2, fisc_core("frames"));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 1));
-	EXPECT_TRUE(fisc_wait_core("frames", 1));
+	EXPECT_TRUE(fisc_wait("core", "frames", 1));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 0), 1));
 	EXPECT_EQ(-1, fisc_check(page_of(map, 1), 1));
 }
@@ -538,7 +550,7 @@ TEST_F(fisc, pipe_sees_writes_to_a_known_page)
 	ASSERT_EQ(0, pipe(fds));
 	settle(_metadata);
 	ASSERT_EQ((ssize_t)PAGE_SIZE, splice_in(fds[1], map));
-	/* Private pages are written where they are, hashed or not. */
+	/* Private pages are written in place, hashed or not. */
 	map[99] ^= 0x55;
 	EXPECT_TRUE(fisc_wait_passes(10));
 	map[100] ^= 0x55;
@@ -551,7 +563,7 @@ TEST_F(fisc, pipe_sees_writes_to_a_known_page)
 	EXPECT_EQ(1, fisc_core("frames"));
 }
 
-/* 0.6 % of guest memory, with all that was allocated beside frames. */
+/* At most 0.6 % of guest memory, all allocations but frames included. */
 TEST_F(fisc, what_is_known_takes_little_memory)
 {
 	int nr_pages = 16384;

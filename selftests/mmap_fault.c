@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Guest memory as mappings: faults, their errors, and coherence. */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/uio.h>
@@ -17,7 +16,7 @@
 #define MADV_PAGEOUT		21
 #endif
 
-/* Whether a record that the kernel logged since @kmsg was opened says @text. */
+/* Return whether the kernel has logged @text since @kmsg was opened. */
 static bool logged(int kmsg, const char *text)
 {
 	char record[8192];
@@ -44,12 +43,14 @@ TEST_F(fisc, private_mapping_is_refused_and_the_log_says_why)
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
 	ASSERT_LE(0, kmsg);
 	ASSERT_EQ(0, lseek(kmsg, 0, SEEK_END));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE, fd, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE, fd, 0));
 	EXPECT_EQ(EINVAL, errno);
 	/* The line is rate-limited. */
 	for (i = 0; i < 10 && !said; i++) {
-		EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-					   MAP_PRIVATE, fd, 0));
+		EXPECT_EQ(MAP_FAILED,
+			  mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE, fd, 0));
 		EXPECT_EQ(EINVAL, errno);
 		said = logged(kmsg, "share=on");
 		if (!said)
@@ -71,7 +72,7 @@ TEST_F(fisc, first_touch_finds_zeros_whatever_was_there_before)
 	munmap(map, 256 * PAGE_SIZE);
 	close(fd);
 	unlink(ST "a");
-	ASSERT_TRUE(fisc_wait_core("frames", self->before.frames));
+	ASSERT_TRUE(fisc_wait("core", "frames", self->before.frames));
 
 	fd = fisc_create(ST "b", 256);
 	map = fisc_map(fd, 256);
@@ -80,7 +81,8 @@ TEST_F(fisc, first_touch_finds_zeros_whatever_was_there_before)
 		if (i & 1)
 			map[i * PAGE_SIZE + 77] = 1;
 		EXPECT_EQ(-1, fisc_check_zero(map + i * PAGE_SIZE, 77));
-		EXPECT_EQ(-1, fisc_check_zero(map + i * PAGE_SIZE + 78, PAGE_SIZE - 78));
+		EXPECT_EQ(-1, fisc_check_zero(map + i * PAGE_SIZE + 78,
+					      PAGE_SIZE - 78));
 	}
 }
 
@@ -159,7 +161,7 @@ TEST_F(fisc, tail_of_the_last_page_is_zero_and_accessible)
 	map[PAGE_SIZE + 99] = 'x';
 	EXPECT_EQ(-1, fisc_check_zero(map + PAGE_SIZE + 100, PAGE_SIZE - 100));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + 2 * PAGE_SIZE, NULL));
-	/* Truncation into a mapped page zeroes its tail in place. */
+	/* Truncation within a mapped page zeroes its tail in place. */
 	memset(map, 0x55, PAGE_SIZE);
 	ASSERT_EQ(0, ftruncate(fd, 100));
 	EXPECT_EQ(0x55, map[99]);
@@ -174,14 +176,17 @@ TEST_F(fisc, mapping_at_an_offset_shows_that_part)
 
 	ASSERT_LE(0, fd);
 	fisc_fill(page, 3);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, page, PAGE_SIZE, 5 * PAGE_SIZE));
-	map = mmap(NULL, 6 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 4 * PAGE_SIZE);
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(fd, page, PAGE_SIZE, 5 * PAGE_SIZE));
+	map = mmap(NULL, 6 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   4 * PAGE_SIZE);
 	ASSERT_NE(MAP_FAILED, map);
 	EXPECT_EQ(-1, fisc_check_zero(map, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 3));
 	EXPECT_EQ(SIGBUS, fisc_try_read(map + 4 * PAGE_SIZE, NULL));
 	fisc_fill(map + 3 * PAGE_SIZE, 4);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 7 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, page, PAGE_SIZE, 7 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 4));
 }
 
@@ -196,21 +201,24 @@ TEST_F(fisc, processes_see_each_other_at_once)
 	ASSERT_NE(NULL, map);
 	pid = fork();
 	if (!pid) {
-		/* A mapping of its own, not the inherited one. */
+		/* A mapping of the child's own, not the inherited one. */
 		mine = open(ST "a", O_RDWR);
 		own = (__u64 *)fisc_map(mine, 64);
 		if (!own)
 			_exit(1);
 		for (i = 0; i < 64; i++) {
-			while (__atomic_load_n(&own[i * 512], __ATOMIC_ACQUIRE) != i + 1)
+			while (__atomic_load_n(&own[i * 512],
+					       __ATOMIC_ACQUIRE) != i + 1)
 				fisc_sleep_ms(0);
-			__atomic_store_n(&own[i * 512 + 511], i + 1, __ATOMIC_RELEASE);
+			__atomic_store_n(&own[i * 512 + 511], i + 1,
+					 __ATOMIC_RELEASE);
 		}
 		_exit(0);
 	}
 	for (i = 0; i < 64; i++) {
 		__atomic_store_n(&map[i * 512], i + 1, __ATOMIC_RELEASE);
-		while (__atomic_load_n(&map[i * 512 + 511], __ATOMIC_ACQUIRE) != i + 1)
+		while (__atomic_load_n(&map[i * 512 + 511], __ATOMIC_ACQUIRE) !=
+		       i + 1)
 			fisc_sleep_ms(0);
 	}
 	EXPECT_EQ(0, fisc_wait_child(pid));
@@ -239,7 +247,8 @@ TEST_F(fisc, fork_shares_the_mapping)
 	}
 	ASSERT_EQ(0, fisc_wait_child(pid));
 	for (i = 0; i < 16; i++)
-		EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i < 4 ? i : 100 + i));
+		EXPECT_EQ(-1,
+			  fisc_check(map + i * PAGE_SIZE, i < 4 ? i : 100 + i));
 	EXPECT_EQ(self->before.frames + 16, fisc_core("frames"));
 }
 
@@ -252,9 +261,10 @@ TEST_F(fisc, mremap_grows_moves_and_duplicates)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 4; i++)
 		fisc_fill(map + i * PAGE_SIZE, i);
-	/* Something in the way, so that growing moves. */
+	/* Something in the way, so that growing has to move it. */
 	blocker = mmap(map + 4 * PAGE_SIZE, PAGE_SIZE, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		       0);
 	(void)blocker;
 	moved = mremap(map, 4 * PAGE_SIZE, 10 * PAGE_SIZE, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, moved);
@@ -292,8 +302,9 @@ TEST_F(fisc, unmapping_the_middle_leaves_the_rest)
 	EXPECT_EQ(SIGSEGV, fisc_try_read(map + 4 * PAGE_SIZE, NULL));
 	/* Back at the same place, as QEMU does it. */
 	ASSERT_EQ(map + 3 * PAGE_SIZE,
-		  mmap(map + 3 * PAGE_SIZE, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_FIXED, fd, 3 * PAGE_SIZE));
+		  mmap(map + 3 * PAGE_SIZE, 3 * PAGE_SIZE,
+		       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		       3 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + 4 * PAGE_SIZE, 4));
 	EXPECT_EQ(-1, fisc_check(map + 8 * PAGE_SIZE, 18));
 }
@@ -317,7 +328,8 @@ TEST_F(fisc, protection_is_kept)
 	EXPECT_EQ(0, fisc_try_write(map, 0x42));
 
 	ASSERT_LE(0, ro);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+				   MAP_SHARED, ro, 0));
 	EXPECT_EQ(EACCES, errno);
 	view = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, ro, 0);
 	ASSERT_NE(MAP_FAILED, view);
@@ -328,7 +340,8 @@ TEST_F(fisc, protection_is_kept)
 	EXPECT_EQ(EACCES, errno);
 	wo = open(ST "a", O_WRONLY);
 	ASSERT_LE(0, wo);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_SIZE, PROT_WRITE, MAP_SHARED, wo, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE_SIZE, PROT_WRITE, MAP_SHARED, wo, 0));
 	EXPECT_EQ(EACCES, errno);
 }
 
@@ -349,7 +362,9 @@ TEST_F(fisc, read_only_mapping_of_holes_follows_writes)
 
 TEST_F(fisc, dontneed_and_reclaim_advice_keep_data)
 {
-	static const int advice[] = { MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED };
+	static const int advice[] = {
+		MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED,
+	};
 	int fd = fisc_create(ST "a", 16);
 	char *map = fisc_map(fd, 16);
 	size_t i, j;
@@ -358,7 +373,7 @@ TEST_F(fisc, dontneed_and_reclaim_advice_keep_data)
 	for (i = 0; i < 16; i++)
 		fisc_fill(map + i * PAGE_SIZE, i);
 	for (j = 0; j < ARRAY_SIZE(advice); j++) {
-		/* What an advice answers is the kernel's; that it loses nothing is ours. */
+		/* What advice returns is the kernel's: it loses nothing. */
 		if (madvise(map, 16 * PAGE_SIZE, advice[j]))
 			EXPECT_NE(MADV_DONTNEED, advice[j]);
 		for (i = 0; i < 16; i++)
@@ -400,12 +415,13 @@ TEST_F(fisc, punch_reaches_every_mapping)
 	if (!pid) {
 		if (READ_ONCE(a[PAGE_SIZE]) != 0x33)
 			_exit(1);
-		if (write(to_parent[1], "r", 1) != 1 || read(to_child[0], &c, 1) != 1)
+		if (write(to_parent[1], "r", 1) != 1 ||
+		    read(to_child[0], &c, 1) != 1)
 			_exit(2);
 		_exit(fisc_check_zero(a + PAGE_SIZE, PAGE_SIZE) < 0 ? 0 : 3);
 	}
 	ASSERT_EQ(1, read(to_parent[0], &c, 1));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE_SIZE,
+	ASSERT_EQ(0, fallocate(fd, PUNCH, PAGE_SIZE,
 			       PAGE_SIZE));
 	ASSERT_EQ(1, write(to_child[1], "g", 1));
 	EXPECT_EQ(-1, fisc_check_zero(a + PAGE_SIZE, PAGE_SIZE));
@@ -440,7 +456,8 @@ TEST_F(fisc, populated_mapping_is_there)
 	char *map;
 
 	ASSERT_LE(0, fd);
-	map = mmap(NULL, 16 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	map = mmap(NULL, 16 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_POPULATE, fd, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	/* The kernel populates a shared mapping by reading. */
 	EXPECT_EQ(16, fisc_vm("st-a", "present_pages"));
@@ -471,7 +488,7 @@ TEST_F(fisc, unlinked_file_lives_until_unmapped)
 	munmap(map, 4 * PAGE_SIZE);
 	EXPECT_EQ(-1, fisc_check(map + 5 * PAGE_SIZE, 5));
 	munmap(map + 4 * PAGE_SIZE, 4 * PAGE_SIZE);
-	EXPECT_TRUE(fisc_wait_core("frames", self->before.frames));
+	EXPECT_TRUE(fisc_wait("core", "frames", self->before.frames));
 }
 
 TEST_F(fisc, other_processes_reach_it_by_proc_mem)
@@ -486,7 +503,8 @@ TEST_F(fisc, other_processes_reach_it_by_proc_mem)
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(mem, page, PAGE_SIZE, (off_t)map));
 	EXPECT_EQ(-1, fisc_check(page, 1));
 	fisc_fill(page, 2);
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(mem, page, PAGE_SIZE, (off_t)map + PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(mem, page, PAGE_SIZE, (off_t)map + PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 2));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 2));
@@ -505,12 +523,15 @@ TEST_F(fisc, other_processes_reach_it_by_process_vm_calls)
 	fisc_fill(page, 3);
 	if (process_vm_writev(getpid(), NULL, 0, NULL, 0, 0))
 		SKIP(return, "kernel without process_vm_writev");
-	ASSERT_EQ((ssize_t)PAGE_SIZE, process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
 	EXPECT_EQ(-1, fisc_check(map + 2 * PAGE_SIZE, 3));
 	remote.iov_base = map + PAGE_SIZE;
-	ASSERT_EQ((ssize_t)PAGE_SIZE, process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
 	EXPECT_EQ(-1, fisc_check(page, 2));
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, page, PAGE_SIZE, 2 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, page, PAGE_SIZE, 2 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(page, 3));
 }
 
@@ -522,12 +543,15 @@ TEST_F(fisc, file_reads_into_its_own_mapping)
 	ASSERT_NE(NULL, map);
 	fisc_fill(map, 1);
 	/* The buffer faults while the call is inside the same file. */
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pread(fd, map + 4 * PAGE_SIZE, PAGE_SIZE, 0));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pread(fd, map + 4 * PAGE_SIZE, PAGE_SIZE, 0));
 	EXPECT_EQ(-1, fisc_check(map + 4 * PAGE_SIZE, 1));
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map, PAGE_SIZE, 5 * PAGE_SIZE));
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(fd, map, PAGE_SIZE, 5 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check(map + 5 * PAGE_SIZE, 1));
-	/* From a hole, and a page onto itself. */
-	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map + 7 * PAGE_SIZE, PAGE_SIZE, 5 * PAGE_SIZE));
+	/* From a hole, and from a page to itself. */
+	ASSERT_EQ((ssize_t)PAGE_SIZE,
+		  pwrite(fd, map + 7 * PAGE_SIZE, PAGE_SIZE, 5 * PAGE_SIZE));
 	EXPECT_EQ(-1, fisc_check_zero(map + 5 * PAGE_SIZE, PAGE_SIZE));
 	ASSERT_EQ((ssize_t)PAGE_SIZE, pwrite(fd, map, PAGE_SIZE, 0));
 	EXPECT_EQ(-1, fisc_check(map, 1));
@@ -568,8 +592,10 @@ TEST_F(fisc, racing_first_touches_lose_nothing)
 	ASSERT_NE(NULL, map);
 	pthread_barrier_init(&barrier, NULL, TOUCHERS);
 	for (j = 0; j < TOUCHERS; j++) {
-		/* Two share a mapping, two have another. */
-		t[j] = (struct toucher){ .barrier = &barrier, .nr = j, .map = map };
+		/* Two threads share a mapping, two have another. */
+		t[j] = (struct toucher){ .barrier = &barrier,
+					 .nr = j,
+					 .map = map };
 		if (j & 1)
 			t[j].map = (__u64 *)fisc_map(fd, TOUCH_PAGES);
 		ASSERT_NE(NULL, t[j].map);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Loading and unloading. FISC_KO names the module. Every case begins and ends
- * with the module loaded and the file system mounted, and nothing in it.
+ * with the module loaded and the file system mounted and empty.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ static int umount_lazily(void)
 	return umount2(FISC_MNT, MNT_DETACH) ? -errno : 0;
 }
 
-/* Back to what the cases expect, whatever the last one left. */
+/* Restore what cases expect, whatever the last one left. */
 static int restore(void)
 {
 	int ret = loaded() ? 0 : fisc_load();
@@ -62,8 +62,8 @@ FIXTURE_TEARDOWN_PARENT(module)
 	while (!umount2(FISC_MNT, MNT_DETACH))
 		;
 	EXPECT_EQ(0, restore());
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(module, mounted_module_stays)
@@ -100,7 +100,7 @@ TEST_F(module, all_its_interfaces_go_and_come_with_it)
 	ASSERT_EQ(0, fisc_load());
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		EXPECT_EQ(0, access(paths[i], F_OK));
-	/* With the knobs as documented. */
+	/* With the documented defaults. */
 	EXPECT_EQ(FISC_SHARE_STOP, fisc_read_long(SHARE_RUN));
 	EXPECT_EQ(FISC_PAGES_PER_SEC_DEFAULT, fisc_read_long(SHARE_RATE));
 	EXPECT_EQ(0, fisc_core("frames"));
@@ -121,10 +121,10 @@ TEST_F(module, mapped_module_stays_after_lazy_unmount)
 	EXPECT_EQ(-1, fisc_check(map, 1));
 	fisc_fill(map + 2 * PAGE_SIZE, 2);
 	EXPECT_EQ(3, fisc_core("frames"));
-	/* A VMM that lives on is still shared with. */
+	/* A VMM that lives on still takes part in sharing. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", 2));
+	EXPECT_TRUE(fisc_wait("core", "frames", 2));
 	munmap(map, 8 * PAGE_SIZE);
 	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
@@ -200,7 +200,8 @@ TEST_F(module, page_in_a_pipe_outlives_the_module)
 	ASSERT_EQ(0, pipe(fds));
 	fisc_fill(map, 1);
 	fisc_fill(map + PAGE_SIZE, 2);
-	ASSERT_EQ(2 * (ssize_t)PAGE_SIZE, syscall(SYS_vmsplice, fds[1], &iov, 1, 0));
+	ASSERT_EQ(2 * (ssize_t)PAGE_SIZE,
+		  syscall(SYS_vmsplice, fds[1], &iov, 1, 0));
 	munmap(map, 2 * PAGE_SIZE);
 	close(fd);
 	ASSERT_EQ(0, umount(FISC_MNT));
@@ -213,7 +214,8 @@ TEST_F(module, page_in_a_pipe_outlives_the_module)
 
 TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 {
-	int run = open(SHARE_RUN, O_RDWR), core = open(FISC_DEBUGFS "/core", O_RDONLY), vm;
+	int run = open(SHARE_RUN, O_RDWR);
+	int core = open(FISC_DEBUGFS "/core", O_RDONLY), vm;
 	char buf[64];
 
 	ASSERT_LE(0, run);
@@ -222,11 +224,11 @@ TEST_F(module, open_sysfs_and_debugfs_files_do_no_harm)
 	vm = open(FISC_SYSFS "/vms/st-a/present_pages", O_RDONLY);
 	ASSERT_LE(0, vm);
 	ASSERT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_GE(0, pread(vm, buf, sizeof(buf), 0));
 	ASSERT_EQ(0, umount(FISC_MNT));
 	if (fisc_unload("fisc")) {
-		/* Either they keep it, or they work no more once it is gone. */
+		/* They keep the module, or stop working once it is gone. */
 		close(core);
 		EXPECT_EQ(0, fisc_unload_soon("fisc"));
 	}
@@ -284,11 +286,11 @@ TEST_F(module, loads_and_unloads_again_and_again)
 		ASSERT_NE(NULL, map);
 		for (j = 0; j < 64; j++)
 			fisc_fill(map + j * PAGE_SIZE, j / 4);
-		/* At different moments of a pass. */
+		/* At various moments of a pass. */
 		fisc_sleep_ms(i * 3);
 		munmap(map, 64 * PAGE_SIZE);
 		close(fd);
-		/* With the scanner running, and the file still there. */
+		/* While the scanner runs and the file still exists. */
 		ASSERT_EQ(0, umount(FISC_MNT));
 		ASSERT_EQ(0, fisc_unload_soon("fisc"));
 	}

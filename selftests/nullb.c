@@ -35,15 +35,15 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 {
 	char path[128], size[16], ns[32];
 
-	if (access(NULLB, F_OK) && mount("none", CONFIGFS, "configfs", 0, NULL) &&
-	    errno != EBUSY)
+	if (access(NULLB, F_OK) &&
+	    mount("none", CONFIGFS, "configfs", 0, NULL) && errno != EBUSY)
 		return -1;
 	nullb_stop(name);
 	snprintf(path, sizeof(path), NULLB "/%s", name);
 	snprintf(size, sizeof(size), "%u", mib);
 	snprintf(ns, sizeof(ns), "%lu", us * 1000);
-	if (mkdir(path, 0755) ||
-	    nullb_set(name, "size", size) || nullb_set(name, "memory_backed", "1") ||
+	if (mkdir(path, 0755) || nullb_set(name, "size", size) ||
+	    nullb_set(name, "memory_backed", "1") ||
 	    nullb_set(name, "blocksize", "4096") ||
 	    nullb_set(name, "irqmode", us ? "2" : "0") ||
 	    nullb_set(name, "completion_nsec", us ? ns : "10000") ||
@@ -52,7 +52,7 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 	return 0;
 }
 
-/* The swap header (linux/swap.h): version and last page behind a boot block. */
+/* The swap header (linux/swap.h): version and last page, after a boot block */
 int nullb_swapon(const char *name, unsigned int mib)
 {
 	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };

@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <stdio.h>
@@ -20,7 +19,6 @@
 #define NODES		2
 #define PAGES		64
 #define CONTENTS	4
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static const char * const paths[NODES] = { ST "a", ST "b" };
 
@@ -35,7 +33,8 @@ static bool move_to(int node)
 	char path[80], list[80];
 	cpu_set_t set;
 
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist", node);
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
+		 node);
 	if (fisc_read_str(path, list, sizeof(list)))
 		return false;
 	CPU_ZERO(&set);
@@ -47,10 +46,11 @@ static bool bind_to(char *map, size_t len, int node)
 {
 	unsigned long mask = 1UL << node;
 
-	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask), 0);
+	return !syscall(SYS_mbind, map, len, MPOL_BIND, &mask, 8 * sizeof(mask),
+			0);
 }
 
-/* The node that all pages are on, -1 if there is no such. */
+/* Return the node that all pages are on, or -1. */
 static int node_of(char *map)
 {
 	void *pages[PAGES];
@@ -68,7 +68,7 @@ static int node_of(char *map)
 	return status[0];
 }
 
-/* Equal memory on each node; every page has equals on both. */
+/* The same memory on each node; every page has equals on both. */
 static void make_equal(struct __test_metadata *_metadata, char **maps)
 {
 	int node, i;
@@ -94,16 +94,17 @@ static void check_all(struct __test_metadata *_metadata, char **maps)
 
 	for (node = 0; node < NODES; node++)
 		for (i = 0; i < PAGES; i++)
-			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE, i % CONTENTS + 1));
+			EXPECT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE,
+						 i % CONTENTS + 1));
 }
 
-/* The same, and all of it shared by frames of whatever node. */
+/* The same, now shared across nodes. */
 static void make_shared_across(struct __test_metadata *_metadata, char **maps)
 {
 	ASSERT_EQ(0, fisc_write_str(SHARE_ACROSS, "1"));
 	make_equal(_metadata, maps);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", CONTENTS));
+	ASSERT_TRUE(fisc_wait("core", "frames", CONTENTS));
 }
 
 TEST_F(fisc, each_node_has_a_scanner)
@@ -138,7 +139,7 @@ TEST_F(fisc, frames_are_shared_within_a_node)
 		SKIP(return, "one node only");
 	make_equal(_metadata, maps);
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", NODES * CONTENTS));
+	EXPECT_TRUE(fisc_wait("core", "frames", NODES * CONTENTS));
 	EXPECT_TRUE(fisc_wait_passes(5));
 	EXPECT_EQ(NODES * CONTENTS, fisc_core("frames"));
 	for (node = 0; node < NODES; node++)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No memory. Each call is made again and again with its first, second, third
+ * Out of memory. Each call is repeated with its first, second, third
  * ... allocation failing (/proc/self/fail-nth), until it makes none that could
  * fail. Each time it either fails, with ENOMEM and nothing changed, or succeeds
  * without that allocation; contents and counters are exact after each.
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -22,7 +21,6 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define MAX_NTH		300
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 FIXTURE(oom)
 {
@@ -43,9 +41,9 @@ FIXTURE_TEARDOWN_PARENT(oom)
 
 /**
  * struct injection - a call repeated with another allocation failing each time
- * @nth: the one that fails, from 1
- * @hit: whether the call came as far as that
- * @failures: how often the call has failed for it
+ * @nth: the allocation that fails, from 1
+ * @hit: whether the call got that far
+ * @failures: how often the call has failed because of it
  * @error: errno after the call
  */
 struct injection {
@@ -66,7 +64,7 @@ static void write_nth(int nth)
 		abort();
 }
 
-/* For while (): false once the call had no allocation left to fail. */
+/* Condition of the loop: false once no allocation was left to fail. */
 static bool next_failure(struct injection *inj)
 {
 	if (inj->nth && !inj->hit)
@@ -95,18 +93,20 @@ static void disarm(struct injection *inj, bool failed)
 		inj->failures++;
 }
 
-static void expect_ended(struct __test_metadata *_metadata, const struct injection *inj)
+static void expect_ended(struct __test_metadata *_metadata,
+			 const struct injection *inj)
 {
-	/* There were failures, and the call got through in the end. */
+	/* Expect that there were failures, and success in the end. */
 	EXPECT_FALSE(inj->hit);
 	EXPECT_LT(0, inj->failures);
 }
 
-static void expect_counters(struct __test_metadata *_metadata, long vms, long regions, long frames)
+static void expect_counters(struct __test_metadata *_metadata, long vms,
+			    long regions, long frames)
 {
-	EXPECT_TRUE(fisc_wait_core("vms", vms));
-	EXPECT_TRUE(fisc_wait_core("regions", regions));
-	EXPECT_TRUE(fisc_wait_core("frames", frames));
+	EXPECT_TRUE(fisc_wait("core", "vms", vms));
+	EXPECT_TRUE(fisc_wait("core", "regions", regions));
+	EXPECT_TRUE(fisc_wait("core", "frames", frames));
 }
 
 static int nr_vm_directories(void)
@@ -161,7 +161,7 @@ TEST_F(oom, creation_of_a_vm_file)
 		if (fd < 0) {
 			EXPECT_TRUE(inj.error == ENOMEM || inj.error == ENFILE)
 				TH_LOG("errno %d", inj.error);
-			/* It may be there, if only opening it failed. */
+			/* The file may exist, if only the open failed. */
 			if (unlink(ST "a"))
 				EXPECT_EQ(ENOENT, errno);
 		} else {
@@ -185,7 +185,9 @@ TEST_F(oom, creation_of_a_file_in_a_vm)
 		arm(&inj);
 		fd = create(ST "d/x");
 		disarm(&inj, fd < 0);
-		EXPECT_TRUE(fd < 0 ? inj.error == ENOMEM || inj.error == ENFILE : !close(fd));
+		EXPECT_TRUE(fd < 0 ?
+			    inj.error == ENOMEM || inj.error == ENFILE :
+			    !close(fd));
 		if (unlink(ST "d/x"))
 			EXPECT_EQ(ENOENT, errno);
 		expect_counters(_metadata, 1, 0, 0);
@@ -299,8 +301,9 @@ TEST_F(oom, write_into_holes)
 		if (ret < 0) {
 			EXPECT_EQ(ENOMEM, inj.error);
 			EXPECT_EQ(0, fisc_size(fd));
-			/* A frame without a size may not stay, or not be counted. */
-			EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+			/* A frame that stays beyond the size is counted. */
+			EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+				  fisc_core("frames"));
 			ret = 0;
 		} else {
 			EXPECT_EQ((off_t)PAGE_SIZE + ret, fisc_size(fd));
@@ -308,9 +311,11 @@ TEST_F(oom, write_into_holes)
 			EXPECT_EQ(0, memcmp(page, back, ret));
 			EXPECT_EQ(ret, fisc_core("frames") * (long)PAGE_SIZE);
 		}
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
-		/* Then it works, and nothing is left of the failure. */
-		ASSERT_EQ((ssize_t)sizeof(page), pwrite(fd, page, sizeof(page), PAGE_SIZE));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
+		/* Now it works, and nothing is left of the failure. */
+		ASSERT_EQ((ssize_t)sizeof(page),
+			  pwrite(fd, page, sizeof(page), PAGE_SIZE));
 		EXPECT_EQ(2, fisc_core("frames"));
 		close(fd);
 		ASSERT_EQ(0, unlink(ST "a"));
@@ -333,10 +338,13 @@ TEST_F(oom, allocation_by_fallocate)
 		arm(&inj);
 		ret = fallocate(fd, 0, 0, 8 * PAGE_SIZE);
 		disarm(&inj, ret < 0);
-		EXPECT_EQ(ret ? ENOMEM : 8, ret ? inj.error : fisc_core("frames"));
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+		EXPECT_EQ(ret ? ENOMEM : 8,
+			  ret ? inj.error : fisc_core("frames"));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
 		EXPECT_EQ(-1, fisc_check(map + PAGE_SIZE, 7));
-		EXPECT_EQ(-1, fisc_check_zero(map + 2 * PAGE_SIZE, 6 * PAGE_SIZE));
+		EXPECT_EQ(-1,
+			  fisc_check_zero(map + 2 * PAGE_SIZE, 6 * PAGE_SIZE));
 		munmap(map, 8 * PAGE_SIZE);
 		close(fd);
 		ASSERT_EQ(0, unlink(ST "a"));
@@ -345,7 +353,8 @@ TEST_F(oom, allocation_by_fallocate)
 	expect_ended(_metadata, &inj);
 }
 
-static void fault_by_populate(struct __test_metadata *_metadata, int advice, long frames)
+static void fault_by_populate(struct __test_metadata *_metadata, int advice,
+			      long frames)
 {
 	struct injection inj = { 0 };
 	int fd, ret;
@@ -360,7 +369,8 @@ static void fault_by_populate(struct __test_metadata *_metadata, int advice, lon
 		disarm(&inj, ret < 0);
 		EXPECT_TRUE(ret ? inj.error == ENOMEM || inj.error == EFAULT :
 				  fisc_core("frames") == frames);
-		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE), fisc_core("frames"));
+		EXPECT_EQ((long)(fisc_blocks(fd) / BLOCKS_PER_PAGE),
+			  fisc_core("frames"));
 		EXPECT_EQ(-1, fisc_check_zero(map, 2 * PAGE_SIZE));
 		fisc_fill(map, 1);
 		EXPECT_EQ(-1, fisc_check(map, 1));
@@ -382,7 +392,7 @@ TEST_F(oom, read_faults)
 	fault_by_populate(_metadata, MADV_POPULATE_READ, 0);
 }
 
-/* Less than a word: the kernel tries a word that faults again, byte by byte. */
+/* Less than a word: the kernel retries a faulting word byte by byte. */
 TEST_F(oom, faults_of_a_system_call)
 {
 	struct injection inj = { 0 };
@@ -416,8 +426,9 @@ TEST_F(oom, faults_of_a_system_call)
 	expect_ended(_metadata, &inj);
 }
 
-/* Two files with one shared page; the write to it finds no memory. */
-static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault, __u64 content)
+/* Two files share a page; a write to it finds no memory. */
+static void copy_without_memory(struct __test_metadata *_metadata,
+				bool by_fault, __u64 content)
 {
 	struct injection inj = { 0 };
 	int a, b, ret;
@@ -437,7 +448,7 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			memset(mb, 0, PAGE_SIZE);
 		}
 		ASSERT_EQ(0, fisc_scan_on());
-		ASSERT_TRUE(fisc_wait_share("saved", content ? 1 : 2));
+		ASSERT_TRUE(fisc_wait("share", "saved", content ? 1 : 2));
 		ASSERT_EQ(0, fisc_scan_off());
 		arm(&inj);
 		if (by_fault)
@@ -446,7 +457,8 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			ret = pwrite(a, "x", 1, 0);
 		disarm(&inj, ret < 0);
 		if (ret < 0) {
-			EXPECT_TRUE(inj.error == ENOMEM || (by_fault && inj.error == EFAULT));
+			EXPECT_TRUE(inj.error == ENOMEM ||
+				    (by_fault && inj.error == EFAULT));
 			EXPECT_EQ(content ? 1 : 2, fisc_share("saved"));
 			EXPECT_EQ(content ? 1 : 0, fisc_core("frames"));
 			EXPECT_EQ(content ? 2 : 0, fisc_share("sharing"));
@@ -458,7 +470,8 @@ static void copy_without_memory(struct __test_metadata *_metadata, bool by_fault
 			EXPECT_EQ(-1, content ? fisc_check(ma, 1) :
 						fisc_check_zero(ma, PAGE_SIZE));
 		}
-		EXPECT_EQ(-1, content ? fisc_check(mb, 1) : fisc_check_zero(mb, PAGE_SIZE));
+		EXPECT_EQ(-1, content ? fisc_check(mb, 1) :
+					fisc_check_zero(mb, PAGE_SIZE));
 		munmap(ma, PAGE_SIZE);
 		munmap(mb, PAGE_SIZE);
 		close(a);
@@ -498,7 +511,8 @@ TEST_F(oom, truncation_and_holes_need_no_memory_for_whole_pages)
 		ASSERT_NE(NULL, map);
 		memset(map, 1, 4 * PAGE_SIZE);
 		arm(&inj);
-		ret = fallocate(fd, PUNCH, 0, 2 * PAGE_SIZE) ?: ftruncate(fd, 3 * PAGE_SIZE);
+		ret = fallocate(fd, PUNCH, 0, 2 * PAGE_SIZE) ?:
+			      ftruncate(fd, 3 * PAGE_SIZE);
 		disarm(&inj, ret < 0);
 		EXPECT_EQ(0, ret)
 			TH_LOG("errno %d", inj.error);
@@ -523,16 +537,17 @@ TEST_F(oom, scanner_without_memory_keeps_everything_right)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
 	for (round = 0; round < 4; round++) {
-		/* Many different ones, so that the table of hints has to grow. */
+		/* Many different pages, for the table of hints to grow. */
 		for (i = 0; i < 600; i++)
 			fisc_fill(map + i * PAGE_SIZE, i % (100 + 100 * round));
 		EXPECT_TRUE(fisc_wait_passes(3));
 		for (i = 0; i < 600; i++)
-			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE, i % (100 + 100 * round)));
+			EXPECT_EQ(-1, fisc_check(map + i * PAGE_SIZE,
+						 i % (100 + 100 * round)));
 	}
 	EXPECT_EQ(0, fail_process(pid, 0));
-	/* With memory again, it finishes. */
-	EXPECT_TRUE(fisc_wait_core("frames", 400));
+	/* Once there is memory again, the scanner finishes. */
+	EXPECT_TRUE(fisc_wait("core", "frames", 400));
 }
 
 TEST_HARNESS_MAIN

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that somebody outside of any page table holds: pipes, and devices with
+ * Pages with references outside of any page table: pipes, and devices with
  * I/O in flight. They must neither be shared nor lose what is written to them.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/falloc.h>
 #include <linux/io_uring.h>
 #include <linux/loop.h>
 #include <pthread.h>
@@ -31,7 +30,7 @@ static void scan_passes(struct __test_metadata *_metadata, int passes)
 static void wait_frames(struct __test_metadata *_metadata, long frames)
 {
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_core("frames", frames));
+	EXPECT_TRUE(fisc_wait("core", "frames", frames));
 	ASSERT_EQ(0, fisc_scan_off());
 }
 
@@ -53,7 +52,7 @@ TEST_F(fisc, page_in_a_pipe_is_not_shared)
 	EXPECT_EQ(2, fisc_core("frames"));
 	EXPECT_EQ(merged, fisc_share("merged"));
 	EXPECT_LT(pinned, fisc_share("pinned"));
-	/* It still is the file's page: the pipe sees what is written to it. */
+	/* It is still the file's page: the pipe sees what is written to it. */
 	page_of(map, 0)[11] ^= 0xff;
 	ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
 	EXPECT_EQ(0, memcmp(page, map, PAGE_SIZE));
@@ -95,14 +94,14 @@ TEST_F(fisc, freed_page_in_a_pipe_keeps_its_content)
 	ASSERT_EQ(0, pipe(fds));
 	for (i = 0; i < 4; i++)
 		fisc_fill(page_of(map, i), i < 2 ? 1 : i);
-	/* Two of them shared. */
+	/* Two of them are shared. */
 	wait_frames(_metadata, 3);
 	ASSERT_EQ(4 * (ssize_t)PAGE_SIZE, vmsplice(fds[1], &iov, 1, 0));
-	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3 * PAGE_SIZE));
+	ASSERT_EQ(0, fallocate(fd, PUNCH, 0, 3 * PAGE_SIZE));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	EXPECT_EQ(0, fisc_core("frames"));
 	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE_SIZE));
-	/* Others come and go in their places. */
+	/* Other pages come and go in their places. */
 	memset(map, 0xee, 4 * PAGE_SIZE);
 	for (i = 0; i < 4; i++) {
 		ASSERT_EQ((ssize_t)PAGE_SIZE, read(fds[0], page, PAGE_SIZE));
@@ -143,12 +142,13 @@ TEST_F(fisc, long_term_pins_are_refused)
 	ring = syscall(SYS_io_uring_setup, 4, &params);
 	if (ring < 0)
 		SKIP(return, "no io_uring: errno %d", errno);
-	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1));
+	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring,
+			      IORING_REGISTER_BUFFERS, &iov, 1));
 	fisc_fill(map, 1);
 	EXPECT_EQ(-1, fisc_check(map, 1));
 }
 
-/* A device that takes SLOW_MS for each request. */
+/* A device that takes SLOW_MS for each request */
 static int slow_device_start(void)
 {
 	if (nullb_start(SLOW, 16, SLOW_MS * 1000))
@@ -156,7 +156,8 @@ static int slow_device_start(void)
 	return open("/dev/" SLOW, O_RDWR | O_DIRECT | O_CLOEXEC);
 }
 
-static int submit(aio_context_t ctx, int fd, int opcode, void *mem, off_t offset)
+static int submit(aio_context_t ctx, int fd, int opcode, void *mem,
+		  off_t offset)
 {
 	static struct iocb cb;
 	struct iocb *list = &cb;
@@ -171,13 +172,14 @@ static int submit(aio_context_t ctx, int fd, int opcode, void *mem, off_t offset
 	return syscall(SYS_io_submit, ctx, 1, &list);
 }
 
-/* The result of the request in flight; -EAGAIN if it still is. */
+/* Return the result of the request, -EAGAIN while it is in flight. */
 static long completed(aio_context_t ctx, bool wait)
 {
 	struct timespec now = { 0, 0 };
 	struct io_event event;
 
-	if (syscall(SYS_io_getevents, ctx, wait ? 1 : 0, 1, &event, wait ? NULL : &now) != 1)
+	if (syscall(SYS_io_getevents, ctx, wait ? 1 : 0, 1, &event,
+		    wait ? NULL : &now) != 1)
 		return -EAGAIN;
 	return event.res;
 }
@@ -203,9 +205,10 @@ TEST_F(fisc, page_with_a_device_read_in_flight_is_not_shared)
 		fisc_fill(page_of(map, 1), 1);
 		fisc_fill(page_of(map, 2), 1);
 		wait_frames(_metadata, 2);
-		/* Before the read is done there already is the same in others. */
+		/* Others have the same contents before the read is done. */
 		pinned = fisc_share("pinned");
-		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PREAD, page_of(map, 0), 0));
+		ASSERT_EQ(1,
+			  submit(ctx, dev, IOCB_CMD_PREAD, page_of(map, 0), 0));
 		scan_passes(_metadata, 3);
 		in_flight = completed(ctx, false) == -EAGAIN;
 		if (!in_flight)
@@ -239,7 +242,8 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 	for (tries = 0; tries < 3 && !in_flight; tries++) {
 		fisc_fill(page_of(map, 0), 20 + tries);
 		fisc_fill(page_of(map, 1), 20 + tries);
-		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PWRITE, page_of(map, 0), PAGE_SIZE));
+		ASSERT_EQ(1, submit(ctx, dev, IOCB_CMD_PWRITE, page_of(map, 0),
+				    PAGE_SIZE));
 		scan_passes(_metadata, 3);
 		in_flight = completed(ctx, false) == -EAGAIN;
 		if (!in_flight)
@@ -257,12 +261,13 @@ TEST_F(fisc, page_with_a_device_write_in_flight_is_not_shared)
 
 /*
  * The memory goes while a device is about to write to it: the device must not
- * write into what somebody else has by then.
+ * write to what somebody else owns by then.
  */
 TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 {
 	char *block = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-	int fd = fisc_create(ST "a", 1), other = fisc_create(ST "b", 512), dev, i;
+	int fd = fisc_create(ST "a", 1), other = fisc_create(ST "b", 512), dev;
+	int i;
 	char *map = fisc_map(fd, 1), *m2 = fisc_map(other, 512);
 	aio_context_t ctx = 0;
 
@@ -288,7 +293,7 @@ TEST_F(fisc, freed_page_with_a_device_read_in_flight_is_not_reused)
 	nullb_stop(SLOW);
 }
 
-/* Real I/O all the time, against the scanner. */
+/* Real I/O all the time, against the scanner */
 #define BLOCKS		64
 #define OWN_PAGES	16
 #define READERS		3
@@ -318,34 +323,39 @@ static void *direct_io(void *arg)
 		char *page = page_of(r->map, i);
 
 		if (seed[i] && fisc_check(page, seed[i]) >= 0) {
-			snprintf(r->error, sizeof(r->error), "page %zu changed", i);
+			snprintf(r->error, sizeof(r->error), "page %zu changed",
+				 i);
 			return NULL;
 		}
 		switch ((x >> 32) % 3) {
 		case 0:
 			if (!block_seed[j])
 				continue;
-			if (pread(r->dev, page, PAGE_SIZE, at) != (ssize_t)PAGE_SIZE) {
-				snprintf(r->error, sizeof(r->error), "read: errno %d", errno);
+			if (pread(r->dev, page, PAGE_SIZE, at) !=
+			    (ssize_t)PAGE_SIZE) {
+				snprintf(r->error, sizeof(r->error),
+					 "read: errno %d", errno);
 				return NULL;
 			}
 			seed[i] = block_seed[j];
 			if (fisc_check(page, seed[i]) >= 0) {
-				snprintf(r->error, sizeof(r->error), "read of block %zu is lost",
-					 j);
+				snprintf(r->error, sizeof(r->error),
+					 "read of block %zu is lost", j);
 				return NULL;
 			}
 			break;
 		case 1:
-			/* Few patterns: what is read is what others have. */
+			/* Few patterns, so that what is read has equals. */
 			seed[i] = 1 + (x >> 40) % 3;
 			fisc_fill(page, seed[i]);
 			break;
 		default:
 			if (!seed[i])
 				continue;
-			if (pwrite(r->dev, page, PAGE_SIZE, at) != (ssize_t)PAGE_SIZE) {
-				snprintf(r->error, sizeof(r->error), "write: errno %d", errno);
+			if (pwrite(r->dev, page, PAGE_SIZE, at) !=
+			    (ssize_t)PAGE_SIZE) {
+				snprintf(r->error, sizeof(r->error),
+					 "write: errno %d", errno);
 				return NULL;
 			}
 			block_seed[j] = seed[i];
@@ -401,7 +411,8 @@ TEST_F(fisc, no_block_read_or_written_is_lost_to_the_scanner)
 		r[i].map = page_of(map, i * OWN_PAGES);
 		r[i].first_block = i * (BLOCKS / READERS);
 		r[i].rnd = i;
-		ASSERT_EQ(0, pthread_create(&r[i].thread, NULL, direct_io, &r[i]));
+		ASSERT_EQ(0,
+			  pthread_create(&r[i].thread, NULL, direct_io, &r[i]));
 	}
 	fisc_sleep_ms(RUN_MS);
 	WRITE_ONCE(stop_readers, true);

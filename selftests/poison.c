@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -17,21 +16,18 @@
 #define FISC_LARGE	"1"
 #include "fixture.h"
 
-#define CHUNK_PAGES	512
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-
 static void nothing(int sig)
 {
 	(void)sig;
 }
 
-/* False if this kernel has no memory failures. */
+/* Return false if this kernel does not handle memory failures. */
 static bool poison(char *map, size_t i)
 {
 	struct sigaction action = { .sa_handler = nothing }, before;
 	int err;
 
-	/* Who injects an error into a large page is sent the signal for it. */
+	/* Injecting an error into a large page raises the signal here. */
 	sigaction(SIGBUS, &action, &before);
 	err = madvise(page_of(map, i), PAGE_SIZE, MADV_HWPOISON) ? errno : 0;
 	sigaction(SIGBUS, &before, NULL);
@@ -39,7 +35,7 @@ static bool poison(char *map, size_t i)
 	return err != EINVAL;
 }
 
-/* Map anew whatever is touched next. */
+/* Unmap everything, so that the next touch maps it anew. */
 static void forget(char *map, size_t nr_pages)
 {
 	madvise(map, nr_pages * PAGE_SIZE, MADV_DONTNEED);
@@ -63,11 +59,12 @@ static bool file_says_eio(int fd, size_t i)
 {
 	char page[PAGE_SIZE];
 
-	return pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) == -1 && errno == EIO &&
-	       pwrite(fd, "x", 1, i * PAGE_SIZE) == -1 && errno == EIO;
+	return pread(fd, page, PAGE_SIZE, i * PAGE_SIZE) == -1 &&
+	       errno == EIO && pwrite(fd, "x", 1, i * PAGE_SIZE) == -1 &&
+	       errno == EIO;
 }
 
-/* A file of small frames, whatever the fixture says. */
+/* Make a file of small frames, whatever the fixture says. */
 static int small_file(const char *path, size_t nr_pages)
 {
 	fisc_write_str(LARGE_ENABLED, "0");
@@ -105,15 +102,15 @@ TEST_F(fisc, shared_frame_is_lost_to_its_users_and_not_copied)
 	long cow;
 
 	ASSERT_NE(NULL, map);
-	/* 0 to 3 share a frame, 4 and 5 another; two are alone. */
+	/* Pages 0 to 3 share a frame, 4 and 5 another; two are alone. */
 	for (i = 0; i < 8; i++)
 		fisc_fill(page_of(map, i), i < 4 ? 1 : i < 6 ? 2 : i);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_core("frames", 4));
+	ASSERT_TRUE(fisc_wait("core", "frames", 4));
 	if (!poison(map, 2))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	cow = fisc_share("cow_breaks");
-	/* A write to what is mapped would copy it. */
+	/* A write to a mapped shared page would copy it. */
 	for (i = 0; i < 4; i++)
 		EXPECT_TRUE(lost_to_write(map, i));
 	EXPECT_EQ(cow, fisc_share("cow_breaks"));
@@ -125,13 +122,13 @@ TEST_F(fisc, shared_frame_is_lost_to_its_users_and_not_copied)
 	for (i = 4; i < 8; i++)
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), i < 6 ? 2 : i));
 
-	/* Who has the content still shares it, but not in that frame. */
+	/* Pages with that content still share, but not in that frame. */
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, fallocate(fd, PUNCH, i * PAGE_SIZE, PAGE_SIZE));
 		fisc_fill(page_of(map, i), 1);
 	}
-	/* The one lost, the one of 0 and 1, that of 4 and 5, and two alone. */
-	EXPECT_TRUE(fisc_wait_core("frames", 5));
+	/* The lost one, that of 0 and 1, that of 4 and 5, and two alone. */
+	EXPECT_TRUE(fisc_wait("core", "frames", 5));
 	EXPECT_TRUE(fisc_wait_passes(3));
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(-1, fisc_check(page_of(map, i), 1));
@@ -212,7 +209,7 @@ TEST_F(fisc, large_frame_loses_one_page)
 	ASSERT_EQ(1, fisc_core("large"));
 	if (!poison(map, lost))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
-	/* It would be broken for 256 pages, but for the error. */
+	/* It would be broken for 256 pages if it had no error. */
 	ASSERT_EQ(0, fisc_scan_on());
 	EXPECT_TRUE(fisc_wait_passes(20));
 	EXPECT_EQ(1, fisc_core("large"));

@@ -4,14 +4,13 @@
  * sharing, from several threads and processes.
  *
  * Whatever happens, a byte of memory is zero or what somebody wrote there: the
- * one of its place's stamp. (Not a word: some CPUs copy and zero byte by byte,
- * and a write to the word meanwhile may win for some of its bytes, as on tmpfs.)
- * Stamps repeat from page to page in four classes, so that pages which are
- * written in full are equal to many others and get shared; a page that shows up
- * in a place of another class is seen by its stamps.
+ * byte of its place's stamp. (Not a word: some CPUs copy and zero byte by byte,
+ * and a write to the word meanwhile may win for some of its bytes, as on
+ * tmpfs.) Stamps repeat from page to page in four classes, so that pages which
+ * are written in full are equal to many others and get shared; a page that
+ * shows up in a place of another class is seen by its stamps.
  */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,7 +22,6 @@
 #define PAGES		64
 #define WORDS		512
 #define RUN_MS		4000
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define MAX_WORKERS	8
 
 struct job;
@@ -59,7 +57,7 @@ static void stamp_page(void *mem, size_t page)
 		words[i] = stamp(page, i);
 }
 
-/* Is every byte zero or the one of @stamp? */
+/* Return whether every byte is zero or that of @stamp. */
 static bool is_part_of(__u64 value, __u64 stamp)
 {
 	int shift;
@@ -73,13 +71,15 @@ static bool is_part_of(__u64 value, __u64 stamp)
 	return true;
 }
 
-/* Whether @value may be in the file at this place. */
-static bool valid(struct worker *w, const char *how, size_t page, size_t word, __u64 value)
+/* Return whether @value may be in the file at this place. */
+static bool valid(struct worker *w, const char *how, size_t page, size_t word,
+		  __u64 value)
 {
 	if (is_part_of(value, stamp(page, word)))
 		return true;
-	snprintf(w->error, sizeof(w->error), "%s: page %zu word %zu: %#llx, stamp %#llx", how,
-		 page, word, value, stamp(page, word));
+	snprintf(w->error, sizeof(w->error),
+		 "%s: page %zu word %zu: %#llx, stamp %#llx", how, page, word,
+		 value, stamp(page, word));
 	return false;
 }
 
@@ -88,7 +88,7 @@ static bool stopped(struct worker *w)
 	return READ_ONCE(w->job->stop);
 }
 
-/* Writes and reads single words through the mapping. */
+/* Write and read single words through the mapping. */
 static void *toucher(void *arg)
 {
 	struct worker *w = arg;
@@ -116,7 +116,7 @@ static void *toucher(void *arg)
 	return w;
 }
 
-/* Fills whole pages through the mapping, so that there are some to share. */
+/* Fill whole pages through the mapping, so that there are some to share. */
 static void *filler(void *arg)
 {
 	struct worker *w = arg;
@@ -127,7 +127,8 @@ static void *filler(void *arg)
 		int sig = 0;
 
 		for (word = 0; word < WORDS && !sig; word++)
-			sig = fisc_try_write64(at + word * 8, stamp(page, word));
+			sig = fisc_try_write64(at + word * 8,
+					       stamp(page, word));
 		if (sig == SIGBUS)
 			w->sigbus++;
 		w->done++;
@@ -149,15 +150,19 @@ static void *caller(void *arg)
 
 		if (r >> 63) {
 			stamp_page(page, nr);
-			len = pwrite(w->job->fd, page, PAGE_SIZE, nr * PAGE_SIZE);
+			len = pwrite(w->job->fd, page, PAGE_SIZE,
+				     nr * PAGE_SIZE);
 			if (len != (ssize_t)PAGE_SIZE) {
-				snprintf(w->error, sizeof(w->error), "pwrite: %zd", len);
+				snprintf(w->error, sizeof(w->error),
+					 "pwrite: %zd", len);
 				return NULL;
 			}
 		} else {
-			len = pread(w->job->fd, page, PAGE_SIZE, nr * PAGE_SIZE);
+			len = pread(w->job->fd, page, PAGE_SIZE,
+				    nr * PAGE_SIZE);
 			if (len < 0) {
-				snprintf(w->error, sizeof(w->error), "pread: errno %d", errno);
+				snprintf(w->error, sizeof(w->error),
+					 "pread: errno %d", errno);
 				return NULL;
 			}
 			for (i = 0; i < (size_t)len / 8; i++)
@@ -178,7 +183,8 @@ static void *truncator(void *arg)
 
 		if (ftruncate(w->job->fd, r % (PAGES * PAGE_SIZE)) ||
 		    ftruncate(w->job->fd, PAGES * PAGE_SIZE)) {
-			snprintf(w->error, sizeof(w->error), "ftruncate: errno %d", errno);
+			snprintf(w->error, sizeof(w->error),
+				 "ftruncate: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -194,10 +200,12 @@ static void *puncher(void *arg)
 
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
-		off_t from = r % (PAGES * PAGE_SIZE), len = 1 + (r >> 20) % (8 * PAGE_SIZE);
+		off_t from = r % (PAGES * PAGE_SIZE),
+		      len = 1 + (r >> 20) % (8 * PAGE_SIZE);
 
 		if (fallocate(w->job->fd, PUNCH, from, len)) {
-			snprintf(w->error, sizeof(w->error), "punch: errno %d", errno);
+			snprintf(w->error, sizeof(w->error), "punch: errno %d",
+				 errno);
 			return NULL;
 		}
 		w->done++;
@@ -214,8 +222,10 @@ static void *allocator(void *arg)
 		__u64 r = fisc_rand(&w->rnd);
 
 		if (fallocate(w->job->fd, r >> 63 ? 0 : FALLOC_FL_KEEP_SIZE,
-			      r % (PAGES / 2) * PAGE_SIZE, PAGES / 2 * PAGE_SIZE)) {
-			snprintf(w->error, sizeof(w->error), "fallocate: errno %d", errno);
+			      r % (PAGES / 2) * PAGE_SIZE,
+			      PAGES / 2 * PAGE_SIZE)) {
+			snprintf(w->error, sizeof(w->error),
+				 "fallocate: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -235,7 +245,8 @@ static void *adviser(void *arg)
 
 		if (madvise(w->job->map + from * PAGE_SIZE, len * PAGE_SIZE,
 			    r >> 63 ? MADV_DONTNEED : MADV_REMOVE)) {
-			snprintf(w->error, sizeof(w->error), "madvise: errno %d", errno);
+			snprintf(w->error, sizeof(w->error),
+				 "madvise: errno %d", errno);
 			return NULL;
 		}
 		w->done++;
@@ -244,7 +255,7 @@ static void *adviser(void *arg)
 	return w;
 }
 
-/* Maps and unmaps the file elsewhere, reading all of it. */
+/* Map and unmap the file elsewhere, reading all of it. */
 static void *mapper(void *arg)
 {
 	struct worker *w = arg;
@@ -254,14 +265,16 @@ static void *mapper(void *arg)
 		size_t page;
 
 		if (!map) {
-			snprintf(w->error, sizeof(w->error), "mmap: errno %d", errno);
+			snprintf(w->error, sizeof(w->error), "mmap: errno %d",
+				 errno);
 			return NULL;
 		}
 		for (page = 0; page < PAGES; page++) {
 			size_t word = fisc_rand(&w->rnd) % WORDS;
 			__u64 value = 0;
 
-			if (fisc_try_read64(map + page * PAGE_SIZE + word * 8, &value))
+			if (fisc_try_read64(map + page * PAGE_SIZE + word * 8,
+					    &value))
 				w->sigbus++;
 			else if (!valid(w, "new mapping", page, word, value))
 				return NULL;
@@ -272,17 +285,20 @@ static void *mapper(void *arg)
 	return w;
 }
 
-/* Turns the scanner's knobs. */
+/* Turn the scanner's knobs. */
 static void *tuner(void *arg)
 {
-	static const char * const rates[] = { "1", "100", "20000", "1000000", RATE_MAX };
+	static const char * const rates[] = {
+		"1", "100", "20000", "1000000", RATE_MAX,
+	};
 	struct worker *w = arg;
 
 	while (!stopped(w)) {
 		__u64 r = fisc_rand(&w->rnd);
 
 		if (fisc_write_str(SHARE_RUN, r & 1 ? "1" : "0") ||
-		    fisc_write_str(SHARE_RATE, rates[(r >> 8) % ARRAY_SIZE(rates)])) {
+		    fisc_write_str(SHARE_RATE,
+				   rates[(r >> 8) % ARRAY_SIZE(rates)])) {
 			snprintf(w->error, sizeof(w->error), "sysfs");
 			return NULL;
 		}
@@ -302,7 +318,7 @@ static void add_worker(struct job *job, void *(*fn)(void *))
 		abort();
 }
 
-/* Lets the workers work, then looks at every word. */
+/* Let the workers work, then check every word. */
 static void run_job(struct __test_metadata *_metadata, struct job *job)
 {
 	size_t page, word;
@@ -325,16 +341,18 @@ static void run_job(struct __test_metadata *_metadata, struct job *job)
 		for (word = 0; word < WORDS; word++) {
 			__u64 value = ((__u64 *)job->map)[page * WORDS + word];
 
-			ASSERT_TRUE(valid(&job->workers[0], "at the end", page, word, value))
+			ASSERT_TRUE(valid(&job->workers[0], "at the end", page,
+					  word, value))
 				TH_LOG("%s", job->workers[0].error);
 		}
 	}
-	/* What the file says it has is what the module counts. */
+	/* The file's own count of blocks agrees with the module's. */
 	ASSERT_EQ(0, fisc_scan_off());
 	EXPECT_EQ(fisc_core("private") + fisc_core("sharing"),
 		  (long)(fisc_blocks(job->fd) / BLOCKS_PER_PAGE));
 	EXPECT_EQ(fisc_core("present"), fisc_vm("st-a", "present_pages"));
-	EXPECT_EQ(fisc_share("saved"), fisc_core("present") - fisc_core("frames"));
+	EXPECT_EQ(fisc_share("saved"),
+		  fisc_core("present") - fisc_core("frames"));
 	/* Truncation to nothing leaves nothing. */
 	ASSERT_EQ(0, ftruncate(job->fd, 0));
 	EXPECT_EQ(0, fisc_core("present"));
@@ -410,7 +428,7 @@ TEST_F(fisc, everything_races_with_everything)
 	run_job(_metadata, &job);
 }
 
-/* Processes that make, use and unlink files of the same few names. */
+/* Processes that make, use and unlink files of the same few names */
 static int unlink_worker(__u64 rnd)
 {
 	double end = fisc_now() + RUN_MS / 1000.0;
@@ -440,7 +458,9 @@ static int unlink_worker(__u64 rnd)
 
 			if (fisc_try_write64(map + page * PAGE_SIZE + word * 8,
 					     stamp(page, word)) ||
-			    fisc_try_read64(map + (page ^ 1) * PAGE_SIZE + word * 8, &value))
+			    fisc_try_read64(map + (page ^ 1) * PAGE_SIZE +
+						    word * 8,
+					    &value))
 				return 4;
 			if (value && value != stamp(page ^ 1, word))
 				return 5;
@@ -468,9 +488,9 @@ TEST_F(fisc, unlink_and_rename_race_with_users)
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, fisc_wait_child(pid[i]));
 	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 }
 
 /* A process that is killed at any moment leaks no frame. */
@@ -500,9 +520,9 @@ TEST_F(fisc, killed_users_leak_nothing)
 			unlink(ST "k");
 	}
 	unlink(ST "k");
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("present", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "present", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 /* Unlinked under its users: a VMM goes on with its memory, and is seen out. */
@@ -526,7 +546,7 @@ TEST_F(fisc, unlink_under_sharing_users_keeps_their_memory)
 		for (i = 0; i < 4; i++)
 			for (j = 0; j < PAGES; j++)
 				stamp_page(map[i] + j * PAGE_SIZE, j + round);
-		EXPECT_TRUE(fisc_wait_core("frames", 4));
+		EXPECT_TRUE(fisc_wait("core", "frames", 4));
 		for (i = 0; i < 4; i++)
 			for (j = 0; j < PAGES; j++)
 				EXPECT_EQ(stamp(j + round, 77),
@@ -534,8 +554,8 @@ TEST_F(fisc, unlink_under_sharing_users_keeps_their_memory)
 	}
 	for (i = 0; i < 4; i++)
 		munmap(map[i], PAGES * PAGE_SIZE);
-	EXPECT_TRUE(fisc_wait_core("frames", 0));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "frames", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_HARNESS_MAIN

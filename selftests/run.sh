@@ -7,8 +7,10 @@
 # FISC_LIMIT is the time limit of a program in seconds (600).
 set -u
 
-PROGRAMS=(file_ops mmap_fault large share_cow incremental domain race pin poison oom
-	sysfs targets swap kvm balloon balloon_device module)
+PROGRAMS=(file_ops file_io mmap_fault large share_cow share_race incremental domain
+	race pin poison oom sysfs activity admission targets swap swap_stress
+	kvm kvm_slots kvm_activity balloon balloon_queue balloon_range
+	balloon_device balloon_target balloon_report balloon_offence balloon_host module)
 . "$(dirname "$(realpath "$0")")/cases.sh"
 
 MNT=/dev/fisc

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stress SECONDS FILE...: a process for each FILE of guest memory, its only
- * user, writes, checks, punches, truncates and maps it anew, at random. Pages
+ * stress SECONDS FILE...: for each FILE of guest memory, a process that is its
+ * only user writes, checks, punches, truncates and remaps it at random. Pages
  * have few contents, so that they are shared, and then each its own, so that
  * large pages are rebuilt, in turn. What is in the file is known to the byte.
  *
- * Says how much was done; exit status 1 if anything was not as it had to be.
+ * Prints how much was done; exits with 1 if anything was wrong.
  */
 #include <err.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@
 
 #include "fisc.h"
 
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define PAGES		1536UL
 #define CONTENTS	32
 #define PHASE_S		10
@@ -34,17 +32,19 @@ static __u64 rnd;
 static void check(size_t i)
 {
 	char *page = map + i * PAGE_SIZE;
-	long at = seeds[i] ? fisc_check(page, seeds[i]) : fisc_check_zero(page, PAGE_SIZE);
+	long at = fisc_check_or_zero(page, seeds[i]);
 
 	if (at >= 0)
-		errx(1, "page %zu offset %ld is not of seed %#llx", i, at, seeds[i]);
+		errx(1, "page %zu offset %ld is not of seed %#llx", i, at,
+		     seeds[i]);
 }
 
 static void write_pages(size_t first, size_t last)
 {
 	for (; first < last; first++) {
 		check(first);
-		seeds[first] = unique ? fisc_rand(&rnd) | 1 : fisc_rand(&rnd) % CONTENTS + 1;
+		seeds[first] = unique ? fisc_rand(&rnd) | 1 :
+					fisc_rand(&rnd) % CONTENTS + 1;
 		fisc_fill(map + first * PAGE_SIZE, seeds[first]);
 	}
 }

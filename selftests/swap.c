@@ -1,104 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Host paging: pages leave memory and come back, whoever wants them; and what
- * happens when they cannot.
+ * Host paging: pages leave memory and come back, whatever accesses them; and
+ * what happens when they cannot.
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/swap.h>
 #include <sys/wait.h>
 
-#define FISC_OWN_FIXTURE
-#include "fail.h"
-#include "fixture.h"
-#include "nullb.h"
+#include "swap.h"
 
-#define DEVICE		"fiscswap"
-#define DEVICE_MIB	128
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-
-#define CGROUP		"/sys/fs/cgroup"
-
-/* Free places that the kernel's caches hold on to: much less than is squeezed out. */
-#define SLOT_CACHE	1024
-
-/* A VM, and a pool of half its size. */
-#define PAGES		4096UL
-#define POOL_BYTES	"8388608"
-#define POOL_PAGES	2048L
-#define MIB		(1024 * 1024L)
-
-static int swap_start(void)
-{
-	return nullb_start(DEVICE, DEVICE_MIB, 0) ?: nullb_swapon(DEVICE, DEVICE_MIB);
-}
-
-static void swap_stop(void)
-{
-	swapoff("/dev/" DEVICE);
-	nullb_stop(DEVICE);
-}
-
-FIXTURE(swap)
-{
-	struct fisc_before before;
-	int fd;
-	char *map;
-};
-
-FIXTURE_SETUP(swap)
-{
-	fisc_set_up(_metadata, &self->before);
-	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
-	ASSERT_EQ(0, swap_start());
-	self->fd = fisc_create(ST "a", PAGES);
-	self->map = fisc_map(self->fd, PAGES);
-	ASSERT_NE(NULL, self->map);
-	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
-}
-
-FIXTURE_TEARDOWN_PARENT(swap)
-{
-	fisc_sweep();
-	EXPECT_TRUE(fisc_wait_core("swapped", 0));
-	fisc_tear_down(_metadata, &self->before);
-	swap_stop();
-}
-
-static long meminfo_kb(const char *name)
-{
-	char line[128], format[64];
-	FILE *f = fopen("/proc/meminfo", "re");
-	long kb = 0;
-
-	snprintf(format, sizeof(format), "%s: %%ld", name);
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, format, &kb) != 1)
-		;
-	if (f)
-		fclose(f);
-	return kb;
-}
-
-/* What the kernel has of swap in memory, it has to read again. */
-static void forget_swap_cache(void)
-{
-	char amount[64];
-
-	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
-		return;
-	/* It may be less than it was asked for, and says so. */
-	snprintf(amount, sizeof(amount), "%ldK swappiness=200", meminfo_kb("SwapCached"));
-	fisc_write_str(CGROUP "/memory.reclaim", amount);
-	umount2(CGROUP, MNT_DETACH);
-}
-
-/* Processes' own memory that went to swap on that occasion comes back. */
+/* Bring a process's own memory back that squeeze() sent to swap as well. */
 static void read_process(const char *pid)
 {
 	unsigned long start, end;
@@ -112,7 +26,8 @@ static void read_process(const char *pid)
 	mem = open(path, O_RDONLY | O_CLOEXEC);
 	while (maps && mem >= 0 && fgets(line, sizeof(line), maps)) {
 		/* Guest memory is what the test is about. */
-		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || strstr(line, FISC_MNT))
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 ||
+		    strstr(line, FISC_MNT))
 			continue;
 		for (; start < end; start += PAGE_SIZE)
 			if (pread(mem, path, 1, start) < 0)
@@ -135,17 +50,10 @@ static void read_processes(void)
 		closedir(proc);
 }
 
-/* Have most pages of a VM that is filled paged out. */
-static bool squeeze(void)
-{
-	bool ok = !fisc_short_of_memory(true) &&
-		  fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES);
+/* Slots that the kernel's per-CPU caches keep: far fewer than are paged out */
+#define SLOT_CACHE	1024
 
-	forget_swap_cache();
-	return ok;
-}
-
-/* Room in swap, but for what CPUs keep of it, once the kernel has settled. */
+/* Wait for @room pages of free swap, but for what the caches keep. */
 static bool wait_room(long room)
 {
 	double end = fisc_now() + WAIT_S;
@@ -169,15 +77,17 @@ TEST_F(swap, pages_go_out_and_come_back)
 	}
 	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_out") - out);
 	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_in") - in);
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	EXPECT_GT(POOL_PAGES, fisc_core("frames"));
 	EXPECT_GT(room, fisc_reclaim("swap_room"));
-	/* And are all there when there is memory again. */
+	/* All are back once there is memory again. */
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 }
 
 TEST_F(swap, file_that_goes_gives_swap_back)
@@ -190,9 +100,11 @@ TEST_F(swap, file_that_goes_gives_swap_back)
 	munmap(self->map, PAGES * PAGE_SIZE);
 	close(self->fd);
 	EXPECT_EQ(0, unlink(ST "a"));
-	EXPECT_TRUE(fisc_wait_core("swapped", 0));
+	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 }
 
 TEST_F(swap, file_shows_its_swapped_pages)
@@ -202,7 +114,8 @@ TEST_F(swap, file_shows_its_swapped_pages)
 	EXPECT_EQ(PAGES * BLOCKS_PER_PAGE, fisc_blocks(self->fd));
 	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_DATA));
 	EXPECT_EQ((off_t)(PAGES * PAGE_SIZE), lseek(self->fd, 0, SEEK_HOLE));
-	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE), fisc_vm("st-a", "swapped"));
+	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE),
+		  fisc_vm("st-a", "swapped"));
 }
 
 TEST_F(swap, read_and_write_get_them_back)
@@ -213,10 +126,11 @@ TEST_F(swap, read_and_write_get_them_back)
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	for (i = 0; i < PAGES; i++) {
-		ASSERT_EQ((ssize_t)PAGE_SIZE, pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
+		ASSERT_EQ((ssize_t)PAGE_SIZE,
+			  pread(self->fd, page, PAGE_SIZE, i * PAGE_SIZE));
 		ASSERT_EQ(-1, fisc_check(page, i + 1));
 	}
-	/* Part of a page, and the rest is what it was. */
+	/* Part of a page is written; the rest stays. */
 	for (i = 0; i < PAGES; i++) {
 		ASSERT_EQ(8, pwrite(self->fd, page, 8, i * PAGE_SIZE));
 		ASSERT_EQ(8, pread(self->fd, page, 8, i * PAGE_SIZE + 8));
@@ -241,7 +155,9 @@ TEST_F(swap, holes_and_ends_drop_them)
 	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_TRUE(wait_room(room))
-		TH_LOG("%ld of %ld pages are free in swap", fisc_reclaim("swap_room"), room);
+		TH_LOG("%ld of %ld pages are free in swap",
+		       fisc_reclaim("swap_room"),
+		       room);
 	/* The middle of a page. */
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	fisc_fill_pages(self->map, PAGES, 1);
@@ -271,7 +187,7 @@ TEST_F(swap, zeroes_need_no_swap)
 	for (i = 0; i < PAGES; i++)
 		WRITE_ONCE(*page_of(self->map, i), 0);
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_core_above("zero", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("core", "zero", PAGES - POOL_PAGES));
 	EXPECT_EQ(out, fisc_reclaim("swap_out"));
 	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
 }
@@ -283,12 +199,12 @@ TEST_F(swap, equal_pages_are_shared_instead)
 
 	for (i = 0; i < PAGES; i++)
 		fisc_fill(page_of(self->map, i), i % 7);
-	/* Slower than paging would be, but each candidate is tried first. */
+	/* The scan is slower than paging, but sharing is tried first. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RUN, "1"));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_core_above("sharing", PAGES - POOL_PAGES));
-	/* The first of its kind may have nobody to share with. */
+	EXPECT_TRUE(fisc_wait_above("core", "sharing", PAGES - POOL_PAGES));
+	/* The first page of a kind may have no equal to share with. */
 	EXPECT_GE(7 * 2, fisc_reclaim("swap_out") - out);
 	for (i = 0; i < PAGES; i++)
 		ASSERT_EQ(-1, fisc_check(page_of(self->map, i), i % 7));
@@ -334,18 +250,18 @@ TEST_F(swap, nobody_waits_if_there_is_no_swap)
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	ASSERT_EQ(0, swap_start());
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
-/* A pool of 8 MiB, a device of 128, and a little for what describes them. */
+/* A pool of 8 MiB, a device of 128, and a little for their metadata. */
 TEST_F(swap, room_in_swap_can_be_promised)
 {
 	ASSERT_EQ(0, fisc_write_str(TAX_OVERCOMMIT, "0"));
 	EXPECT_EQ(0, ftruncate(self->fd, 100 * MIB));
 	EXPECT_EQ(-1, ftruncate(self->fd, 140 * MIB));
 	EXPECT_EQ(ENOSPC, errno);
-	/* What is in swap already has its place there. */
+	/* What is in swap already keeps its place there. */
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	EXPECT_EQ(0, ftruncate(self->fd, 130 * MIB));
@@ -359,7 +275,7 @@ TEST_F(swap, room_in_swap_can_be_promised)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
-/* Requests that a block device was given, by kernel's Documentation/block/stat. */
+/* Return the reads of the device so far (kernel's Documentation/block/stat). */
 static long reads_of_device(void)
 {
 	long reads = -1;
@@ -372,7 +288,7 @@ static long reads_of_device(void)
 	return reads;
 }
 
-/* Pages of a chunk go out one after the other, so they lie so in swap. */
+/* Pages of a chunk go out in order, so they are neighbours in swap. */
 TEST_F(swap, neighbours_are_read_ahead)
 {
 	long reads, in = fisc_reclaim("swap_in");
@@ -391,9 +307,9 @@ TEST_F(swap, neighbours_are_read_ahead)
 	EXPECT_GT(in / 3, reads);
 }
 
-/* The line of a VM in the table of all, by the name that is shown. */
-static bool table_line(const char *name, long *size, long *private, long *swapped,
-		       long *out_rate, char *reason)
+/* Read the line of a VM in the table of all, by the name shown there. */
+static bool table_line(const char *name, long *size, long *private,
+		       long *swapped, long *out_rate, char *reason)
 {
 	char line[512], *end;
 	bool found = false;
@@ -403,7 +319,8 @@ static bool table_line(const char *name, long *size, long *private, long *swappe
 		end = strrchr(line, ' ');
 		found = end && !strncmp(end + 1, name, strlen(name)) &&
 			end[1 + strlen(name)] == '\n' &&
-			sscanf(line, "%ld %ld %*d %*d %*d %ld %*d %ld %*d %*d %*d %*d %15s",
+			sscanf(line,
+			       "%ld %ld %*d %*d %*d %ld %*d %ld %*d %*d %*d %*d %15s",
 			       size, private, swapped, out_rate, reason) == 5;
 	}
 	if (f)
@@ -422,15 +339,17 @@ TEST_F(swap, table_tells_of_all_vms)
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	end = fisc_now() + WAIT_S;
 	do {
-		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate,
+				       reason));
 	} while (!rate && fisc_now() < end);
 	EXPECT_LT(0, rate);
-	EXPECT_TRUE(fisc_wait_reclaim_above("swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	end = fisc_now() + WAIT_S;
 	do {
-		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate, reason));
+		ASSERT_TRUE(table_line("st-a", &size, &private, &swapped, &rate,
+				       reason));
 	} while (rate && fisc_now() < end);
 	EXPECT_EQ(0, rate);
 	EXPECT_EQ(0, fisc_vm("st-a", "swap_out_rate"));
@@ -440,7 +359,8 @@ TEST_F(swap, table_tells_of_all_vms)
 	EXPECT_EQ(fisc_vm("st-a", "swapped"), swapped * (long)PAGE_SIZE);
 	EXPECT_STREQ("none", reason);
 
-	ASSERT_TRUE(table_line("st-x\\x0ay", &size, &private, &swapped, &rate, reason));
+	ASSERT_TRUE(table_line("st-x\\x0ay", &size, &private, &swapped, &rate,
+			       reason));
 	EXPECT_EQ(16, size);
 	EXPECT_EQ(0, private + swapped + rate);
 }
@@ -457,7 +377,7 @@ TEST_F(swap, swapoff_brings_them_back)
 	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
 }
 
-/* A page whose place on the device is bad; others are not affected. */
+/* A page whose sectors are bad is lost; others are not affected. */
 TEST_F(swap, unreadable_pages_raise_sigbus)
 {
 	char page[PAGE_SIZE], bad[64];
@@ -491,12 +411,12 @@ TEST_F(swap, unreadable_pages_raise_sigbus)
 	ASSERT_EQ(0, nullb_set(DEVICE, "badblocks", bad));
 }
 
-/* Processes: one that waits for memory can be killed, and lets others go on. */
+/* A process that waits for memory can be killed, and lets others go on. */
 TEST_F(swap, waiting_processes_can_be_killed)
 {
 	pid_t pid;
 
-	/* The device takes two seconds for a page: there is room, but it is slow. */
+	/* There is room, but the device takes two seconds for a page. */
 	swap_stop();
 	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
 	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
@@ -514,7 +434,8 @@ TEST_F(swap, waiting_processes_can_be_killed)
 
 TEST_F(swap, state_can_be_waited_for)
 {
-	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY), .events = POLLPRI };
+	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY),
+				  .events = POLLPRI };
 	char state[32] = "";
 
 	ASSERT_LE(0, poll_fd.fd);
@@ -527,207 +448,7 @@ TEST_F(swap, state_can_be_waited_for)
 	EXPECT_LT(0, fisc_reclaim("changes"));
 }
 
-/* Everything at once. */
-#define WORKERS	4
-
-struct worker {
-	char *map;
-	int fd;
-	__u64 rnd;
-	bool stop;
-	unsigned long done;
-	long bad;
-};
-
-static void *worker(void *arg)
-{
-	struct worker *w = arg;
-	size_t part = PAGES / WORKERS;
-	__u32 *version = calloc(part, sizeof(*version));
-	char page[PAGE_SIZE];
-
-	w->bad = -1;
-	while (!READ_ONCE(w->stop) && w->bad < 0) {
-		__u64 r = fisc_rand(&w->rnd);
-		size_t i = r % part;
-		char *at = page_of(w->map, i);
-		bool ok = version[i] ? fisc_check(at, i * 1000003 + version[i]) < 0 :
-				       fisc_check_zero(at, PAGE_SIZE) < 0;
-
-		if (!ok) {
-			w->bad = i;
-			break;
-		}
-		switch ((r >> 32) % 16) {
-		case 0:
-			if (madvise(at, PAGE_SIZE, MADV_REMOVE))
-				w->bad = i;
-			version[i] = 0;
-			break;
-		case 1:
-			fisc_fill(page, i * 1000003 + ++version[i]);
-			if (pwrite(w->fd, page, PAGE_SIZE, at - w->map) != (ssize_t)PAGE_SIZE)
-				w->bad = i;
-			break;
-		case 2 ... 8:
-			fisc_fill(at, i * 1000003 + ++version[i]);
-			break;
-		default:
-			break;
-		}
-		w->done++;
-	}
-	free(version);
-	return NULL;
-}
-
-TEST_F(swap, everything_at_once)
-{
-	struct worker workers[WORKERS] = {};
-	double end = fisc_now() + fisc_stress_s(15);
-	pthread_t threads[WORKERS];
-	long in = fisc_reclaim("swap_in");
-	unsigned long done = 0;
-	char path[64];
-	int i;
-
-	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_EQ(0, fisc_short_of_memory(true));
-	for (i = 0; i < WORKERS; i++) {
-		struct worker *w = &workers[i];
-
-		snprintf(path, sizeof(path), ST "w%d", i);
-		w->fd = fisc_create(path, PAGES / WORKERS);
-		w->map = fisc_map(w->fd, PAGES / WORKERS);
-		ASSERT_NE(NULL, w->map);
-		w->rnd = i;
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, worker, w));
-	}
-	while (fisc_now() < end) {
-		fisc_sleep_ms(300);
-		ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, done % 4 ? "1" : "0"));
-		ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, done % 3 ? "1" : "0"));
-		done++;
-	}
-	for (i = 0; i < WORKERS; i++) {
-		WRITE_ONCE(workers[i].stop, true);
-		pthread_join(threads[i], NULL);
-		EXPECT_EQ(-1, workers[i].bad)
-			TH_LOG("worker %d: page %ld", i, workers[i].bad);
-		EXPECT_LT(100, workers[i].done);
-	}
-	EXPECT_LT(in, fisc_reclaim("swap_in"));
-	ASSERT_EQ(0, fisc_scan_off());
-}
-
-struct reader {
-	char *map;
-	int fd;
-	int tid;
-	bool go, stop;
-	unsigned long refused;
-	long bad;
-};
-
-/* By faults, which the kernel repeats, and by reading, which says that it failed. */
-static void read_all(struct reader *r)
-{
-	static char page[PAGE_SIZE];
-	size_t i;
-
-	for (i = 0; i < PAGES && r->bad < 0; i++) {
-		ssize_t ret;
-
-		if (i % 2) {
-			if (fisc_check(page_of(r->map, i), i + 1) >= 0)
-				r->bad = i;
-			continue;
-		}
-		do {
-			ret = pread(r->fd, page, PAGE_SIZE, i * PAGE_SIZE);
-			r->refused += ret < 0;
-		} while (ret < 0 && errno == ENOMEM);
-		if (ret != (ssize_t)PAGE_SIZE || fisc_check(page, i + 1) >= 0)
-			r->bad = i;
-	}
-}
-
-/* One thread for all rounds: one that is gone cannot be let off. */
-static void *reader(void *arg)
-{
-	struct reader *r = arg;
-
-	r->bad = -1;
-	WRITE_ONCE(r->tid, gettid());
-	while (!READ_ONCE(r->stop)) {
-		if (READ_ONCE(r->go)) {
-			read_all(r);
-			WRITE_ONCE(r->go, false);
-		}
-		fisc_sleep_ms(10);
-	}
-	return NULL;
-}
-
-/*
- * The device allocates what is written for the first time; if it cannot, it may say
- * that it has written what it has not (null_handle_rq(), kernel 6.12). So that there is
- * nothing to be allocated, all of it is written before.
- */
-static int swap_start_filled(void)
-{
-	static char zeroes[MIB];
-	int fd, i, ret = 0;
-
-	if (nullb_start(DEVICE, DEVICE_MIB, 0))
-		return -1;
-	fd = open("/dev/" DEVICE, O_WRONLY | O_CLOEXEC);
-	for (i = 0; fd >= 0 && i < DEVICE_MIB && !ret; i++)
-		ret = write(fd, zeroes, MIB) == MIB ? 0 : -1;
-	if (fd < 0 || fsync(fd))
-		ret = -1;
-	close(fd);
-	return ret ?: nullb_swapon(DEVICE, DEVICE_MIB);
-}
-
-/* Only the reader's allocations fail, then only those of the thread that pages out. */
-TEST_F(swap, nothing_is_lost_when_allocations_fail)
-{
-	struct reader r = { .map = self->map, .fd = self->fd };
-	pthread_t thread;
-	int pid, round;
-
-	if (!fail_possible())
-		SKIP(return, "kernel without fault injection");
-	swap_stop();
-	ASSERT_EQ(0, swap_start_filled());
-	ASSERT_EQ(0, pthread_create(&thread, NULL, reader, &r));
-	while (!READ_ONCE(r.tid))
-		fisc_sleep_ms(10);
-	fisc_fill_pages(self->map, PAGES, 1);
-	for (round = 0; round < 3 && r.bad < 0; round++) {
-		ASSERT_TRUE(squeeze());
-		ASSERT_EQ(0, fisc_short_of_memory(false));
-		ASSERT_EQ(0, fail_process(r.tid, 10 + 10 * round));
-		WRITE_ONCE(r.go, true);
-		while (READ_ONCE(r.go))
-			fisc_sleep_ms(10);
-		EXPECT_EQ(0, fail_process(r.tid, 0));
-		EXPECT_EQ(-1, r.bad)
-			TH_LOG("round %d: page %ld", round, r.bad);
-		EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
-	}
-	EXPECT_LT(0, r.refused);
-	WRITE_ONCE(r.stop, true);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
-
-	pid = fail_kthread("fisc_reclaim");
-	ASSERT_LT(0, pid);
-	ASSERT_EQ(0, fail_process(pid, 30));
-	EXPECT_TRUE(squeeze());
-	EXPECT_EQ(0, fail_process(pid, 0));
-	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
-}
+/* Everything at once */
 
 TEST_F(swap, percents_are_in_order)
 {

@@ -7,11 +7,12 @@
 #include "fixture.h"
 
 static const char * const vm_files[] = {
-	"size_bytes", "present_pages", "private_pages", "sharing_pages", "zero_pages",
-	"cow_breaks",
+	"size_bytes", "present_pages", "private_pages", "sharing_pages",
+	"zero_pages", "cow_breaks",
 };
 
-static void take(struct __test_metadata *_metadata, const char *path, const char *value)
+static void take(struct __test_metadata *_metadata, const char *path,
+		 const char *value)
 {
 	char now[64];
 
@@ -23,7 +24,8 @@ static void take(struct __test_metadata *_metadata, const char *path, const char
 TEST_F(fisc, run_takes_0_and_1)
 {
 	static const char * const bad[] = {
-		"2", "-1", "256", "4294967296", "4294967297", "99999999999999999999", "x", "1x",
+		"2", "-1", "256", "4294967296", "4294967297",
+		"99999999999999999999", "x", "1x",
 		"on", " ", "1 0", "0x", "1.0",
 	};
 	size_t i;
@@ -40,9 +42,12 @@ TEST_F(fisc, run_takes_0_and_1)
 
 TEST_F(fisc, pages_per_sec_takes_its_range)
 {
-	static const char * const good[] = { "1", "2", "20000", "9999999", "10000000", "77\n" };
+	static const char * const good[] = {
+		"1", "2", "20000", "9999999", "10000000", "77\n",
+	};
 	static const char * const bad[] = {
-		"0", "10000001", "-1", "-20000", "4294967296", "4294967297", "18446744073709551617",
+		"0", "10000001", "-1", "-20000", "4294967296", "4294967297",
+		"18446744073709551617",
 		"99999999999999999999999", "abc", "1k", "5 5", " ", "0x", "1e3",
 	};
 	size_t i, j;
@@ -74,16 +79,20 @@ TEST_F(fisc, statistics_are_read_only)
 TEST_F(fisc, debugfs_files_are_lines_of_name_and_value)
 {
 	static const char * const core[] = {
-		"vms", "regions", "present", "private", "frames", "sharing", "shared", "zero",
-		"faults", "map_bytes", "metadata_bytes", "large", "large_allocs", "large_failed",
-		"large_breaks", "large_rebuilds",
+		"vms", "regions", "present", "private", "frames", "sharing",
+		"shared", "zero", "faults", "map_bytes", "metadata_bytes",
+		"large", "large_allocs", "large_failed", "large_breaks",
+		"large_rebuilds",
 	};
 	static const char * const share[] = {
-		"shared", "sharing", "saved", "zero", "cow_breaks", "scanned", "merged",
-		"merged_zero", "pinned", "changed", "full_scans", "cpu_us", "written",
-		"unmap_rounds", "table_bytes", "hold_max_us", "hold_us_1", "pressure",
+		"shared", "sharing", "saved", "zero", "cow_breaks", "scanned",
+		"merged", "merged_zero", "pinned", "changed", "full_scans",
+		"cpu_us", "written", "unmap_rounds", "table_bytes",
+		"hold_max_us", "hold_us_1", "pressure",
 	};
-	static const char * const files[] = { FISC_DEBUGFS "/core", FISC_DEBUGFS "/share" };
+	static const char * const files[] = {
+		FISC_DEBUGFS "/core", FISC_DEBUGFS "/share",
+	};
 	char line[256], name[128], end;
 	size_t i, lines;
 	long value;
@@ -95,7 +104,8 @@ TEST_F(fisc, debugfs_files_are_lines_of_name_and_value)
 		lines = 0;
 		while (fgets(line, sizeof(line), f)) {
 			lines++;
-			if (sscanf(line, "%127[a-z0-9_]: %ld%c", name, &value, &end) != 3)
+			if (sscanf(line, "%127[a-z0-9_]: %ld%c", name, &value,
+				   &end) != 3)
 				value = -1;
 			EXPECT_LE(0, value)
 				TH_LOG("%s: %s", files[i], line);
@@ -123,7 +133,8 @@ TEST_F(fisc, vm_directory_comes_and_goes_with_its_name)
 	fd = fisc_create(ST "a", 16);
 	ASSERT_LE(0, fd);
 	for (i = 0; i < ARRAY_SIZE(vm_files); i++) {
-		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/%s", vm_files[i]);
+		snprintf(path, sizeof(path), FISC_SYSFS "/vms/st-a/%s",
+			 vm_files[i]);
 		ASSERT_EQ(0, stat(path, &st));
 		EXPECT_EQ(0, (int)(st.st_mode & 0222));
 		EXPECT_LE(0, fisc_read_long(path));
@@ -151,7 +162,7 @@ TEST_F(fisc, vm_directory_comes_and_goes_with_its_name)
 	EXPECT_TRUE(fisc_wait_gone(FISC_SYSFS "/vms/st-d"));
 }
 
-/* Name of the directory of an unlinked VM that was called @name; 1 if one. */
+/* Find the directory of the unlinked VM that was called @name: 1 if one. */
 static int unnamed(const char *name, char *found, size_t size)
 {
 	DIR *dir = opendir(FISC_SYSFS "/vms");
@@ -185,7 +196,7 @@ TEST_F(fisc, unlinked_vm_keeps_a_directory_until_its_last_user_is_gone)
 	EXPECT_EQ(2, fisc_vm(name, "private_pages"));
 	fisc_fill(map + 2 * PAGE_SIZE, 1);
 	EXPECT_EQ(3, fisc_vm(name, "present_pages"));
-	/* Beside another of the same name. */
+	/* Next to another of the same name. */
 	again = fisc_create(ST "a", 4);
 	ASSERT_LE(0, again);
 	EXPECT_EQ(0, fisc_vm("st-a", "present_pages"));
@@ -196,14 +207,15 @@ TEST_F(fisc, unlinked_vm_keeps_a_directory_until_its_last_user_is_gone)
 	munmap(map, 8 * PAGE_SIZE);
 	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s", name);
 	EXPECT_TRUE(fisc_wait_gone(path));
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 	EXPECT_EQ(0, unnamed("st-a", path, sizeof(path)));
 }
 
 TEST_F(fisc, any_name_that_a_file_may_have_works)
 {
 	static const char * const names[] = {
-		"st-a b", "st-a~1", "st-%s%n", "st-\xff\xfe", "st-!", "st-\n", "st-.", "st-a:b,c=d",
+		"st-a b", "st-a~1", "st-%s%n", "st-\xff\xfe", "st-!", "st-\n",
+		"st-.", "st-a:b,c=d",
 	};
 	char path[600], name[300];
 	size_t i;
@@ -220,7 +232,7 @@ TEST_F(fisc, any_name_that_a_file_may_have_works)
 		EXPECT_EQ(-1, fisc_vm(names[i], "size_bytes"));
 		close(fd);
 	}
-	/* The longest: with "~id" there is no room for it in sysfs. */
+	/* The longest name: with "~id" it is too long for sysfs. */
 	memset(name, 'n', 255);
 	name[255] = 0;
 	memcpy(name, "st-", 3);
@@ -231,7 +243,7 @@ TEST_F(fisc, any_name_that_a_file_may_have_works)
 	EXPECT_EQ(0, unlink(path));
 	EXPECT_EQ(-1, fisc_vm(name, "size_bytes"));
 	close(fd);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
@@ -243,7 +255,7 @@ TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
 	ASSERT_LE(0, a);
 	ASSERT_EQ(0, unlink(ST "a"));
 	ASSERT_EQ(1, unnamed("st-a", name, sizeof(name)));
-	/* Takes the very name, or is told that it is taken. */
+	/* Take exactly this name, or be told that it is taken. */
 	snprintf(path, sizeof(path), FISC_MNT "/%s", name);
 	b = fisc_create(path, 2);
 	if (b >= 0) {
@@ -253,7 +265,7 @@ TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)
 		EXPECT_EQ(EEXIST, errno);
 	}
 	close(a);
-	EXPECT_TRUE(fisc_wait_core("vms", 0));
+	EXPECT_TRUE(fisc_wait("core", "vms", 0));
 }
 
 TEST_F(fisc, vms_add_up_to_the_module)
@@ -275,11 +287,12 @@ TEST_F(fisc, vms_add_up_to_the_module)
 		map[i] = fisc_map(fisc_create(path, 64), 64);
 		ASSERT_NE(NULL, map[i]);
 		for (j = 0; j < 40; j++)
-			fisc_fill(map[i] + j * PAGE_SIZE, j < 20 ? j : 100 * i + j);
+			fisc_fill(map[i] + j * PAGE_SIZE,
+				  j < 20 ? j : 100 * i + j);
 		memset(map[i] + 40 * PAGE_SIZE, 0, (10 + i) * PAGE_SIZE);
 	}
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_share("saved", 40 + 33));
+	EXPECT_TRUE(fisc_wait("share", "saved", 40 + 33));
 	ASSERT_EQ(0, fisc_scan_off());
 	map[0][0] ^= 1;
 	for (k = 0; k < ARRAY_SIZE(counters); k++) {
@@ -321,13 +334,13 @@ TEST_F(fisc, events_of_a_deleted_file_stay_with_its_vm)
 	memset(map, 1, 2 * PAGE_SIZE);
 	memset(map, 0, 2 * PAGE_SIZE);
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_share("zero", 2));
+	ASSERT_TRUE(fisc_wait("share", "zero", 2));
 	map[0] = 1;
 	EXPECT_EQ(1, fisc_vm("st-d", "cow_breaks"));
 	munmap(map, 2 * PAGE_SIZE);
 	close(fd);
 	ASSERT_EQ(0, unlink(ST "d/x"));
-	EXPECT_TRUE(fisc_wait_core("regions", 0));
+	EXPECT_TRUE(fisc_wait("core", "regions", 0));
 	EXPECT_EQ(1, fisc_vm("st-d", "cow_breaks"));
 	EXPECT_EQ(0, fisc_vm("st-d", "present_pages"));
 }
@@ -350,21 +363,21 @@ TEST_F(fisc, stopped_scanner_scans_nothing)
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
 	scanned = fisc_share("scanned");
-	ASSERT_TRUE(fisc_wait_share_above("scanned", scanned));
+	ASSERT_TRUE(fisc_wait_above("share", "scanned", scanned));
 	ASSERT_EQ(0, fisc_scan_off());
-	/* A batch under way is finished. */
+	/* A batch under way is completed. */
 	fisc_sleep_ms(500);
 	scanned = fisc_share("scanned");
 	cpu_us = fisc_share("cpu_us");
 	fisc_sleep_ms(1000);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
 	EXPECT_GE(cpu_us + 10000, fisc_share("cpu_us"));
-	/* All of it was read; what is written now is not, until it runs again. */
+	/* All was read; what is written now waits until it runs again. */
 	fisc_fill(map, 1000);
 	fisc_sleep_ms(200);
 	EXPECT_EQ(scanned, fisc_share("scanned"));
 	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait_share_above("scanned", scanned));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", scanned));
 	EXPECT_LT(cpu_us, fisc_share("cpu_us"));
 }
 
@@ -386,17 +399,17 @@ TEST_F(fisc, scanner_keeps_its_rate)
 	seconds = fisc_now() - start;
 	EXPECT_LT(0, scanned);
 	EXPECT_GE(2 * 1000 * seconds, scanned);
-	/* One page a second still is a rate, and a change takes effect at once. */
+	/* One page a second is still a rate; a change takes effect at once. */
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	fisc_sleep_ms(500);
 	scanned = fisc_share("scanned");
 	fisc_sleep_ms(3000);
 	EXPECT_GE(scanned + 10, fisc_share("scanned"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
-	EXPECT_TRUE(fisc_wait_share_above("scanned", before + 4095));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", before + 4095));
 }
 
-/* A large page is read in one go; at a page a second, that takes minutes to earn. */
+/* A large page is read at once, which takes minutes at a page a second. */
 TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
 {
 	long scanned = fisc_share("scanned");
@@ -410,18 +423,19 @@ TEST_F(fisc, turning_a_knob_cancels_what_is_not_earned_yet)
 	fisc_fill(map, 1);
 	ASSERT_EQ(512, fisc_core("private"));
 	ASSERT_EQ(0, fisc_scan_on());
-	ASSERT_TRUE(fisc_wait_share_above("scanned", scanned + 511));
+	ASSERT_TRUE(fisc_wait_above("share", "scanned", scanned + 511));
 	ASSERT_NE(NULL, busy_memory(64));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
 	start = fisc_now();
-	EXPECT_TRUE(fisc_wait_share_above("scanned", scanned + 575));
+	EXPECT_TRUE(fisc_wait_above("share", "scanned", scanned + 575));
 	EXPECT_GT(5.0, fisc_now() - start);
 }
 
 TEST_F(fisc, passes_count_up_and_read_nothing_twice)
 {
 	char *map = busy_memory(64);
-	long passes = fisc_read_long(SHARE_PASSES), scanned = fisc_share("scanned");
+	long passes = fisc_read_long(SHARE_PASSES);
+	long scanned = fisc_share("scanned");
 
 	ASSERT_NE(NULL, map);
 	ASSERT_EQ(0, fisc_scan_on());
@@ -442,7 +456,10 @@ TEST_F(fisc, numbers_have_bounds)
 		{ SHARE_RECHECK, { "10", "60000" }, { "9", "60001" } },
 		{ SHARE_PRESSURE, { "0", "50" }, { "-1", "51" } },
 		{ SHARE_USERS, { "2", "1000000" }, { "1", "1000001" } },
-		{ FISC_SYSFS "/share/across_nodes", { "1", "0" }, { "2", "x" } },
+		{
+			FISC_SYSFS "/share/across_nodes", { "1", "0" },
+			{ "2", "x" },
+		},
 		{ LARGE_ENABLED, { "1", "0" }, { "2", "-1" } },
 		{ LARGE_BREAK, { "512", "1" }, { "0", "513" } },
 		{ LARGE_MIN_FREE, { "100", "0" }, { "101", "-1" } },
@@ -456,7 +473,8 @@ TEST_F(fisc, numbers_have_bounds)
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
 		for (j = 0; j < 2; j++) {
 			take(_metadata, knobs[i].path, knobs[i].good[j]);
-			fisc_refuse(_metadata, knobs[i].path, knobs[i].bad[j], -EINVAL);
+			fisc_refuse(_metadata, knobs[i].path, knobs[i].bad[j],
+				    -EINVAL);
 		}
 	}
 }

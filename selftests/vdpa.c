@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A driver in user space of fisc's balloon device; see vdpa.h. */
+/* A user-space driver of fisc's balloon device; see vdpa.h. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,57 +9,17 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vdpa.h"
 
 /* Modules */
 
-int vdpa_run(const char * const argv[])
-{
-	pid_t pid = fork();
-	int null, status;
-
-	if (!pid) {
-		null = open("/dev/null", O_RDWR);
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		execvp(argv[0], (char * const *)argv);
-		_exit(127);
-	}
-	status = fisc_wait_child(pid);
-	if (status == 127)
-		return -ENOENT;
-	return status ? -EIO : 0;
-}
-
-static int modprobe(const char *module)
-{
-	const char * const argv[] = { "modprobe", module, NULL };
-
-	return vdpa_run(argv);
-}
-
-int vdpa_insmod(const char *module)
-{
-	const char *fisc = getenv("FISC_KO") ?: "fisc.ko", *end = strrchr(fisc, '/');
-	char path[512];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "%.*s%s.ko", end ? (int)(end - fisc) + 1 : 0, fisc, module);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 int vdpa_load(void)
 {
-	int ret = modprobe("vdpa") ?: modprobe("vhost_vdpa") ?: vdpa_insmod("fisc_vdpa");
+	int ret = fisc_modprobe("vdpa") ?:
+		  fisc_modprobe("vhost_vdpa") ?:
+		  fisc_load_beside("fisc_vdpa");
 
 	return ret == -EEXIST ? 0 : ret;
 }
@@ -75,16 +35,18 @@ int vdpa_unload(void)
 
 int vdpa_add(const char *name)
 {
-	const char * const argv[] = { "vdpa", "dev", "add", "name", name, "mgmtdev", "fisc", NULL };
+	const char * const argv[] = {
+		"vdpa", "dev", "add", "name", name, "mgmtdev", "fisc", NULL,
+	};
 
-	return vdpa_run(argv);
+	return fisc_run(argv);
 }
 
 int vdpa_del(const char *name)
 {
 	const char * const argv[] = { "vdpa", "dev", "del", name, NULL };
 
-	return vdpa_run(argv);
+	return fisc_run(argv);
 }
 
 bool vdpa_exists(const char *name)
@@ -95,7 +57,7 @@ bool vdpa_exists(const char *name)
 	return !access(path, F_OK);
 }
 
-/* Every device that a case makes is named as its files are. */
+/* Delete all devices that cases made: they are named as the files are. */
 void vdpa_sweep(void)
 {
 	DIR *dir = opendir(VDPA_DEVICES);
@@ -135,7 +97,7 @@ int vdpa_bind(const char *name, const char *driver)
 
 /* An open device */
 
-/* Path of the device file of @name, which udev or devtmpfs makes in a moment. */
+/* Find the device file of @name, which udev or devtmpfs makes in a moment. */
 static int find_path(const char *name, char *path, size_t size)
 {
 	char dir_path[128];
@@ -216,7 +178,8 @@ static int send_iotlb(struct vdpa *vdpa, const struct vhost_iotlb_msg *iotlb)
 	return write(vdpa->fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -errno;
 }
 
-int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len, __u8 perm)
+int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len,
+		  __u8 perm)
 {
 	const struct vhost_iotlb_msg iotlb = {
 		.type = VHOST_IOTLB_UPDATE,
@@ -271,7 +234,7 @@ int vdpa_set_status(struct vdpa *vdpa, __u8 status)
 	return control(vdpa, VHOST_VDPA_SET_STATUS, &status);
 }
 
-/* No device of these tests has more to configure. */
+/* The configuration of the devices tested here is never larger. */
 struct config {
 	struct vhost_vdpa_config head;
 	char value[256];
@@ -290,7 +253,8 @@ int vdpa_read_config(struct vdpa *vdpa, size_t offset, void *value, size_t len)
 	return ret;
 }
 
-int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value, size_t len)
+int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value,
+		      size_t len)
 {
 	struct config config = { .head = { .off = offset, .len = len } };
 
@@ -300,12 +264,14 @@ int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value, size_
 	return control(vdpa, VHOST_VDPA_SET_CONFIG, &config);
 }
 
-/* A field of struct virtio_balloon_config; all ones if it cannot be read. */
+/* Read a field of struct virtio_balloon_config; all ones on failure. */
 __u32 vdpa_config(struct vdpa *vdpa, size_t offset)
 {
 	__u32 value;
 
-	return vdpa_read_config(vdpa, offset, &value, sizeof(value)) ? -1U : value;
+	if (vdpa_read_config(vdpa, offset, &value, sizeof(value)))
+		return -1U;
+	return value;
 }
 
 /* From reset to running */
@@ -336,13 +302,15 @@ void vdpa_lay_rings(struct vdpa *vdpa, char *mem, __u64 iova, unsigned int num)
 	for (i = 0; i < VDPA_NR_QUEUES; i++) {
 		struct vdpa_queue *queue = &vdpa->queues[i];
 		size_t ring = i * VDPA_RING_PAGES * PAGE_SIZE;
-		size_t buffer = (VDPA_BUFFER + i * VDPA_BUFFER_PAGES) * PAGE_SIZE;
+		size_t buffer = (VDPA_BUFFER + i * VDPA_BUFFER_PAGES) *
+				PAGE_SIZE;
 
 		memset(mem + ring, 0, VDPA_RING_PAGES * PAGE_SIZE);
 		queue->num = num;
 		queue->iova = iova + ring;
 		queue->desc = (void *)(mem + ring);
-		queue->avail = (void *)(mem + ring + VDPA_AVAIL_PAGE * PAGE_SIZE);
+		queue->avail =
+			(void *)(mem + ring + VDPA_AVAIL_PAGE * PAGE_SIZE);
 		queue->used = (void *)(mem + ring + VDPA_USED_PAGE * PAGE_SIZE);
 		queue->buffer = mem + buffer;
 		queue->buffer_iova = iova + buffer;
@@ -351,8 +319,8 @@ void vdpa_lay_rings(struct vdpa *vdpa, char *mem, __u64 iova, unsigned int num)
 	}
 }
 
-int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc, __u64 avail,
-		  __u64 used)
+int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc,
+		  __u64 avail, __u64 used)
 {
 	struct vhost_vring_state state = { .index = queue, .num = num };
 	struct vhost_vring_addr addr = {
@@ -404,30 +372,35 @@ int vdpa_enable(struct vdpa *vdpa, int queue, bool on)
 	return control(vdpa, VHOST_VDPA_SET_VRING_ENABLE, &state);
 }
 
-int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features, unsigned int num)
+int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features,
+	       unsigned int num)
 {
 	int ret, i;
 
 	vdpa_lay_rings(vdpa, mem, iova, num);
-	ret = vdpa_negotiate(vdpa, features) ?: need_eventfd(&vdpa->config_call) ?:
+	ret = vdpa_negotiate(vdpa, features) ?:
+	      need_eventfd(&vdpa->config_call) ?:
 	      control(vdpa, VHOST_VDPA_SET_CONFIG_CALL, &vdpa->config_call);
 	for (i = 0; !ret && i < VDPA_NR_QUEUES; i++) {
 		const struct vdpa_queue *queue = &vdpa->queues[i];
 
-		ret = vdpa_set_ring(vdpa, i, num, queue->iova, vdpa_avail_iova(queue),
+		ret = vdpa_set_ring(vdpa, i, num, queue->iova,
+				    vdpa_avail_iova(queue),
 				    vdpa_used_iova(queue)) ?:
 		      vdpa_set_base(vdpa, i, 0) ?: vdpa_set_eventfds(vdpa, i) ?:
 		      vdpa_enable(vdpa, i, true);
 	}
 	if (!ret)
 		ret = vdpa_status(vdpa);
-	return ret < 0 ? ret : vdpa_set_status(vdpa, ret | VIRTIO_CONFIG_S_DRIVER_OK);
+	if (ret < 0)
+		return ret;
+	return vdpa_set_status(vdpa, ret | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 /* Rings */
 
-void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len, __u16 flags,
-	      __u16 next)
+void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len,
+	      __u16 flags, __u16 next)
 {
 	struct vring_desc *desc = &queue->desc[index];
 
@@ -441,7 +414,8 @@ void vdpa_expose(struct vdpa_queue *queue, __u16 head, unsigned int nr)
 {
 	while (nr--)
 		queue->avail->ring[queue->next_avail++ % queue->num] = head++;
-	__atomic_store_n(&queue->avail->idx, queue->next_avail, __ATOMIC_RELEASE);
+	__atomic_store_n(&queue->avail->idx, queue->next_avail,
+			 __ATOMIC_RELEASE);
 }
 
 void vdpa_kick(struct vdpa_queue *queue)
@@ -474,7 +448,8 @@ bool vdpa_wait_used_s(struct vdpa_queue *queue, double seconds)
 	double end = fisc_now() + seconds;
 
 	for (;;) {
-		if (__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) == queue->next_avail)
+		if (__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) ==
+		    queue->next_avail)
 			return true;
 		if (!wait_eventfd(queue->call, end - fisc_now()))
 			return false;
@@ -485,8 +460,8 @@ bool vdpa_wait_used(struct vdpa_queue *queue)
 {
 	if (vdpa_wait_used_s(queue, WAIT_S))
 		return true;
-	fprintf(stderr, "# used index is %u after %d s, not %u\n", queue->used->idx, WAIT_S,
-		queue->next_avail);
+	fprintf(stderr, "# used index is %u after %d s, not %u\n",
+		queue->used->idx, WAIT_S, queue->next_avail);
 	return false;
 }
 
@@ -501,7 +476,8 @@ bool vdpa_wait_status(struct vdpa *vdpa, int bits)
 			return true;
 		fisc_sleep_ms(2);
 	} while (fisc_now() < end);
-	fprintf(stderr, "# status is %#x after %d s, not %#x\n", status, WAIT_S, bits);
+	fprintf(stderr, "# status is %#x after %d s, not %#x\n", status, WAIT_S,
+		bits);
 	return false;
 }
 

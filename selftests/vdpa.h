@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A driver in user space of fisc's balloon device, on /dev/vhost-vdpa-N. It can
- * be a good one, with vdpa_post() and vdpa_wait_used(), and every other kind:
- * rings, addresses and the status are the caller's to spoil.
+ * A user-space driver of fisc's balloon device, on /dev/vhost-vdpa-N. It can be
+ * a good one, with vdpa_post() and vdpa_wait_used(), or any other kind: rings,
+ * addresses and the status are the caller's to spoil.
  */
 #ifndef FISC_SELFTESTS_VDPA_H
 #define FISC_SELFTESTS_VDPA_H
@@ -18,7 +18,7 @@
 #define VDPA_DEVICES	"/sys/bus/vdpa/devices"
 #define VDPA_DRIVERS	"/sys/bus/vdpa/drivers"
 
-/* Queues. The one for reports comes after one for hints, or in its place. */
+/* Queues; reports have the queue after the one of hints, or take its place. */
 #define VDPA_INFLATE	0
 #define VDPA_DEFLATE	1
 #define VDPA_STATS	2
@@ -27,38 +27,41 @@
 #define VDPA_NR_QUEUES	5
 
 #define VDPA_NUM_MAX	1024
-#define VDPA_NUM	256		/* as most drivers have it */
+#define VDPA_NUM	256		/* as in most drivers */
 
 #define VDPA_F(feature)	(1ULL << (feature))
-#define VDPA_FEATURES	(VDPA_F(VIRTIO_F_VERSION_1) | VDPA_F(VIRTIO_F_ACCESS_PLATFORM) |	\
-			 VDPA_F(VIRTIO_BALLOON_F_MUST_TELL_HOST) |				\
-			 VDPA_F(VIRTIO_BALLOON_F_STATS_VQ) |					\
-			 VDPA_F(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |				\
-			 VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON) |					\
-			 VDPA_F(VIRTIO_BALLOON_F_REPORTING))
+#define VDPA_FEATURES						\
+	(VDPA_F(VIRTIO_F_VERSION_1) |				\
+	 VDPA_F(VIRTIO_F_ACCESS_PLATFORM) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_MUST_TELL_HOST) |		\
+	 VDPA_F(VIRTIO_BALLOON_F_STATS_VQ) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |		\
+	 VDPA_F(VIRTIO_BALLOON_F_PAGE_POISON) |			\
+	 VDPA_F(VIRTIO_BALLOON_F_REPORTING))
 #define VDPA_PAIRED	(VDPA_FEATURES | VDPA_F(FISC_BALLOON_F_PAIRED))
 
-/* What vdpa_post() and the rings take of the driver's memory, in pages. */
+/* Layout of the driver's memory for vdpa_post() and the rings, in pages. */
 #define VDPA_AVAIL_PAGE		4
 #define VDPA_USED_PAGE		5
 #define VDPA_RING_PAGES		8
 #define VDPA_BUFFER		(VDPA_NR_QUEUES * VDPA_RING_PAGES)
 #define VDPA_BUFFER_PAGES	(FISC_BALLOON_BUFFER_MAX / PAGE_SIZE + 1)
-#define VDPA_PAGES		(VDPA_BUFFER + VDPA_NR_QUEUES * VDPA_BUFFER_PAGES)
+#define VDPA_PAGES		\
+	(VDPA_BUFFER + VDPA_NR_QUEUES * VDPA_BUFFER_PAGES)
 
 /**
- * struct vdpa_queue - a split ring, seen by its driver
+ * struct vdpa_queue - a split ring, as its driver sees it
  * @num: descriptors
  * @desc: descriptors
  * @avail: what the driver makes available
  * @used: what the device has used
- * @buffer: FISC_BALLOON_BUFFER_MAX bytes, a page on each queue to spare
+ * @buffer: FISC_BALLOON_BUFFER_MAX bytes and a spare page
  * @buffer_iova: where the device sees @buffer
  * @iova: where the device sees @desc
  * @kick: eventfd
  * @call: eventfd
  * @next_avail: the next index that vdpa_post() makes available
- * @next_desc: the next descriptor that it takes
+ * @next_desc: the next descriptor that it uses
  */
 struct vdpa_queue {
 	unsigned int num;
@@ -80,8 +83,8 @@ struct vdpa_queue {
  * @config_call: eventfd
  * @mem: memory for the rings, VDPA_PAGES pages
  * @iova: where the device sees @mem
- * @features: those that were accepted
- * @queues: all queues there may be
+ * @features: the accepted features
+ * @queues: all possible queues
  */
 struct vdpa {
 	int fd;
@@ -92,13 +95,11 @@ struct vdpa {
 	struct vdpa_queue queues[VDPA_NR_QUEUES];
 };
 
-/* Modules: 0 or -errno. fisc_vdpa.ko and others lie beside what FISC_KO names. */
-int vdpa_run(const char * const argv[]);
-int vdpa_insmod(const char *module);
+/* The modules of the device: 0 or -errno. */
 int vdpa_load(void);
 int vdpa_unload(void);
 
-/* Devices, and the driver of the vdpa bus that has one: 0 or -errno. */
+/* Devices, and the vdpa bus driver that they are bound to: 0 or -errno. */
 int vdpa_add(const char *name);
 int vdpa_del(const char *name);
 bool vdpa_exists(const char *name);
@@ -110,26 +111,29 @@ int vdpa_unbind(const char *name);
 int vdpa_open(struct vdpa *vdpa, const char *name);
 void vdpa_close(struct vdpa *vdpa);
 int vdpa_map(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len);
-int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len, __u8 perm);
+int vdpa_map_perm(struct vdpa *vdpa, __u64 iova, const void *mem, size_t len,
+		  __u8 perm);
 int vdpa_unmap(struct vdpa *vdpa, __u64 iova, size_t len);
 int vdpa_device_id(struct vdpa *vdpa);
 __u64 vdpa_features(struct vdpa *vdpa);
 int vdpa_status(struct vdpa *vdpa);
 int vdpa_set_status(struct vdpa *vdpa, __u8 status);
 int vdpa_read_config(struct vdpa *vdpa, size_t offset, void *value, size_t len);
-int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value, size_t len);
+int vdpa_write_config(struct vdpa *vdpa, size_t offset, const void *value,
+		      size_t len);
 __u32 vdpa_config(struct vdpa *vdpa, size_t offset);
 
 /*
- * From reset to running: negotiation, rings of @num descriptors at @mem, which
- * the device sees at @iova, and DRIVER_OK. The steps are for those who want to
- * do other than that.
+ * Take the device from reset to running: negotiate, lay out rings of @num
+ * descriptors at @mem, which the device sees at @iova, and set DRIVER_OK. The
+ * steps are also there one by one, for cases that need something else.
  */
-int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features, unsigned int num);
+int vdpa_start(struct vdpa *vdpa, char *mem, __u64 iova, __u64 features,
+	       unsigned int num);
 int vdpa_negotiate(struct vdpa *vdpa, __u64 features);
 void vdpa_lay_rings(struct vdpa *vdpa, char *mem, __u64 iova, unsigned int num);
-int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc, __u64 avail,
-		  __u64 used);
+int vdpa_set_ring(struct vdpa *vdpa, int queue, unsigned int num, __u64 desc,
+		  __u64 avail, __u64 used);
 int vdpa_set_base(struct vdpa *vdpa, int queue, unsigned int base);
 int vdpa_set_eventfds(struct vdpa *vdpa, int queue);
 int vdpa_enable(struct vdpa *vdpa, int queue, bool on);
@@ -145,12 +149,13 @@ static inline __u64 vdpa_used_iova(const struct vdpa_queue *queue)
 }
 
 /*
- * Rings. vdpa_put() fills a descriptor, vdpa_expose() makes chains available that
- * begin with the @nr descriptors at @head; vdpa_post() does both for one buffer,
- * and kicks. The wait is over, in success, when all that is available is used.
+ * Rings: vdpa_put() fills a descriptor, vdpa_expose() makes chains available
+ * that begin with the @nr descriptors at @head; vdpa_post() does both for one
+ * buffer, and kicks. The wait succeeds once all that is available has been
+ * used.
  */
-void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len, __u16 flags,
-	      __u16 next);
+void vdpa_put(struct vdpa_queue *queue, __u16 index, __u64 addr, __u32 len,
+	      __u16 flags, __u16 next);
 void vdpa_expose(struct vdpa_queue *queue, __u16 head, unsigned int nr);
 void vdpa_kick(struct vdpa_queue *queue);
 void vdpa_post(struct vdpa_queue *queue, __u64 addr, __u32 len, __u16 flags);

@@ -10,7 +10,8 @@
 #include "fisc.h"
 #include "vmm.h"
 
-int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem, size_t nr_pages)
+int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem,
+		 size_t nr_pages)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
@@ -27,11 +28,12 @@ int vmm_delete_slot(struct vmm *vmm, int slot)
 	return vmm_set_slot(vmm, slot, 0, NULL, 0);
 }
 
-/* A flat 32-bit mode without paging: a guest's addresses are physical. */
+/* Enter flat 32-bit mode without paging: the guest's addresses are physical. */
 static int set_flat_mode(int vcpu)
 {
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1,
+		.limit = 0xffffffff, .selector = 0x10, .type = 3, .present = 1,
+		.db = 1, .s = 1,
 		.g = 1,
 	};
 	struct kvm_segment code = data;
@@ -52,15 +54,17 @@ static int set_flat_mode(int vcpu)
 static int add_vcpu(struct vmm *vmm, int kvm)
 {
 	vmm->run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	vmm->code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			 0);
+	vmm->code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	vmm->vcpu = ioctl(vmm->vm, KVM_CREATE_VCPU, 0);
 	if (vmm->vcpu < 0 || vmm->code == MAP_FAILED)
 		return -errno;
-	vmm->run = mmap(NULL, vmm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vmm->vcpu, 0);
+	vmm->run = mmap(NULL, vmm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			vmm->vcpu, 0);
 	if (vmm->run == MAP_FAILED)
 		return -errno;
-	return set_flat_mode(vmm->vcpu) ?: vmm_set_slot(vmm, CODE_SLOT, GUEST_CODE, vmm->code, 1);
+	return set_flat_mode(vmm->vcpu) ?:
+	       vmm_set_slot(vmm, CODE_SLOT, GUEST_CODE, vmm->code, 1);
 }
 
 int vmm_open(struct vmm *vmm)
@@ -87,17 +91,18 @@ void vmm_close(struct vmm *vmm)
 int vmm_aim(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write)
 {
 	static const unsigned char program[] = {
-		0x89, 0xf3,				/* again: mov %esi, %ebx */
-		0x89, 0xf9,				/*        mov %edi, %ecx */
-		0x8a, 0x03,				/* page:  mov (%ebx), %al */
-		0x81, 0xc3, 0x00, 0x10, 0x00, 0x00,	/*        add $4096, %ebx */
-		0x49,					/*        dec %ecx */
-		0x75, 0xf5,				/*        jnz page */
-		0xf4,					/*        hlt */
-		0xeb, 0xee,				/*        jmp again */
+		0x89, 0xf3,			/* again: mov %esi, %ebx */
+		0x89, 0xf9,			/*        mov %edi, %ecx */
+		0x8a, 0x03,			/* page:  mov (%ebx), %al */
+		0x81, 0xc3, 0x00, 0x10, 0, 0,	/*        add $4096, %ebx */
+		0x49,				/*        dec %ecx */
+		0x75, 0xf5,			/*        jnz page */
+		0xf4,				/*        hlt */
+		0xeb, 0xee,			/*        jmp again */
 	};
 	struct kvm_regs regs = {
-		.rip = GUEST_CODE, .rsi = gpa, .rdi = nr_pages, .rax = GUEST_BYTE, .rflags = 2,
+		.rip = GUEST_CODE, .rsi = gpa, .rdi = nr_pages,
+		.rax = GUEST_BYTE, .rflags = 2,
 	};
 
 	memcpy(vmm->code, program, sizeof(program));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A VMM: a few ioctls on /dev/kvm. Its guest is a loop in 32-bit mode that touches
- * pages, in a page of ordinary memory at GUEST_CODE.
+ * A VMM: a few ioctls on /dev/kvm. Its guest is a loop in 32-bit mode that
+ * touches pages, in a page of ordinary memory at GUEST_CODE.
  */
 #ifndef FISC_SELFTESTS_VMM_H
 #define FISC_SELFTESTS_VMM_H
@@ -13,7 +13,7 @@
 
 struct kvm_run;
 
-/* Guest-physical addresses of the program, and of the memory it touches. */
+/* Guest-physical addresses of the program and of the memory that it touches */
 #define GUEST_CODE	0x1000UL
 #define GUEST_MEM	0x100000UL
 #define GFN(address)	((address) / PAGE_SIZE)
@@ -23,15 +23,15 @@ struct kvm_run;
 #define GUEST_BYTE	0x5a
 
 /**
- * struct vmm - what a VMM has of KVM
+ * struct vmm - a VMM of one VM
  * @vm: descriptor of the VM
  * @vcpu: descriptor of its only vCPU; -1 if it has none
- * @run: what it shares with KVM of that vCPU
+ * @run: the vCPU's state that is shared with KVM
  * @run_size: bytes of @run
  * @code: the guest's program
- * @thread: runs the vCPU
- * @stop: @thread shall end
- * @rounds: rounds that @thread has run
+ * @thread: the thread that runs the vCPU
+ * @stop: tells @thread to end
+ * @rounds: rounds that @thread has run so far
  */
 struct vmm {
 	int vm;
@@ -44,30 +44,31 @@ struct vmm {
 	unsigned long rounds;
 };
 
-/* A slot at @gpa; one of no pages is deleted. */
-int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem, size_t nr_pages);
+/* Set a slot at @gpa; with no pages, delete it. */
+int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem,
+		 size_t nr_pages);
 int vmm_delete_slot(struct vmm *vmm, int slot);
 
-/* A VM with one vCPU and nothing for it to touch: 0 or -errno. */
+/* Open a VM with one vCPU and nothing for it to touch: 0 or -errno. */
 int vmm_open(struct vmm *vmm);
 
-/* Closes all that holds the VM; its memory stays mapped. */
+/* Close everything that holds the VM; its memory stays mapped. */
 void vmm_close(struct vmm *vmm);
 
-/* The guest shall touch @nr_pages pages from @gpa on with every round. */
+/* Have the guest touch @nr_pages pages from @gpa on in every round. */
 int vmm_aim(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write);
 
-/* It need not halt, for VMMs that are killed while their guest runs. */
+/* Never halt, for VMMs that are killed while their guest runs. */
 void vmm_never_halt(struct vmm *vmm);
 
-/* One round: why it ended, or -errno. */
+/* Run one round: the exit reason, or -errno. */
 int vmm_run(struct vmm *vmm);
 int vmm_touch(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write);
 
-/* Much shorter than a period of sampling, and leaves the CPU to others. */
+/* Much shorter than a sampling period, yet leaves the CPU to others. */
 #define VMM_ROUND_MS	10
 
-/* Rounds in a thread of their own. */
+/* Run rounds in a thread of their own. */
 int vmm_start(struct vmm *vmm);
 void vmm_stop(struct vmm *vmm);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs inside a guest, and has another kernel take its place.
+ * Run inside a guest: have another kernel take its place.
  *
  *   kexec KERNEL INITRAMFS	load one, with this one's command line
- *   kexec			run what was loaded; nothing is synced before
+ *   kexec			run what was loaded, without a sync before
  */
 #include <fcntl.h>
 #include <linux/reboot.h>
@@ -31,7 +31,7 @@ static int open_file(const char *path)
 	return fd;
 }
 
-/* Return: its length, with the zero at its end. */
+/* Return its length, including the zero at the end. */
 static size_t read_cmdline(char *cmdline, size_t size)
 {
 	int fd = open_file("/proc/cmdline");
@@ -50,13 +50,15 @@ static void load(const char *kernel, const char *initramfs)
 	char cmdline[CMDLINE_MAX];
 	size_t len = read_cmdline(cmdline, sizeof(cmdline));
 
-	if (syscall(SYS_kexec_file_load, open_file(kernel), open_file(initramfs), len, cmdline, 0))
+	if (syscall(SYS_kexec_file_load, open_file(kernel),
+		    open_file(initramfs), len, cmdline, 0))
 		fail("kexec_file_load");
 }
 
 static void run(void)
 {
-	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+		LINUX_REBOOT_CMD_KEXEC, NULL);
 	fail("reboot");
 }
 

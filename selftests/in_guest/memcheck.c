@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs inside a guest whose memory may be shared, copied and taken away below
- * it: owns a buffer, keeps changing it, and knows what each byte should be.
+ * Run inside a guest whose memory may be shared, copied and taken away below
+ * it: own a buffer, keep changing it, and know what each byte should be.
  *
  * A page is a pattern made from its seed, with some words changed since. Seeds
  * of one small set are the same in all guests, so that guests have pages in
@@ -9,8 +9,8 @@
  * kept twice, once inverted, as it lies in the memory under test itself.
  *
  * Each thread owns every n-th page, writes to it and checks it, all without a
- * lock. With --corrupt one bit is flipped behind their backs, to show that this
- * would be found.
+ * lock. With --corrupt one bit is flipped without their knowledge, to show that
+ * it would be found.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -33,7 +33,8 @@
 #define MAX_REPORTS	20
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, value)	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)	\
+	__atomic_store_n(&(x), (value), __ATOMIC_RELAXED)
 
 /**
  * struct state - what a page should hold
@@ -157,17 +158,19 @@ static unsigned int differing_bytes(__u64 a, __u64 b)
 	return nr;
 }
 
-static void report_word(size_t page, size_t word, __u64 expected, __u64 got, const struct state *s)
+static void report_word(size_t page, size_t word, __u64 expected, __u64 got,
+			const struct state *s)
 {
 	__u64 again = READ_ONCE(buffer[page * WORDS + word]);
 
-	__atomic_add_fetch(&wrong_bytes, differing_bytes(expected, got), __ATOMIC_RELAXED);
+	__atomic_add_fetch(&wrong_bytes, differing_bytes(expected, got),
+			   __ATOMIC_RELAXED);
 	if (__atomic_add_fetch(&mismatches, 1, __ATOMIC_RELAXED) > MAX_REPORTS)
 		return;
 	printf("memcheck: mismatch page %zu offset %zu expected %#llx got %#llx, again %#llx\n",
 	       page, word * 8, expected, got, again);
-	printf("memcheck: seed %#x generation %u changes %u from word %u\n", s->seed,
-	       s->generation, s->changes, s->first);
+	printf("memcheck: seed %#x generation %u changes %u from word %u\n",
+	       s->seed, s->generation, s->changes, s->first);
 }
 
 static void check_page(struct worker *w, size_t page)
@@ -236,7 +239,7 @@ static void write_page(struct worker *w, size_t page)
 		store_page(page, &s);
 		break;
 	default:
-		/* The words changed before go back, so that the model stays small. */
+		/* Restore the words changed before: the model stays small. */
 		if (s.changes) {
 			s.changes = 0;
 			store_page(page, &s);
@@ -279,11 +282,12 @@ static void *work(void *arg)
 	while (!READ_ONCE(stopping) && !READ_ONCE(mismatches)) {
 		unsigned long due = (now() - start) * rate;
 
-		/* Writes that are late on a slow machine are not made up for. */
+		/* Writes that a slow machine was late for are skipped. */
 		if (due > w->written + 64)
 			start += (due - w->written - 64) / rate;
 		for (i = 0; i < 64 && w->written < due; i++)
-			write_page(w, own_page(w, next_random(&w->rnd) % own_pages(w)));
+			write_page(w, own_page(w, next_random(&w->rnd) %
+							  own_pages(w)));
 		for (i = 0; i < 64; i++) {
 			check_page(w, own_page(w, next));
 			if (++next == own_pages(w)) {
@@ -351,7 +355,8 @@ static void parse(int argc, char **argv)
 			goto usage;
 		}
 	}
-	if (optind == argc && option_mb && option_threads && option_dup + option_zero <= 100)
+	if (optind == argc && option_mb && option_threads &&
+	    option_dup + option_zero <= 100)
 		return;
 usage:
 	fprintf(stderr,
@@ -362,7 +367,8 @@ usage:
 
 static void *map_memory(size_t size)
 {
-	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (mem == MAP_FAILED) {
 		perror("memcheck: mmap");
@@ -382,8 +388,9 @@ static void report(const char *what)
 		checked += READ_ONCE(workers[i].checked);
 		written += READ_ONCE(workers[i].written);
 	}
-	printf("memcheck: %s %lu pages %lu writes %lu bytes %lu mismatches %lu\n", what, passes,
-	       checked, written, READ_ONCE(wrong_bytes), READ_ONCE(mismatches));
+	printf("memcheck: %s %lu pages %lu writes %lu bytes %lu mismatches %lu\n",
+	       what, passes, checked, written, READ_ONCE(wrong_bytes),
+	       READ_ONCE(mismatches));
 }
 
 int main(int argc, char **argv)
@@ -400,17 +407,20 @@ int main(int argc, char **argv)
 	models = map_memory(nr_pages * sizeof(*models));
 	for (i = 0; i < option_threads; i++) {
 		workers[i].nr = i;
-		if (getrandom(&workers[i].rnd, sizeof(__u64), 0) != sizeof(__u64))
+		if (getrandom(&workers[i].rnd, sizeof(__u64), 0) !=
+		    sizeof(__u64))
 			workers[i].rnd = time(NULL) + i;
 	}
 	for (page = 0; page < nr_pages; page++) {
-		struct state s = { .seed = new_seed(&workers[page % option_threads]) };
+		struct worker *owner = &workers[page % option_threads];
+		struct state s = { .seed = new_seed(owner) };
 
 		store_page(page, &s);
 	}
 	end = now() + option_seconds;
 	for (i = 0; i < option_threads; i++) {
-		errno = pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+		errno = pthread_create(&workers[i].thread, NULL, work,
+				       &workers[i]);
 		if (errno) {
 			perror("memcheck: pthread_create");
 			return 2;
@@ -420,7 +430,8 @@ int main(int argc, char **argv)
 		nanosleep(&second, NULL);
 		report("pass");
 		if (option_corrupt)
-			__atomic_fetch_xor(&buffer[nr_pages / 2 * WORDS + 77], 1, __ATOMIC_RELAXED);
+			__atomic_fetch_xor(&buffer[nr_pages / 2 * WORDS + 77],
+					   1, __ATOMIC_RELAXED);
 	}
 	WRITE_ONCE(stopping, true);
 	for (i = 0; i < option_threads; i++)

@@ -1,34 +1,67 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest that is this program (see vdpa.h): its memory is a fisc file, which the
- * device sees at GPA; the first pages are those of its rings.
+ * The fixture of programs that test the balloon, and the guest that they are:
+ * its memory is a fisc file that the device sees at GPA and whose first pages
+ * hold the rings; its driver is that of vdpa.h.
  */
-#ifndef FISC_SELFTESTS_GUEST_H
-#define FISC_SELFTESTS_GUEST_H
-
-#include <linux/falloc.h>
+#ifndef FISC_SELFTESTS_BALLOON_H
+#define FISC_SELFTESTS_BALLOON_H
 
 #define FISC_OWN_FIXTURE
 #include "fixture.h"
 #include "vdpa.h"
 
-#define KIB		1024L
-#define MIB		(1024 * KIB)
-#define CHUNK_PAGES	512
-#define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-
-/* Where guests have memory, and the page at which what is not the driver's begins. */
+/* Where guests have memory, and the first page that is not the driver's. */
 #define GPA		0x40000000UL
 #define GPA_2		0x80000000UL
 #define GPA_3		0xc0000000UL
 #define FIRST		VDPA_PAGES
 
-/* A wait that has to end without success. */
+/* How long to wait for what must not happen. */
 #define QUIET_MS	300
 
-/* Of the device's status. */
+/* Bits of the device's status */
 #define NEEDS_RESET	VIRTIO_CONFIG_S_NEEDS_RESET
 #define DRIVER_OK	VIRTIO_CONFIG_S_DRIVER_OK
+
+static inline void set_up(struct __test_metadata *_metadata,
+			  struct fisc_before *before)
+{
+	fisc_set_up(_metadata, before);
+	ASSERT_EQ(0, vdpa_load());
+	ASSERT_EQ(0, fisc_balloon("ballooned"));
+	ASSERT_EQ(0, fisc_balloon("devices"));
+}
+
+static inline void tear_down(struct __test_metadata *_metadata,
+			     const struct fisc_before *before)
+{
+	if (before->pid != getpid()) {
+		vdpa_sweep();
+		EXPECT_EQ(0, fisc_balloon("devices"));
+		EXPECT_TRUE(fisc_wait("balloon", "ballooned", 0));
+	}
+	fisc_tear_down(_metadata, before);
+	if (before->pid != getpid())
+		EXPECT_EQ(0, vdpa_unload());
+}
+
+FIXTURE(balloon)
+{
+	struct fisc_before before;
+};
+
+FIXTURE_SETUP(balloon)
+{
+	set_up(_metadata, &self->before);
+}
+
+FIXTURE_TEARDOWN_PARENT(balloon)
+{
+	tear_down(_metadata, &self->before);
+}
+
+/* Guests */
 
 /**
  * struct guest - a VM and its driver
@@ -44,30 +77,9 @@ struct guest {
 	size_t nr_pages;
 };
 
-/* Guests */
-
-static inline void set_up(struct __test_metadata *_metadata, struct fisc_before *before)
-{
-	fisc_set_up(_metadata, before);
-	ASSERT_EQ(0, vdpa_load());
-	ASSERT_EQ(0, fisc_balloon("ballooned"));
-	ASSERT_EQ(0, fisc_balloon("devices"));
-}
-
-static inline void tear_down(struct __test_metadata *_metadata, const struct fisc_before *before)
-{
-	if (before->pid != getpid()) {
-		vdpa_sweep();
-		EXPECT_EQ(0, fisc_balloon("devices"));
-		EXPECT_TRUE(fisc_wait_balloon("ballooned", 0));
-	}
-	fisc_tear_down(_metadata, before);
-	if (before->pid != getpid())
-		EXPECT_EQ(0, vdpa_unload());
-}
-
-static inline void make_memory(struct __test_metadata *_metadata, struct guest *guest,
-			       const char *path, size_t nr_pages)
+static inline void make_memory(struct __test_metadata *_metadata,
+			       struct guest *guest, const char *path,
+			       size_t nr_pages)
 {
 	guest->fd = fisc_create(path, nr_pages);
 	ASSERT_LE(0, guest->fd);
@@ -76,22 +88,27 @@ static inline void make_memory(struct __test_metadata *_metadata, struct guest *
 	guest->nr_pages = nr_pages;
 }
 
-/* A device for what make_memory() made. */
-static inline void plug(struct __test_metadata *_metadata, struct guest *guest, const char *device)
+/* Add and open a device for the memory that make_memory() made. */
+static inline void plug(struct __test_metadata *_metadata, struct guest *guest,
+			const char *device)
 {
 	ASSERT_EQ(0, vdpa_add(device));
 	ASSERT_EQ(0, vdpa_open(&guest->vdpa, device));
-	ASSERT_EQ(0, vdpa_map(&guest->vdpa, GPA, guest->map, guest->nr_pages * PAGE_SIZE));
+	ASSERT_EQ(0, vdpa_map(&guest->vdpa, GPA, guest->map,
+			      guest->nr_pages * PAGE_SIZE));
 }
 
-static inline void start(struct __test_metadata *_metadata, struct guest *guest, __u64 features)
+static inline void start(struct __test_metadata *_metadata, struct guest *guest,
+			 __u64 features)
 {
-	ASSERT_EQ(0, vdpa_start(&guest->vdpa, guest->map, GPA, features, VDPA_NUM));
-	ASSERT_EQ(DRIVER_OK, vdpa_status(&guest->vdpa) & (DRIVER_OK | NEEDS_RESET));
+	ASSERT_EQ(0, vdpa_start(&guest->vdpa, guest->map, GPA, features,
+				VDPA_NUM));
+	ASSERT_EQ(DRIVER_OK,
+		  vdpa_status(&guest->vdpa) & (DRIVER_OK | NEEDS_RESET));
 }
 
-static inline void boot(struct __test_metadata *_metadata, struct guest *guest, size_t nr_pages,
-			__u64 features)
+static inline void boot(struct __test_metadata *_metadata, struct guest *guest,
+			size_t nr_pages, __u64 features)
 {
 	make_memory(_metadata, guest, ST "a", nr_pages);
 	plug(_metadata, guest, "st-a");
@@ -106,7 +123,7 @@ static inline void fill(struct guest *guest, size_t first, size_t nr)
 		fisc_fill(guest->map + i * PAGE_SIZE, i);
 }
 
-/* Return: the first page that is not as fill() left it; -1 if all are. */
+/* Return the first page that is not as fill() left it, or -1. */
 static inline long damaged(struct guest *guest, size_t first, size_t nr)
 {
 	size_t i;
@@ -127,11 +144,13 @@ static inline __u64 gfn(size_t page)
 	return GPA / PAGE_SIZE + page;
 }
 
-/* Pages in the balloon; all that say so have to agree. */
+/* Return the pages in the balloon, on which sysfs and the device must agree. */
 static inline long actual(struct guest *guest)
 {
 	long pages = fisc_vm("st-a", "balloon/actual") / (long)PAGE_SIZE;
-	long config = vdpa_config(&guest->vdpa, offsetof(struct virtio_balloon_config, actual));
+	long config =
+		vdpa_config(&guest->vdpa,
+			    offsetof(struct virtio_balloon_config, actual));
 
 	return pages == config ? pages : -2;
 }
@@ -139,10 +158,11 @@ static inline long actual(struct guest *guest)
 /* Telling the device */
 
 /*
- * @entries are page numbers or, if it is what was negotiated, ranges. True when
- * the device has answered.
+ * Send @entries, which are page numbers or, if that was negotiated, ranges.
+ * Return whether the device has answered.
  */
-static inline bool tell(struct guest *guest, int index, const __u64 *entries, size_t nr)
+static inline bool tell(struct guest *guest, int index, const __u64 *entries,
+			size_t nr)
 {
 	struct vdpa_queue *queue = &guest->vdpa.queues[index];
 	bool paired = guest->vdpa.features & VDPA_F(FISC_BALLOON_F_PAIRED);
@@ -154,7 +174,8 @@ static inline bool tell(struct guest *guest, int index, const __u64 *entries, si
 	else
 		for (i = 0; i < nr; i++)
 			narrow[i] = entries[i];
-	vdpa_post(queue, queue->buffer_iova, nr * (paired ? sizeof(__u64) : sizeof(__u32)), 0);
+	vdpa_post(queue, queue->buffer_iova,
+		  nr * (paired ? sizeof(__u64) : sizeof(__u32)), 0);
 	return vdpa_wait_used(queue);
 }
 
@@ -164,8 +185,9 @@ static inline __u64 entry(struct guest *guest, __u64 pfn)
 	       FISC_BALLOON_RANGE(pfn, 0) : pfn;
 }
 
-/* @nr pages from page @first on, each @step further than the last; at most 4096. */
-static inline bool tell_pages(struct guest *guest, int queue, size_t first, size_t nr, long step)
+/* Send @nr pages, at most 4096, from @first on in steps of @step. */
+static inline bool tell_pages(struct guest *guest, int queue, size_t first,
+			      size_t nr, long step)
 {
 	__u64 entries[4096];
 	size_t i;
@@ -185,21 +207,23 @@ static inline bool deflate(struct guest *guest, size_t first, size_t nr)
 	return tell_pages(guest, VDPA_DEFLATE, first, nr, 1);
 }
 
-static inline bool inflate_range(struct guest *guest, __u64 pfn, unsigned int order)
+static inline bool inflate_range(struct guest *guest, __u64 pfn,
+				 unsigned int order)
 {
 	const __u64 range = FISC_BALLOON_RANGE(pfn, order);
 
 	return tell(guest, VDPA_INFLATE, &range, 1);
 }
 
-/* Is there a driver here that the device listens to? Changes nothing. */
+/* Return whether the device still listens to its driver. Changes nothing. */
 static inline bool works(struct guest *guest)
 {
-	return deflate(guest, FIRST, 1) && !(vdpa_status(&guest->vdpa) & NEEDS_RESET);
+	return deflate(guest, FIRST, 1) &&
+	       !(vdpa_status(&guest->vdpa) & NEEDS_RESET);
 }
 
-static inline void boot_inflated(struct __test_metadata *_metadata, struct guest *guest,
-				 __u64 features)
+static inline void boot_inflated(struct __test_metadata *_metadata,
+				 struct guest *guest, __u64 features)
 {
 	boot(_metadata, guest, 2048, features);
 	fill(guest, FIRST, 2048 - FIRST);
@@ -207,4 +231,4 @@ static inline void boot_inflated(struct __test_metadata *_metadata, struct guest
 	ASSERT_EQ(512, actual(guest));
 }
 
-#endif /* FISC_SELFTESTS_GUEST_H */
+#endif /* FISC_SELFTESTS_BALLOON_H */
