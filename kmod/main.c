@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fisc: VMware-class memory overcommit for KVM. What the module consists of, and in which order that
- * begins and ends.
+ * fisc: VMware-class memory overcommit for KVM. What the module consists of, and
+ * the order in which that begins and ends.
  */
 #include <linux/debugfs.h>
 #include <linux/kobject.h>
@@ -11,7 +11,6 @@
 
 #include "adopt/adopt.h"
 #include "adopt/auto.h"
-#include "adopt/step.h"
 #include "adopt/sysfs.h"
 #include "balloon/balloon.h"
 #include "balloon/sysfs.h"
@@ -158,7 +157,7 @@ static const struct {
 	{ fisc_vm_start, fisc_vm_exit },
 	{ fisc_scan_init, fisc_scan_exit },
 	{ fisc_reclaim_init, fisc_reclaim_exit },
-	{ fisc_step_init, fisc_adopt_exit },
+	{ .exit = fisc_adopt_exit },
 	{ .exit = fisc_auto_exit },
 	{ fisc_publish, fisc_withdraw },
 	{ fisc_fs_init, fisc_fs_exit },

@@ -135,24 +135,16 @@ static int fisc_step_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* Those of every file, but for those two. */
-static struct file_operations fisc_step_file_operations;
-
-/**
- * fisc_step_init() - make the file operations
- *
- * Context: any.
- * Return: 0.
+/*
+ * What can be done to the file by way of its mappings. No process has a descriptor
+ * of it: those who open it by its name have a file like any other.
  */
-int fisc_step_init(void)
-{
-	fisc_step_file_operations = fisc_file_operations;
-	fisc_step_file_operations.mmap = fisc_step_mmap;
-	fisc_step_file_operations.get_unmapped_area =
-		fisc_step_get_unmapped_area;
-
-	return 0;
-}
+static const struct file_operations fisc_step_file_operations = {
+	.mmap = fisc_step_mmap,
+	.get_unmapped_area = fisc_step_get_unmapped_area,
+	.fsync = noop_fsync,
+	.fallocate = fisc_fallocate,
+};
 
 /**
  * fisc_step_own_file() - have an adoption's thread map a file by steps

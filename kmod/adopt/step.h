@@ -8,7 +8,6 @@ struct file;
 struct fisc_adoption;
 struct fisc_ram;
 
-int fisc_step_init(void);
 void fisc_step_own_file(struct file *file, struct fisc_adoption *adoption);
 int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 		    unsigned long addr, unsigned long len);

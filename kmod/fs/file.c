@@ -296,8 +296,18 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 	return 0;
 }
 
-static long fisc_fallocate(struct file *file, int mode, loff_t offset,
-			   loff_t len)
+/**
+ * fisc_fallocate() - allocate frames of a file, or make a hole
+ * @file: the file
+ * @mode: FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE, or the latter, or 0
+ * @offset: where, in bytes
+ * @len: how much, in bytes
+ *
+ * Context: may sleep, for as long as the VM has to wait for memory.
+ * Return: 0; -EOPNOTSUPP for another mode, -ENOSPC if it is not admitted, -ENOMEM,
+ * -EINTR, -EIO.
+ */
+long fisc_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	long err;

@@ -40,16 +40,16 @@ const struct attribute_group fisc_sample_group = {
 };
 
 static struct fisc_vm_knob fisc_sample_vm_knobs[] = {
-	FISC_VM_KNOB(sample_pages, sampler, nr_pages, &fisc_sample_pages,
-		     FISC_SAMPLE_PAGES_MIN, FISC_SAMPLE_PAGES_MAX,
-		     fisc_policy_poke),
-	FISC_VM_KNOB(sample_period_ms, sampler, period_ms,
+	FISC_VM_KNOB(sample_pages, sampler, struct fisc_sampler, nr_pages,
+		     &fisc_sample_pages, FISC_SAMPLE_PAGES_MIN,
+		     FISC_SAMPLE_PAGES_MAX, fisc_policy_poke),
+	FISC_VM_KNOB(sample_period_ms, sampler, struct fisc_sampler, period_ms,
 		     &fisc_sample_period_ms, FISC_SAMPLE_PERIOD_MS_MIN,
 		     FISC_SAMPLE_PERIOD_MS_MAX, fisc_policy_poke),
-	FISC_VM_KNOB(sample_slow_percent, sampler, slow_percent,
-		     &fisc_sample_slow, 1, 100, fisc_policy_poke),
-	FISC_VM_KNOB(sample_fast_percent, sampler, fast_percent,
-		     &fisc_sample_fast, 1, 100, fisc_policy_poke),
+	FISC_VM_KNOB(sample_slow_percent, sampler, struct fisc_sampler,
+		     slow_percent, &fisc_sample_slow, 1, 100, fisc_policy_poke),
+	FISC_VM_KNOB(sample_fast_percent, sampler, struct fisc_sampler,
+		     fast_percent, &fisc_sample_fast, 1, 100, fisc_policy_poke),
 };
 
 #define FISC_ACTIVITY_ATTR(_name, _field)				\

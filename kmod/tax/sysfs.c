@@ -98,22 +98,22 @@ static struct fisc_knob fisc_tax_rate_knob =
 static struct fisc_knob fisc_overcommit_knob =
 	FISC_KNOB(overcommit, &fisc_overcommit, 0, 1);
 
-#define FISC_ADMISSION_ATTR(_name, _shift)				\
+#define FISC_ADMISSION_ATTR(_name, _value)				\
 static ssize_t _name##_show(struct kobject *kobj,			\
 			    struct kobj_attribute *attr, char *buf)	\
 {									\
-	struct fisc_admission admission;				\
+	struct fisc_admission now;					\
 									\
-	fisc_quota_admission(&admission);				\
+	fisc_quota_admission(&now);					\
 									\
-	return sysfs_emit(buf, "%llu\n", admission._name << (_shift));	\
+	return sysfs_emit(buf, "%llu\n", _value);			\
 }									\
 static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
 
-FISC_ADMISSION_ATTR(reserved, PAGE_SHIFT);
-FISC_ADMISSION_ATTR(promised, PAGE_SHIFT);
-FISC_ADMISSION_ATTR(missing, PAGE_SHIFT);
-FISC_ADMISSION_ATTR(refused, 0);
+FISC_ADMISSION_ATTR(reserved, now.reserved << PAGE_SHIFT);
+FISC_ADMISSION_ATTR(promised, now.promised << PAGE_SHIFT);
+FISC_ADMISSION_ATTR(missing, now.missing << PAGE_SHIFT);
+FISC_ADMISSION_ATTR(refused, now.refused);
 
 static struct attribute *fisc_tax_attrs[] = {
 	&fisc_tax_rate_knob.attr.attr,
@@ -232,8 +232,8 @@ static ssize_t shares_store(struct kobject *kobj, struct kobj_attribute *attr,
 static struct kobj_attribute shares_attr = __ATTR_RW(shares);
 
 static struct fisc_vm_knob fisc_tax_vm_knob =
-	FISC_VM_KNOB(tax_rate, quota, tax_rate, &fisc_tax_rate, 0,
-		     FISC_TAX_RATE_MAX, fisc_policy_poke);
+	FISC_VM_KNOB(tax_rate, quota, struct fisc_quota, tax_rate,
+		     &fisc_tax_rate, 0, FISC_TAX_RATE_MAX, fisc_policy_poke);
 
 static ssize_t target_show(struct kobject *kobj, struct kobj_attribute *attr,
 			   char *buf)

@@ -32,11 +32,11 @@ struct fisc_vm_knob {
 	void (*changed)(void);
 };
 
-#define FISC_VM_KNOB(_name, _part, _field, _module, _lowest, _highest,	\
-		     _changed) {					\
+#define FISC_VM_KNOB(_name, _part, _type, _field, _module, _lowest,	\
+		     _highest, _changed) {				\
 	.attr = __ATTR(_name, 0644, fisc_vm_knob_show, fisc_vm_knob_store), \
 	.part = offsetof(struct fisc_vm, _part),			\
-	.offset = offsetof(typeof(*((struct fisc_vm *)0)->_part), _field), \
+	.offset = offsetof(_type, _field),				\
 	.module = _module,						\
 	.lowest = _lowest,						\
 	.highest = _highest,						\
