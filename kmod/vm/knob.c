@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Numbers of a VM that a user may set.
+ * A VM's own settings in sysfs. See struct fisc_vm_knob.
  */
 #include <linux/kernel.h>
 #include <linux/string.h>
 
 #include "vm/knob.h"
 
+/* The VM's own number, a field of the part that the knob belongs to. */
 static unsigned int *fisc_vm_knob_own(struct kobject *kobj,
 				      const struct fisc_vm_knob *knob)
 {
@@ -15,6 +16,17 @@ static unsigned int *fisc_vm_knob_own(struct kobject *kobj,
 	return *part + knob->offset;
 }
 
+/**
+ * fisc_vm_knob_show() - show the value of a VM's knob
+ * @kobj: the VM's directory
+ * @attr: the knob's file
+ * @buf: the text
+ *
+ * Shows the module's value if the VM follows it.
+ *
+ * Context: may sleep; called by sysfs.
+ * Return: length of the text.
+ */
 ssize_t fisc_vm_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
@@ -26,7 +38,16 @@ ssize_t fisc_vm_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
 					  knob->module));
 }
 
-/* Set a VM's knob, an empty line: to the module's; or leave it as it was. */
+/**
+ * fisc_vm_knob_store() - set a VM's knob
+ * @kobj: the VM's directory
+ * @attr: the knob's file
+ * @buf: the number; an empty line makes the VM follow the module again
+ * @count: length of @buf
+ *
+ * Context: may sleep; called by sysfs.
+ * Return: @count, or -EINVAL and the knob is unchanged.
+ */
 ssize_t fisc_vm_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 			   const char *buf, size_t count)
 {

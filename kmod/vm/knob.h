@@ -9,18 +9,19 @@
 
 #include "vm/vm.h"
 
-/* The value of a number of a VM that follows the module's. */
+/* The value of a VM's knob that follows the module's knob. */
 #define FISC_FOLLOW	UINT_MAX
 
 /**
  * struct fisc_vm_knob - a number in a VM's directory that a user may set
  * @attr: the file
- * @part: where in struct fisc_vm the pointer to the part is that it belongs to
- * @offset: where in what the part keeps it is; FISC_FOLLOW if it is the module's
- * @module: the module's
- * @lowest: what it may be at least
- * @highest: what it may be at most
- * @changed: called when it was set, or NULL
+ * @part: offset in struct fisc_vm of the pointer to the part it belongs to
+ * @offset: offset of the number in the part's structure; the number is
+ *	FISC_FOLLOW while the VM follows the module
+ * @module: the module's number
+ * @lowest: minimum
+ * @highest: maximum
+ * @changed: called after the number was set, or NULL
  */
 struct fisc_vm_knob {
 	struct kobj_attribute attr;
@@ -32,6 +33,7 @@ struct fisc_vm_knob {
 	void (*changed)(void);
 };
 
+/* A struct fisc_vm_knob for _field of the part _part, a structure _type. */
 #define FISC_VM_KNOB(_name, _part, _type, _field, _module, _lowest,	\
 		     _highest, _changed) {				\
 	.attr = __ATTR(_name, 0644, fisc_vm_knob_show, fisc_vm_knob_store), \
@@ -43,7 +45,14 @@ struct fisc_vm_knob {
 	.changed = _changed,						\
 }
 
-/* What is chosen, or else the module's. */
+/**
+ * fisc_knob_value() - return the value of a VM's knob
+ * @own: the VM's number
+ * @module: the module's number
+ *
+ * Context: any.
+ * Return: the VM's number, or the module's if the VM follows it.
+ */
 static inline unsigned int fisc_knob_value(const unsigned int *own,
 					   const unsigned int *module)
 {

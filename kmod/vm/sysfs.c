@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A VM's directory in sysfs, and the module's own numbers in debugfs.
+ * A VM's size and counters in sysfs, and the module's counters in debugfs.
  */
 #include <linux/debugfs.h>
 #include <linux/kobject.h>
@@ -62,6 +62,14 @@ const struct attribute_group fisc_vm_group = {
 	.attrs = fisc_vm_attrs,
 };
 
+/**
+ * fisc_core_stats_show() - print the counters of the frame map and large pages
+ * @m: the file "core" in debugfs
+ * @v: unused
+ *
+ * Context: may sleep.
+ * Return: 0.
+ */
 int fisc_core_stats_show(struct seq_file *m, void *v)
 {
 	long private = fisc_total_sum(FISC_PRIVATE);

@@ -6,6 +6,7 @@
 
 struct seq_file;
 
+/* Files of this folder in a VM's directory. */
 extern const struct attribute_group fisc_vm_group;
 
 int fisc_core_stats_show(struct seq_file *m, void *v);

@@ -19,18 +19,18 @@ static u64 fisc_vm_last_id;
 static DEFINE_XARRAY(fisc_vm_table);	/* all VMs by id */
 static atomic_t fisc_nr_vms;
 
-/* The parts, and their groups for fisc_vm_type. */
+/* The parts of a VM, and their attribute groups for fisc_vm_type. */
 static const struct fisc_vm_part *fisc_vm_parts;
 static unsigned int fisc_vm_nr_parts;
 static const struct attribute_group *fisc_vm_groups[FISC_VM_PARTS_MAX + 1];
 
 /**
- * fisc_vm_sum() - value of one of a VM's counters
+ * fisc_vm_sum() - return the value of one of a VM's counters
  * @vm: the VM
  * @c: the counter
  *
  * Context: any.
- * Return: the sum over its files, those that are gone included.
+ * Return: the sum over the VM's files, including files that no longer exist.
  */
 long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
 {
@@ -47,7 +47,7 @@ long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c)
 }
 
 /**
- * fisc_vm_size() - size of a VM's memory
+ * fisc_vm_size() - return the size of a VM's memory
  * @vm: the VM
  *
  * Context: any.
@@ -66,6 +66,7 @@ u64 fisc_vm_size(struct fisc_vm *vm)
 	return size;
 }
 
+/* Begin the VM's parts in order. On error, fisc_vm_end() ends those begun. */
 static int fisc_vm_begin(struct fisc_vm *vm)
 {
 	for (; vm->nr_parts < fisc_vm_nr_parts; vm->nr_parts++) {
@@ -107,11 +108,12 @@ static const struct kobj_type fisc_vm_type = {
 };
 
 /**
- * fisc_vm_exists() - is there a VM of this name?
+ * fisc_vm_exists() - check whether a VM of this name exists
  * @name: the name
  *
- * Context: may sleep; the root directory locked if the answer is to last.
- * Return: true if there is one.
+ * Context: may sleep. The result is stable only while the root directory is
+ * locked.
+ * Return: true if it exists.
  */
 bool fisc_vm_exists(const char *name)
 {
@@ -123,12 +125,12 @@ bool fisc_vm_exists(const char *name)
 }
 
 /**
- * fisc_vm_create() - a VM comes into being
+ * fisc_vm_create() - create a VM
  * @name: name of its root entry
  *
- * Context: may sleep; the root directory locked.
- * Return: the VM with one reference, or an error pointer: -EEXIST if a VM whose
- * entry was removed is still called this, -ENOMEM.
+ * Context: may sleep; the root directory is locked.
+ * Return: the VM with one reference, or an error pointer: -EEXIST if a VM
+ * whose entry was removed still has this name, -ENOMEM.
  */
 struct fisc_vm *fisc_vm_create(const char *name)
 {
@@ -169,11 +171,12 @@ err_put:
 }
 
 /**
- * fisc_vm_next() - find and hold the VM that follows in order of ids
- * @id: where to start looking; the id found on return
+ * fisc_vm_next() - find the VM with the lowest id that is not below @id
+ * @id: where to start; the id of the VM found on return
  *
  * Context: any.
- * Return: the VM with a reference, NULL if no VM has this id or a higher one.
+ * Return: the VM with a reference, or NULL if no VM has this id or a higher
+ * one.
  */
 struct fisc_vm *fisc_vm_next(unsigned long *id)
 {
@@ -189,11 +192,11 @@ struct fisc_vm *fisc_vm_next(unsigned long *id)
 }
 
 /**
- * fisc_vm_after() - go on to the next VM
- * @vm: the one before, which is let go of; NULL to begin
+ * fisc_vm_after() - return the next VM of an iteration
+ * @vm: the previous one, whose reference is dropped; NULL for the first VM
  *
  * Context: may sleep.
- * Return: the VM with a reference, NULL if there is no other.
+ * Return: the VM with a reference, or NULL after the last.
  */
 struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
 {
@@ -208,9 +211,9 @@ struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
 }
 
 /**
- * fisc_vm_add_region() - make a file part of a VM
- * @vm: the VM, which the file holds from now on
- * @region: the file; nobody else knows it
+ * fisc_vm_add_region() - add a file to a VM
+ * @vm: the VM; the file takes a reference on it
+ * @region: the file, not yet visible to others
  *
  * Context: any.
  */
@@ -224,7 +227,7 @@ void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region)
 
 /**
  * fisc_vm_drop_region() - undo fisc_vm_add_region()
- * @region: the file, which is empty; its counts stay with the VM
+ * @region: the file, empty by now; the VM keeps its counts
  *
  * Context: may sleep.
  */
@@ -242,12 +245,12 @@ void fisc_vm_drop_region(struct fisc_region *region)
 }
 
 /**
- * fisc_vm_due_region() - find and hold a file that the scanner has to look at
+ * fisc_vm_due_region() - choose a file that has pages for the scanner to read
  * @vm: the VM
  *
  * Context: any.
- * Return: one of the VM's regions that have due chunks, at random, held; NULL
- * if there is none.
+ * Return: a random one of the VM's regions with due chunks, held, or NULL if
+ * there is none.
  */
 struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
 {
@@ -257,7 +260,7 @@ struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
 
 	spin_lock(&vm->lock);
 	list_for_each_entry(region, &vm->regions, vm_node)
-		/* The nth takes the place of those before it in 1/n of cases. */
+		/* The nth replaces the previous choice with probability 1/n. */
 		if (xa_marked(&region->chunks, FISC_MARK_DUE) &&
 		    !get_random_u32_below(++nr))
 			found = region;
@@ -269,12 +272,13 @@ struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
 }
 
 /**
- * fisc_vm_random_page() - choose a page of a VM
+ * fisc_vm_random_page() - choose a page of a VM at random
  * @vm: the VM
- * @index: which one of the file it is
+ * @index: the page's index in the file returned
  *
  * Context: any.
- * Return: the file, held; NULL if there is none.
+ * Return: the file, held, or NULL if the VM has no pages or the file is going
+ * away.
  */
 struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
 {
@@ -304,13 +308,13 @@ struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
 }
 
 /**
- * fisc_vm_each_region() - do something with all of a VM's files
+ * fisc_vm_each_region() - call a function for each of a VM's files
  * @vm: the VM
- * @fn: what to do; the region is held, no lock is
- * @arg: for @fn
+ * @fn: called with the region held and no lock held
+ * @arg: passed to @fn
  *
  * Context: may sleep.
- * Return: 0, or the first error, which ends it.
+ * Return: 0, or the first error of @fn, which stops the iteration.
  */
 int fisc_vm_each_region(struct fisc_vm *vm,
 			int (*fn)(struct fisc_region *region, void *arg),
@@ -326,7 +330,7 @@ int fisc_vm_each_region(struct fisc_vm *vm,
 		spin_unlock(&vm->lock);
 		err = fn(region, arg);
 		spin_lock(&vm->lock);
-		/* It leaves the list under the lock, so its place is good. */
+		/* Still in the list: regions leave it under the lock only. */
 		fisc_region_put(region);
 		if (err)
 			break;
@@ -337,11 +341,11 @@ int fisc_vm_each_region(struct fisc_vm *vm,
 }
 
 /**
- * fisc_vm_rename() - a VM's root entry gets another name
+ * fisc_vm_rename() - follow a renamed root entry
  * @vm: the VM
- * @name: the new name
+ * @name: the entry's new name
  *
- * Context: may sleep; the root directory locked.
+ * Context: may sleep; the root directory is locked.
  * Return: 0, -EEXIST, -ENOMEM.
  */
 int fisc_vm_rename(struct fisc_vm *vm, const char *name)
@@ -353,11 +357,11 @@ int fisc_vm_rename(struct fisc_vm *vm, const char *name)
 }
 
 /**
- * fisc_vm_unname() - a VM's root entry goes away
+ * fisc_vm_unname() - rename a VM to NAME~ID, as its root entry is removed
  * @vm: the VM
- * @name: the name it had
+ * @name: the entry's name
  *
- * Context: may sleep; the root directory locked.
+ * Context: may sleep; the root directory is locked.
  * Return: 0, -EEXIST, -ENAMETOOLONG, -ENOMEM.
  */
 int fisc_vm_unname(struct fisc_vm *vm, const char *name)
@@ -372,10 +376,10 @@ int fisc_vm_unname(struct fisc_vm *vm, const char *name)
 }
 
 /**
- * fisc_vm_count() - number of VMs
+ * fisc_vm_count() - return the number of VMs
  *
  * Context: any.
- * Return: the number, VMs without a root entry included.
+ * Return: the number, including VMs without a root entry.
  */
 unsigned int fisc_vm_count(void)
 {
@@ -383,9 +387,9 @@ unsigned int fisc_vm_count(void)
 }
 
 /**
- * fisc_vm_init() - make it possible to have VMs
- * @parts: the parts of a VM, in the order in which they begin
- * @nr: number of parts, up to FISC_VM_PARTS_MAX
+ * fisc_vm_init() - register the parts of a VM and create the VMs' directory
+ * @parts: the parts, in the order in which they begin
+ * @nr: number of parts, FISC_VM_PARTS_MAX at most
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -405,7 +409,9 @@ int fisc_vm_init(const struct fisc_vm_part *parts, unsigned int nr)
 }
 
 /**
- * fisc_vm_exit() - undo fisc_vm_init(); there are no VMs
+ * fisc_vm_exit() - undo fisc_vm_init()
+ *
+ * No VM is left.
  *
  * Context: may sleep.
  */

@@ -22,22 +22,23 @@ struct pid;
 /**
  * DOC: Virtual machines
  *
- * A VM begins with an entry in the root directory and ends with the last inode
- * that came from it. If the entry goes first (a guest can run on an unlinked
- * file), the VM stays in sysfs as NAME~ID, because its memory is still there.
- * Creating, renaming and removing root entries is serialised by the lock of the
- * root directory's inode.
+ * A VM begins when an entry is created in the root directory and ends when the
+ * last inode below that entry is freed. If the entry is removed first (a guest
+ * can run on an unlinked file), the VM stays in sysfs as NAME~ID, because its
+ * memory still exists. The lock of the root directory's inode serialises the
+ * creation, renaming and removal of root entries.
  *
- * What is known of a VM besides its files belongs to its *parts* (struct
- * fisc_vm_part): sampling, quota, balloon and so on. A VM has a pointer to what each
- * part keeps, which only that part follows. main.c lists the parts.
+ * Everything about a VM other than its files belongs to its *parts* (struct
+ * fisc_vm_part): sampling, quota, balloon and so on. A VM has a pointer to each
+ * part's data, and only that part dereferences it. main.c lists the parts.
  */
 
 /**
  * struct fisc_vmm - the process that a VM belongs to (kvm/vmm.c)
- * @pid: the process, or NULL; under fisc_vmm_lock
- * @mm: its memory if it is known to be the VMM, to be compared only
- * @looked: when it was last tried to find out, in jiffies
+ * @pid: the process, or NULL; protected by fisc_vmm_lock
+ * @mm: its memory if a fault has proved that it is the VMM, else NULL; compared
+ *	only, never dereferenced
+ * @looked: when a fault was last checked for that proof, in jiffies; 0: never
  */
 struct fisc_vmm {
 	struct pid *pid;
@@ -46,23 +47,24 @@ struct fisc_vmm {
 };
 
 /**
- * struct fisc_vm - a virtual machine: all that lies below one root entry
+ * struct fisc_vm - a virtual machine: all files below one root entry
  * @kobj: directory below /sys/kernel/fisc/vms; its reference count is the
- *	VM's, and every inode of the VM holds one
- * @id: number that no other VM has or had; tells VMs of one name apart
+ *	VM's, and every inode of the VM holds a reference
+ * @id: number that no other VM has or had; tells VMs of the same name apart
  * @lock: see the lock order in memory/map.h
  * @regions: the VM's files (struct fisc_region.vm_node)
  * @gone: counts of regions that no longer exist, so that events are not lost
- * @key: its domain, for the scanner; all 0 while it changes
+ * @key: its domain, for the scanner; all 0 while the domain changes
  * @vmm: the process it belongs to
- * @nr_parts: parts that have begun
- * @member: which domain it is in (share/member.c)
- * @sampler: how active it is (sample/sample.c)
- * @quota: how much memory it should have (tax/quota.c)
- * @reclaim: what is taken from it (reclaim/vms.c)
- * @balloon: what it has in the balloon (balloon/balloon.c)
- * @adoption: where its memory comes from, NULL if it was not adopted (adopt/adopt.c)
- * @rcu: for freeing
+ * @nr_parts: number of parts that have begun
+ * @member: its domain (share/member.c)
+ * @sampler: its samples and estimate (sample/sample.c)
+ * @quota: its min, max and shares (tax/quota.c)
+ * @reclaim: what is reclaimed from it (reclaim/vms.c)
+ * @balloon: its balloon (balloon/balloon.c)
+ * @adoption: where its memory comes from, or NULL if it was not adopted
+ *	(adopt/adopt.c)
+ * @rcu: frees it after lockless lookups by id have ended
  */
 struct fisc_vm {
 	struct kobject kobj;
@@ -83,12 +85,13 @@ struct fisc_vm {
 };
 
 /**
- * struct fisc_vm_part - a part of the module that keeps something of each VM
+ * struct fisc_vm_part - a part of the module that has data of each VM
  * @group: its files in a VM's directory, or NULL
- * @begin: called for a new VM that nobody else knows, or NULL; 0 or -errno
- * @end: called when a VM that began ends, or NULL
+ * @begin: called for a new VM, not yet visible to others, or NULL; returns 0
+ *	or -errno
+ * @end: called when a VM ends for which @begin succeeded, or NULL
  *
- * Both may sleep.
+ * Both functions may sleep.
  */
 struct fisc_vm_part {
 	const struct attribute_group *group;
@@ -98,6 +101,13 @@ struct fisc_vm_part {
 
 #define FISC_VM_PARTS_MAX	16
 
+/**
+ * to_fisc_vm() - return the VM of a directory in sysfs
+ * @kobj: the directory
+ *
+ * Context: any.
+ * Return: the VM.
+ */
 static inline struct fisc_vm *to_fisc_vm(struct kobject *kobj)
 {
 	return container_of(kobj, struct fisc_vm, kobj);
@@ -123,11 +133,11 @@ int fisc_vm_init(const struct fisc_vm_part *parts, unsigned int nr);
 void fisc_vm_exit(void);
 
 /**
- * fisc_vm_key() - the domain that a VM is in
+ * fisc_vm_key() - return the key of a VM's domain
  * @vm: the VM
  *
  * Context: any.
- * Return: its key; all 0 if it may not share now.
+ * Return: the key; all 0 while the VM must not share.
  */
 static inline struct fisc_key fisc_vm_key(struct fisc_vm *vm)
 {
@@ -140,12 +150,25 @@ static inline struct fisc_key fisc_vm_key(struct fisc_vm *vm)
 	return key;
 }
 
+/**
+ * fisc_vm_get() - take a reference on a VM
+ * @vm: a VM that the caller has a reference on
+ *
+ * Context: any.
+ * Return: @vm.
+ */
 static inline struct fisc_vm *fisc_vm_get(struct fisc_vm *vm)
 {
 	kobject_get(&vm->kobj);
 	return vm;
 }
 
+/**
+ * fisc_vm_put() - drop a reference on a VM
+ * @vm: the VM; ends with the last reference
+ *
+ * Context: may sleep.
+ */
 static inline void fisc_vm_put(struct fisc_vm *vm)
 {
 	kobject_put(&vm->kobj);
