@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMs' memslots and KVM's access bits in debugfs.
+ * Memslots and KVM's access bits in debugfs.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -55,6 +55,14 @@ static void fisc_kvm_show_vms(struct seq_file *m,
 		show(m, vm);
 }
 
+/**
+ * fisc_kvm_slots_show() - list the memslots of all VMs
+ * @m: the file "kvm" in debugfs
+ * @v: unused
+ *
+ * Context: may sleep.
+ * Return: 0.
+ */
 int fisc_kvm_slots_show(struct seq_file *m, void *v)
 {
 	fisc_kvm_show_vms(m, fisc_kvm_show_slots);
@@ -69,13 +77,17 @@ static int fisc_kvm_young_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* Room for all, for what has been counted cannot be counted again. */
+/*
+ * Counting clears the access bits, so the output has to fit the buffer at the
+ * first try: there is room for all VMs.
+ */
 static int fisc_kvm_young_open(struct inode *inode, struct file *file)
 {
 	return single_open_size(file, fisc_kvm_young_show, NULL,
 				(fisc_vm_count() + 16) * (NAME_MAX + 64));
 }
 
+/* "young": how many pages of each VM KVM's access bits show as accessed. */
 const struct file_operations fisc_kvm_young_fops = {
 	.owner = THIS_MODULE,
 	.open = fisc_kvm_young_open,

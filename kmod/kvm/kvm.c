@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMs of KVM behind guest memory. See DOC: KVM in kvm.h.
+ * Finding the struct kvm and the memslots of a VM. See DOC: KVM in kvm.h.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -17,7 +17,7 @@
 #include "kvm/vmm.h"
 #include "memory/region.h"
 
-/* VMs of KVM that are looked at in one process. */
+/* Maximum number of VMs of KVM that are looked at in one process. */
 #define FISC_KVMS_OF_A_PROCESS	16
 
 /**
@@ -25,7 +25,7 @@
  * @is_kvm: file_is_kvm()
  * @get: kvm_get_kvm_safe()
  * @mm: memory of the process
- * @skip: how many VMs of KVM are to be passed over
+ * @skip: number of VMs of KVM to skip
  * @found: the next one, held
  */
 struct fisc_kvm_search {
@@ -51,7 +51,7 @@ static int fisc_kvm_look_at(const void *arg, struct file *file, unsigned int fd)
 	return 1;
 }
 
-/* The process's VM of KVM after @skip others, held; or NULL. */
+/* Return the process's VM of KVM after the first @skip, held, or NULL. */
 static struct kvm *fisc_kvm_find(struct task_struct *task, unsigned int skip)
 {
 	struct fisc_kvm_search search = { .skip = skip };
@@ -87,7 +87,7 @@ static int fisc_slots_add(struct fisc_slots *list, const struct fisc_slot *slot)
 	return 0;
 }
 
-/* Look at one VM of KVM's memslots; kvm->srcu held. See fisc_kvm_each_memslot(). */
+/* Call @fn for each memslot of one VM of KVM; kvm->srcu held. */
 static int fisc_kvm_memslots(struct kvm *kvm, fisc_memslot_fn fn, void *arg)
 {
 	struct kvm_memory_slot *memslot;
@@ -96,7 +96,7 @@ static int fisc_kvm_memslots(struct kvm *kvm, fisc_memslot_fn fn, void *arg)
 	int as_id, bkt;
 
 	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		/* Once: they may be replaced by others at any time. */
+		/* Read once: KVM may replace the set at any time. */
 		slots = __kvm_memslots(kvm, as_id);
 		kvm_for_each_memslot(memslot, bkt, slots)
 			err = err ?: fn(arg, as_id, memslot);
@@ -105,13 +105,13 @@ static int fisc_kvm_memslots(struct kvm *kvm, fisc_memslot_fn fn, void *arg)
 	return err;
 }
 
-/* A list that is being filled. */
+/* Arguments of fisc_slots_add_memslot(): the list to fill, and its VM. */
 struct fisc_slots_search {
 	struct fisc_slots *list;
 	const struct fisc_vm *vm;
 };
 
-/* The parts of a memslot that files of the VM back. mmap_lock held. */
+/* Add the parts of a memslot that files of the VM back. mmap_lock held. */
 static int fisc_slots_add_memslot(void *arg, int as_id,
 				  const struct kvm_memory_slot *memslot)
 {
@@ -162,6 +162,7 @@ static int fisc_slots_fill(struct fisc_slots *list, struct fisc_vm *vm)
 	return err;
 }
 
+/* List the memslots of the process's VM of KVM number @nth that @vm backs. */
 static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
 					     struct task_struct *task,
 					     unsigned int nth)
@@ -173,7 +174,7 @@ static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
 	kvm = fisc_kvm_find(task, nth);
 	if (!kvm)
 		return ERR_PTR(-ENODEV);
-	/* As there is a VM, KVM is there. */
+	/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
 	list = kzalloc(sizeof(*list), GFP_KERNEL);
 	if (!list) {
 		symbol_get(kvm_put_kvm)(kvm);
@@ -193,14 +194,15 @@ static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
 }
 
 /**
- * fisc_kvm_each_memslot() - look at all memslots of a process
+ * fisc_kvm_each_memslot() - call a function for each memslot of a process
  * @task: the process
- * @fn: is told the address space and the memslot; may not wait for the process
- * @arg: for @fn
+ * @fn: called with the address space and the memslot under SRCU; must not wait
+ *	for the process
+ * @arg: passed to @fn
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, the first error of @fn, which ends it, or -ENODEV if the process has no
- * VM of KVM.
+ * Return: 0, the first error of @fn, or -ENODEV if the process has no VM of
+ * KVM. After an error @fn is not called again.
  */
 int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *arg)
 {
@@ -215,7 +217,7 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
 		idx = srcu_read_lock(&kvm->srcu);
 		err = fisc_kvm_memslots(kvm, fn, arg);
 		srcu_read_unlock(&kvm->srcu, idx);
-		/* As there is a VM, KVM is there. */
+		/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
 		symbol_get(kvm_put_kvm)(kvm);
 		symbol_put(kvm_put_kvm);
 		if (err)
@@ -229,11 +231,11 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
  * fisc_slots_get() - list a VM's memslots
  * @vm: the VM
  *
- * While the list is held, so are the struct kvm, the files and kvm.ko: be quick.
+ * The list holds the struct kvm, the files and kvm.ko, so put it soon.
  *
  * Context: may sleep; no lock of this module held, nor mmap_lock.
- * Return: the list, not empty, or an error pointer: -ENODEV if no VM of KVM that
- * has the memory in its slots is to be found, -ESRCH if it is ending, -ENOMEM.
+ * Return: the list, not empty, or an error pointer: -ENODEV if no VM of KVM is
+ * found that has the memory in its slots, -ESRCH if it is ending, -ENOMEM.
  */
 struct fisc_slots *fisc_slots_get(struct fisc_vm *vm)
 {
@@ -250,7 +252,7 @@ struct fisc_slots *fisc_slots_get(struct fisc_vm *vm)
 	}
 	if (task)
 		put_task_struct(task);
-	/* Should another process turn out to be the VMM, believe it. */
+	/* Not proved any more: let the next fault decide who the VMM is. */
 	if (IS_ERR(list))
 		WRITE_ONCE(vm->vmm.mm, NULL);
 
@@ -258,11 +260,11 @@ struct fisc_slots *fisc_slots_get(struct fisc_vm *vm)
 }
 
 /**
- * fisc_slots_put() - let go of a list of memslots
+ * fisc_slots_put() - release a list of memslots
  * @list: the list
  *
- * Context: may sleep, for as long as it takes KVM to take down a VM, if the
- * VMM has closed it meanwhile; no lock held.
+ * Context: may sleep, as long as KVM takes to destroy the VM if the VMM has
+ * closed it meanwhile; no lock held.
  */
 void fisc_slots_put(struct fisc_slots *list)
 {
@@ -276,7 +278,7 @@ void fisc_slots_put(struct fisc_slots *list)
 	kfree(list);
 }
 
-/* Is an address in one of the first slots, too? */
+/* Is the address in one of the first @nr slots? */
 static bool fisc_slots_cover(const struct fisc_slots *list, unsigned int nr,
 			     unsigned long hva)
 {
@@ -297,13 +299,14 @@ static bool fisc_slots_cover(const struct fisc_slots *list, unsigned int nr,
  * fisc_slots_young() - count the pages that the guest has accessed
  * @list: the VM's memslots
  *
- * Asks KVM's MMU notifier for, and clears, the access bits of its page tables.
- * What the VMM and vhost access has no part in it. Where KVM maps 2 MiB at once,
- * these count as one page: it has one bit, which the first page asked for clears.
+ * Reads and clears the access bits of KVM's page tables through its MMU
+ * notifier. Accesses by the VMM and vhost are not included. A mapping of 2 MiB
+ * counts as one page: it has one access bit, and asking for its first page
+ * clears it.
  *
- * KVM answers for all address spaces at once. What several of them have (that
- * of SMM has nearly all) is asked for once, or what the guest accesses in
- * between would count twice.
+ * KVM answers for all address spaces at once. An address in several of them
+ * (that of SMM has nearly all) is asked for once; otherwise an access between
+ * two queries would count twice.
  *
  * Context: may sleep.
  * Return: number of pages accessed since the last call.

@@ -15,44 +15,45 @@ struct task_struct;
 /**
  * DOC: KVM
  *
- * A VM of fisc is files; the guest that runs on them is a struct kvm of some
- * process, its VMM. Nothing that fisc does for memory needs to know it: page
- * tables are reached through the files (unmap_mapping_pages() runs KVM's MMU
- * notifier). What needs it are guest frame numbers, for whoever reads a trace or
- * debugfs, and KVM's own access bits.
+ * A VM of fisc is a set of files. The guest that runs on them is a struct kvm
+ * of a process, the VMM. Memory management itself does not need the struct kvm,
+ * because fisc reaches page tables through the files (unmap_mapping_pages()
+ * runs KVM's MMU notifier). It is needed for guest frame numbers, which traces
+ * and debugfs show, for KVM's own access bits, and to find the memory to adopt.
  *
- * fisc remembers of a VM which process it belongs to, and that weakly: a struct
- * pid, which keeps neither a process nor its memory. The first to map one of the
- * files is taken for the VMM (vhost-user backends map them, too, but later).
- * A page fault that comes from within KVM_RUN is proof: then the process that
- * faults is the VMM, whatever was thought before.
+ * fisc remembers which process a VM belongs to, but only weakly: as a struct
+ * pid, which pins neither the process nor its memory. The first process to map
+ * one of the files is assumed to be the VMM (vhost-user backends map them, too,
+ * but later). A page fault from within KVM_RUN is proof: the faulting process
+ * is the VMM, and replaces any earlier assumption.
  *
- * Whenever slots are asked for (fisc_slots_get()), they are looked for afresh:
- * the process's descriptors are searched for a VM of KVM that belongs to the
- * same memory, its memslots are walked under SRCU and, as each is a range of the
- * VMM's addresses, the VMM's mappings of the VM's files that lie in it. So there
- * is no copy that could be old, whichever came first, the mapping or the VM, and
- * nothing to be undone when slots change, when the VMM ends, executes something
- * else or starts another VM. A VM whose descriptor the VMM has given away and
- * closed is not found any more.
+ * Memslots are not cached; each fisc_slots_get() looks them up again. It
+ * searches the process's descriptors for a VM of KVM that belongs to the same
+ * mm and walks its memslots under SRCU. Each memslot is a range of the VMM's
+ * addresses, so it then walks the VMM's mappings of the VM's files in that
+ * range. Hence no copy can be stale, it does not matter whether the mapping or
+ * the VM of KVM came first, and nothing has to be undone when memslots change
+ * or when the VMM exits, calls execve() or starts another VM. A VM of KVM is
+ * not found if the VMM has passed its descriptor to another process and closed
+ * it.
  *
- * A reference on the struct kvm is held while a list of slots is, for the time
- * of one system call or one sample; one on the memory (mm) only while the list
- * is made. KVM's functions are reached by symbol_get(), and held likewise:
- * fisc.ko neither needs kvm.ko nor keeps it from being unloaded.
+ * A list of slots holds a reference on the struct kvm, for the time of one
+ * system call or one sample; the mm is held only while the list is made. KVM's
+ * functions are reached through symbol_get() and held for the same time, so
+ * fisc.ko neither depends on kvm.ko nor prevents it from being unloaded.
  *
- * Locks: fisc_slots_get() takes, one inside the other, kvm->srcu and mmap_lock as
- * KVM does in a fault, and before that task_lock and the descriptors' lock, both
- * spinning. Nothing of fisc is held meanwhile.
+ * Locks: fisc_slots_get() takes kvm->srcu and, inside it, mmap_lock, as KVM
+ * does in a fault; before that, task_lock and inside it the lock of the
+ * descriptor table, both spinlocks. No lock of fisc is held meanwhile.
  */
 
 /**
  * struct fisc_slot - a part of a memslot that one file backs
  * @file: the file, held
- * @index: its first page
+ * @index: index of the first page in the file
  * @nr_pages: number of pages
- * @gfn: guest frame number of the first
- * @hva: address of the first in the VMM
+ * @gfn: guest frame number of the first page
+ * @hva: address of the first page in the VMM
  * @as_id: KVM's address space
  * @id: KVM's number of the memslot
  */
@@ -67,13 +68,13 @@ struct fisc_slot {
 };
 
 /**
- * struct fisc_slots - a VM's memslots at one time
+ * struct fisc_slots - a VM's memslots at one point in time
  * @kvm: the VM of KVM, held
- * @put: how it is let go of
- * @pid: process it belongs to, as its namespace numbers it
+ * @put: kvm_put_kvm()
+ * @pid: the VMM, as numbered in the initial PID namespace
  * @nr: number of slots
- * @room: for how many there is room
- * @slots: by address space, in no order
+ * @room: number of slots that @slots has room for
+ * @slots: grouped by address space, otherwise unordered
  */
 struct fisc_slots {
 	struct kvm *kvm;
@@ -85,11 +86,11 @@ struct fisc_slots {
 };
 
 /**
- * fisc_slot_gfn() - guest frame number of a page of a file
+ * fisc_slot_gfn() - find the guest frame number of a page
  * @slot: the slot
- * @region: the file; compared only
+ * @region: the page's file; compared only, never dereferenced
  * @index: the page
- * @gfn: the number, if it is in the slot
+ * @gfn: the result, if the page is in the slot
  *
  * Context: any.
  * Return: true if the page is in the slot.
@@ -107,13 +108,13 @@ static inline bool fisc_slot_gfn(const struct fisc_slot *slot,
 }
 
 /**
- * fisc_slot_index() - the page of the file that a guest frame number means
+ * fisc_slot_index() - find the page of a guest frame number
  * @slot: the slot
- * @gfn: the number
- * @index: the page of @slot's file, if it is in the slot
+ * @gfn: the guest frame number
+ * @index: the page in @slot's file, if @gfn is in the slot
  *
  * Context: any.
- * Return: true if the number is in the slot.
+ * Return: true if @gfn is in the slot.
  */
 static inline bool fisc_slot_index(const struct fisc_slot *slot, u64 gfn,
 				   pgoff_t *index)
@@ -129,6 +130,7 @@ struct fisc_slots *fisc_slots_get(struct fisc_vm *vm);
 void fisc_slots_put(struct fisc_slots *slots);
 long fisc_slots_young(const struct fisc_slots *slots);
 
+/* Called with an address space and a memslot; see fisc_kvm_each_memslot(). */
 typedef int (*fisc_memslot_fn)(void *arg, int as_id,
 			       const struct kvm_memory_slot *memslot);
 int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn,

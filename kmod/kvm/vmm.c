@@ -10,14 +10,14 @@
 
 #include "kvm/vmm.h"
 
-/* Protects fisc_vmm.pid of all VMs; innermost. */
+/* Protects fisc_vmm.pid of all VMs; innermost lock. */
 static DEFINE_SPINLOCK(fisc_vmm_lock);
 
 /**
- * fisc_vmm_set() - say which process a VM belongs to
+ * fisc_vmm_set() - set the process that a VM belongs to
  * @vm: the VM
  * @pid: the process, or NULL
- * @mm: its memory, if that is certain
+ * @mm: its memory if it is certain to be the VMM, else NULL; compared only
  *
  * Context: any.
  */
@@ -38,7 +38,7 @@ void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
  * @vm: the VM
  *
  * Context: any.
- * Return: its task, held; NULL if it is not known or has ended.
+ * Return: its task, held, or NULL if it is not known or has exited.
  */
 struct task_struct *fisc_vmm_task(struct fisc_vm *vm)
 {
@@ -53,8 +53,10 @@ struct task_struct *fisc_vmm_task(struct fisc_vm *vm)
 }
 
 /**
- * fisc_vmm_maps() - the current process maps memory of a VM
+ * fisc_vmm_maps() - note that the current process maps memory of a VM
  * @vm: the VM
+ *
+ * The process becomes the VMM unless another one is alive.
  *
  * Context: any.
  */
@@ -62,7 +64,7 @@ void fisc_vmm_maps(struct fisc_vm *vm)
 {
 	struct task_struct *task = fisc_vmm_task(vm);
 
-	/* One that is alive stays the VMM until a fault says otherwise. */
+	/* A live process stays the VMM until a fault proves otherwise. */
 	if (!task || !READ_ONCE(task->mm))
 		fisc_vmm_set(vm, task_tgid(current), NULL);
 	if (task)
@@ -70,18 +72,21 @@ void fisc_vmm_maps(struct fisc_vm *vm)
 }
 
 /**
- * __fisc_vmm_faults() - a process that is not known as the VMM has a fault
+ * __fisc_vmm_faults() - check whether a faulting process is the VMM
  * @vm: the VM
- * @vma: mapping of its memory that the fault is in
+ * @vma: the faulting mapping of its memory
  *
- * Context: a page fault; may be any number of times a second.
+ * Makes the current process the VMM if it runs a vCPU on this memory. Called at
+ * any rate, so it checks at most once every 50 ms for each VM.
+ *
+ * Context: a page fault.
  */
 void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
 {
 	struct kvm_vcpu *(*running_vcpu)(void);
 	struct kvm_vcpu *vcpu;
 
-	/* 0: it was not yet. */
+	/* 0: not checked yet. */
 	if (READ_ONCE(vm->vmm.looked) &&
 	    time_before(jiffies, READ_ONCE(vm->vmm.looked) + HZ / 20))
 		return;
@@ -90,7 +95,7 @@ void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
 	running_vcpu = symbol_get(kvm_get_running_vcpu);
 	if (!running_vcpu)
 		return;
-	/* The current task's, which cannot let go of it in the middle of a fault. */
+	/* The current task runs it and cannot release it during the fault. */
 	vcpu = running_vcpu();
 	if (vcpu && vcpu->kvm->mm == vma->vm_mm)
 		fisc_vmm_set(vm, task_tgid(current), vma->vm_mm);
@@ -98,8 +103,8 @@ void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma)
 }
 
 /**
- * fisc_vmm_forget() - let go of what is known of a VM's process
- * @vm: the VM, which ends
+ * fisc_vmm_forget() - forget the process that a VM belongs to
+ * @vm: the VM, which is ending
  *
  * Context: any.
  */

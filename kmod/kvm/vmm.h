@@ -15,9 +15,11 @@ void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma);
 void fisc_vmm_forget(struct fisc_vm *vm);
 
 /**
- * fisc_vmm_faults() - a process has a fault on memory of a VM
+ * fisc_vmm_faults() - note that a process faults on memory of a VM
  * @vm: the VM
- * @vmf: the fault; KVM's are the kernel's, not the user's
+ * @vmf: the fault
+ *
+ * A fault within KVM_RUN comes from the kernel, so user faults prove nothing.
  *
  * Context: a page fault.
  */
