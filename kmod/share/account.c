@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who pays for shared frames. See DOC: Targets in tax/target.c.
+ * Accounting of shared frames to VMs. See DOC: Targets in tax/target.c.
  */
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -12,7 +12,7 @@
 #include "share/member.h"
 #include "vm/vm.h"
 
-/* Find out what a sharing page pays in a domain, and begin to count anew. */
+/* Compute what a sharing page pays in a domain, and reset its count. */
 static void fisc_share_account_domain(struct fisc_domain *domain)
 {
 	u64 frames = max(atomic_long_read(&domain->frames), 0L);
@@ -25,7 +25,10 @@ static void fisc_share_account_domain(struct fisc_domain *domain)
 }
 
 /**
- * fisc_share_account() - find out what a sharing page pays in each domain
+ * fisc_share_account() - compute what a sharing page pays in each domain
+ *
+ * Counts each domain's sharing pages, and sets the fraction of a frame that
+ * fisc_vm_allocated() charges for each of them.
  *
  * Context: may sleep; from one thread only.
  */
@@ -41,13 +44,13 @@ void fisc_share_account(void)
 }
 
 /**
- * fisc_vm_allocated() - memory that a VM has to account for
+ * fisc_vm_allocated() - return the memory that is charged to a VM
  * @vm: the VM
  *
- * See DOC: Targets for who pays for a shared frame.
+ * Private frames and the VM's part of shared frames; see DOC: Targets.
  *
  * Context: may sleep.
- * Return: pages.
+ * Return: the amount, in pages.
  */
 u64 fisc_vm_allocated(struct fisc_vm *vm)
 {

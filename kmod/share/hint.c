@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where content was seen that is not shared. See DOC: Hints in hint.h.
+ * Hints: where content that is not shared was seen. See DOC: Hints in hint.h.
  */
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -14,7 +14,7 @@
 #include "share/hint.h"
 #include "vm/vm.h"
 
-/* A link: the number of a slot, or one of these, and the duplicate mark. */
+/* A link: a slot number or one of these values, plus the duplicate mark. */
 #define FISC_LINK_END		0U
 #define FISC_LINK_NONE		0x7fffffffU	/* the slot is in no chain */
 #define FISC_LINK_MASK		0x7fffffffU
@@ -22,10 +22,10 @@
 
 #define FISC_HINT_CHUNK_MAX	(FISC_LINK_NONE >> FISC_CHUNK_SHIFT)
 
-/* Buckets that come with a chunk: chains are two hints long at most, on average. */
+/* Buckets for each chunk with hints: at most two hints a chain on average. */
 #define FISC_CHUNK_BUCKETS	(FISC_CHUNK_PAGES / 2)
 
-/* Memory that a chunk's hints take, buckets not counted. */
+/* Memory that a chunk's hints take, without buckets. */
 #define FISC_HINTS_BYTES						\
 	(sizeof(struct fisc_chunk_hints) +				\
 	 FISC_CHUNK_PAGES * (sizeof(u64) + sizeof(u32)))
@@ -33,8 +33,8 @@
 /**
  * struct fisc_chunk_hints - the slots of a chunk
  * @id: number of the chunk in fisc_hint_chunks, from 1
- * @hash: hashes
- * @link: links and duplicate marks
+ * @hash: a hash for each page
+ * @link: a link and a duplicate mark for each page
  */
 struct fisc_chunk_hints {
 	u32 id;
@@ -42,7 +42,7 @@ struct fisc_chunk_hints {
 	u32 *link;
 };
 
-/* Chunks that have hints, by the number in slot numbers. */
+/* Chunks that have hints, by id: the upper bits of slot numbers. */
 static DEFINE_XARRAY_ALLOC1(fisc_hint_chunks);
 
 static struct fisc_chunk *fisc_hint_chunk(u32 slot)
@@ -65,21 +65,21 @@ static void fisc_link_set(u32 *link, u32 slot)
 	WRITE_ONCE(*link, (*link & FISC_LINK_DUPLICATE) | slot);
 }
 
-/* Entry of a page of a chunk whose lock is not held; RCU read lock held. */
+/* Read a page's entry without the chunk's lock. RCU read lock held. */
 static unsigned long fisc_chunk_peek(const struct fisc_chunk *chunk,
 				     unsigned int i, bool *is_large)
 {
 	unsigned long large, *leaf;
 
 	*is_large = false;
-	/* Pairs with fisc_large_set_leaf(): not large, then a leaf. */
+	/* Pairs with fisc_large_set_leaf(): if not large, the leaf is set. */
 	large = smp_load_acquire(&chunk->large);
 	if (!large) {
-		/* Pairs with fisc_large_set_leaf(): its entries are set. */
+		/* Pairs with fisc_large_set_leaf(): the entries are set. */
 		leaf = smp_load_acquire(&chunk->leaf);
 		if (leaf)
 			return READ_ONCE(leaf[i]);
-		/* It may have become large between the two looks, see there. */
+		/* The chunk may have become large between the two loads. */
 		large = smp_load_acquire(&chunk->large);
 	}
 	*is_large = large;
@@ -87,7 +87,7 @@ static unsigned long fisc_chunk_peek(const struct fisc_chunk *chunk,
 	return large ? fisc_large_entry(large, i) : 0;
 }
 
-/* See struct fisc_heads. */
+/* The @split of struct fisc_heads. */
 static void fisc_hint_split(void *from, void *to, unsigned long bucket,
 			    unsigned long mask)
 {
@@ -109,7 +109,7 @@ static void fisc_hint_split(void *from, void *to, unsigned long bucket,
 	}
 }
 
-/* See struct fisc_heads. */
+/* The @join of struct fisc_heads. */
 static void fisc_hint_join(void *into, void *from)
 {
 	u32 *link = into, *head = from;
@@ -125,7 +125,7 @@ static struct fisc_heads fisc_hint_heads = {
 	.join = fisc_hint_join,
 };
 
-/* Have as many buckets as chunks with hints want, now @chunks more of them. */
+/* Adjust the number of buckets as @chunks more (or fewer) chunks have hints. */
 static void fisc_hint_resize(long chunks)
 {
 	static atomic_long_t wanted;
@@ -139,11 +139,11 @@ static void fisc_hint_resize(long chunks)
 }
 
 /**
- * fisc_hints_alloc() - make sure a chunk has room for hints
+ * fisc_hints_alloc() - make sure that a chunk has room for hints
  * @chunk: the chunk
  *
- * Context: may sleep; called by the one thread that scans the chunk.
- * Return: 0, -ENOMEM, -EBUSY if there are too many chunks.
+ * Context: may sleep; called only by the thread that scans the chunk.
+ * Return: 0, -ENOMEM, or -EBUSY if too many chunks have hints.
  */
 int fisc_hints_alloc(struct fisc_chunk *chunk)
 {
@@ -184,8 +184,8 @@ err_free:
 }
 
 /**
- * fisc_hints_free() - forget a chunk's hints
- * @chunk: a chunk that nobody scans any more
+ * fisc_hints_free() - remove and free a chunk's hints
+ * @chunk: a chunk that is no longer scanned; need not have hints
  *
  * Context: may sleep.
  */
@@ -210,8 +210,8 @@ void fisc_hints_free(struct fisc_chunk *chunk)
 
 /**
  * fisc_hint_remove() - unlink a page's hint
- * @chunk: its chunk
- * @i: its place in the chunk; need not have left a hint
+ * @chunk: its chunk, which has room for hints
+ * @i: its place in the chunk; the page need not have a hint
  *
  * Context: any; the chunk held.
  */
@@ -227,7 +227,7 @@ void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
 		return;
 
 	spin_lock(lock);
-	/* Others may unlink it, too, and it may be in another chain now. */
+	/* Others unlink hints, too, and this one may have changed its chain. */
 	if (hints->hash[i] == hash &&
 	    (hints->link[i] & FISC_LINK_MASK) != FISC_LINK_NONE) {
 		link = fisc_heads_bucket(&fisc_hint_heads, hash);
@@ -239,7 +239,10 @@ void fisc_hint_remove(struct fisc_chunk *chunk, unsigned int i)
 	spin_unlock(lock);
 }
 
-/* Set a duplicate mark. Lock of the slot's hash held, or its only user. */
+/*
+ * Set a duplicate mark. The lock of the slot's hash is held, or the slot is in
+ * no chain and only the caller uses it.
+ */
 static void fisc_link_set_duplicate(struct fisc_chunk *chunk, u32 *link)
 {
 	if (*link & FISC_LINK_DUPLICATE)
@@ -252,12 +255,13 @@ static void fisc_link_set_duplicate(struct fisc_chunk *chunk, u32 *link)
 }
 
 /**
- * fisc_hint_set_duplicate() - a page of a large frame needs no frame of its own
+ * fisc_hint_set_duplicate() - mark a page of a large frame as a duplicate
  * @chunk: its chunk
- * @i: its place in the chunk
+ * @i: its place in the chunk; the page has no hint
  *
- * Context: any; the only thread that links hints of this chunk; the page has
- * left no hint.
+ * A duplicate is zero or has an equal, so it needs no frame of its own.
+ *
+ * Context: any; called only by the thread that links hints of this chunk.
  */
 void fisc_hint_set_duplicate(struct fisc_chunk *chunk, unsigned int i)
 {
@@ -265,10 +269,10 @@ void fisc_hint_set_duplicate(struct fisc_chunk *chunk, unsigned int i)
 }
 
 /**
- * fisc_hints_clear_duplicates() - nothing is known of a chunk's pages any more
- * @chunk: the chunk; none of its pages has left a hint
+ * fisc_hints_clear_duplicates() - clear the duplicate marks of a chunk
+ * @chunk: the chunk; none of its pages has a hint
  *
- * Context: any; the only thread that links hints of this chunk.
+ * Context: any; called only by the thread that links hints of this chunk.
  */
 void fisc_hints_clear_duplicates(struct fisc_chunk *chunk)
 {
@@ -279,7 +283,7 @@ void fisc_hints_clear_duplicates(struct fisc_chunk *chunk)
 	atomic_set(&chunk->duplicates, 0);
 }
 
-/* Is it a page that content can be compared with, as the caller wants it? */
+/* Is the page in the domain, and on the node, that the caller asks for? */
 static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
 			   u64 domain, int nid)
 {
@@ -288,20 +292,22 @@ static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
 }
 
 /**
- * fisc_hint_meet() - find an equal, or leave a hint for those that come later
+ * fisc_hint_meet() - find an equal page, or leave a hint
  * @chunk: chunk of the page
  * @i: its place in the chunk
  * @hash: its hash
- * @domain: the domain that the other one has to be in
- * @nid: the node that it has to be on, or NUMA_NO_NODE
+ * @domain: the domain that the equal must be in
+ * @nid: the node that the equal must be on, or NUMA_NO_NODE
  * @large: the page is part of a large frame
- * @peer: the other one, if it is %FISC_MET_SMALL; give its region back
+ * @peer: the equal, if the result is %FISC_MET_SMALL; the caller puts its
+ *	region
  *
- * Both in one, so that of two threads with equal pages one meets the other. A
- * page of a large frame that has met anybody leaves no hint: whoever is equal
- * will meet the same page.
+ * Does both under one lock, so that of two threads with equal pages one meets
+ * the other. A page of a large frame that has met an equal leaves no hint, as
+ * later equals will meet the page it met. Equal means equal hashes; the caller
+ * compares the contents.
  *
- * Context: any; the only thread that links hints of this chunk.
+ * Context: any; called only by the thread that links hints of this chunk.
  * Return: what was found.
  */
 enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
@@ -347,7 +353,7 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 			continue;
 		}
 		link = next;
-		/* Not hashed: being hashed now, and its hash is an old one. */
+		/* Being hashed: outdated, unless of the same large frame. */
 		if (!(e & FISC_ENTRY_HASHED) && !(large && other == chunk))
 			continue;
 		if (!fisc_hint_fits(other, e, domain, nid))
@@ -377,11 +383,24 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 	return met;
 }
 
+/**
+ * fisc_hint_init() - allocate the table of hints
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int fisc_hint_init(void)
 {
 	return fisc_heads_init(&fisc_hint_heads, totalram_pages() / 2);
 }
 
+/**
+ * fisc_hint_exit() - free the table of hints
+ *
+ * No chunk is left.
+ *
+ * Context: may sleep.
+ */
 void fisc_hint_exit(void)
 {
 	WARN_ON_ONCE(!xa_empty(&fisc_hint_chunks));

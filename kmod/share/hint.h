@@ -9,29 +9,33 @@
 /**
  * DOC: Hints
  *
- * A hint says that a private page had content of this hash (Waldspurger, OSDI
- * 2002, section 4.1). Each page of guest memory has room for one, its *slot*: a
- * hash of 8 bytes and a link of 4, in two arrays of the page's chunk, which come
- * with the first hint. A slot has a number, 512 times the number of its chunk's
- * arrays and the page's place in the chunk; links are such numbers.
+ * A hint says that a private page had content with a given hash (Waldspurger,
+ * OSDI 2002, section 4.1). Each page of guest memory has room for one hint, its
+ * *slot*: a hash of 8 bytes and a link of 4 bytes, in two arrays of the page's
+ * chunk. The arrays are allocated before the chunk is scanned for the first
+ * time. The number of a slot is 512 times the id of its chunk's arrays, plus
+ * the page's place in the chunk. Links are slot numbers.
  *
- * There is one bucket for two pages that have a slot (DOC: Growing tables).
+ * There is one bucket for every two slots (DOC: Growing tables).
  *
- * A hint is true if its page is private, clean and hashed. That is looked at
- * when it is found, with nothing but the bucket's lock held; leaves of frame
- * maps are freed by RCU for this. Hints that are not true are unlinked when they
- * are met, so nobody who writes to a page or frees it has to care.
+ * A hint is valid if its page is private, clean and hashed. This is checked
+ * when the hint is found, with only the bucket's lock held; therefore leaves of
+ * frame maps are freed by RCU. A hint whose page is not private and clean is
+ * unlinked when it is met, so code that writes to pages or frees them need not
+ * know about hints. A page that is clean but not hashed is being hashed; its
+ * hint is ignored and stays.
  *
- * A page of a large frame can be pointed at but not shared. When a page is found
- * to be its equal, its duplicate mark is set and counted in the chunk.
+ * A hint may name a page of a large frame, but such a page cannot be shared.
+ * When an equal of it is found, its duplicate mark is set and counted in the
+ * chunk.
  */
 
 /**
- * struct fisc_peer - a page that had content of a hash
+ * struct fisc_peer - a page whose hint has the hash that was looked for
  * @region: its region, held
  * @chunk: its chunk
  * @i: its place in the chunk
- * @e: its entry
+ * @e: its entry when the hint was found
  */
 struct fisc_peer {
 	struct fisc_region *region;
@@ -42,9 +46,9 @@ struct fisc_peer {
 
 /**
  * enum fisc_met - what fisc_hint_meet() found
- * @FISC_MET_NOBODY: no equal; the page has left its hint
- * @FISC_MET_LARGE: equals in large frames only; a small page has left its hint
- * @FISC_MET_SMALL: a page that can be made a shared frame
+ * @FISC_MET_NOBODY: no equal; the page has left a hint
+ * @FISC_MET_LARGE: equals in large frames only; a small page has left a hint
+ * @FISC_MET_SMALL: a page whose frame can be made shared
  */
 enum fisc_met {
 	FISC_MET_NOBODY,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which domain a VM is in. See DOC: Share domains in memory/domain.h.
+ * Membership of VMs in domains. See DOC: Share domains in memory/domain.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/mm.h>
@@ -13,7 +13,10 @@
 #include "share/member.h"
 #include "vm/vm.h"
 
-/* Protects the default, and which VM is in which domain. */
+/*
+ * Protects the default and the domain of each VM. Outside of fisc_domain_mutex
+ * and the locks of chunks.
+ */
 static DEFINE_MUTEX(fisc_member_mutex);
 static char fisc_member_default_name[FISC_DOMAIN_NAME_MAX + 1];
 
@@ -26,8 +29,8 @@ static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
 }
 
 /**
- * fisc_member_begin() - put a new VM into the domain that it has by default
- * @vm: the VM; nobody else knows it
+ * fisc_member_begin() - put a new VM into its default domain
+ * @vm: the VM, not yet visible to others
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -52,8 +55,8 @@ int fisc_member_begin(struct fisc_vm *vm)
 }
 
 /**
- * fisc_member_end() - let a VM leave its domain
- * @vm: the VM; it has no memory any more
+ * fisc_member_end() - remove a VM from its domain
+ * @vm: the VM, which is ending and has no memory left
  *
  * Context: may sleep.
  */
@@ -69,8 +72,8 @@ static int fisc_member_unshare(struct fisc_region *region, void *unused)
 }
 
 /*
- * Put a VM into the domain called @name.
- * Return: 0; -ENOMEM, -EHWPOISON: the VM is where it was.
+ * Move a VM to the domain @name.
+ * Return: 0, or -ENOMEM or -EHWPOISON and the VM stays where it was.
  */
 static int fisc_member_move(struct fisc_vm *vm, const char *name)
 {
@@ -84,7 +87,7 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	if (!strcmp(old->name, name))
 		return 0;
 	if (si_mem_available() < needed) {
-		pr_warn_ratelimited("VM %s cannot change its domain: %ld MiB of host memory for its shared pages are not to be had\n",
+		pr_warn_ratelimited("VM %s cannot change its domain: its shared pages need %ld MiB of host memory, which is not available\n",
 				    kobject_name(&vm->kobj),
 				    needed >> (20 - PAGE_SHIFT));
 		return -ENOMEM;
@@ -97,7 +100,7 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	err = fisc_vm_each_region(vm, fisc_member_unshare, NULL);
 	if (err) {
 		swap(old, new);
-		pr_warn_ratelimited("VM %s stays in its domain: error %d\n",
+		pr_warn_ratelimited("VM %s stays in its domain: cannot copy its shared pages (error %d)\n",
 				    kobject_name(&vm->kobj), err);
 	}
 	vm->member->domain = new;
@@ -122,14 +125,16 @@ void fisc_member_name(struct fisc_vm *vm, char *buf)
 }
 
 /**
- * fisc_member_choose() - put a VM into a domain
+ * fisc_member_choose() - choose a VM's domain
  * @vm: the VM
- * @buf: the domain's name, perhaps with a newline; empty: what the default says
+ * @buf: the domain's name, with or without a trailing newline; if empty, the
+ *	VM follows the default
  * @len: length of @buf
  *
  * Context: may sleep, for as long as it takes to copy the VM's shared pages.
- * Return: 0; -EINVAL: no name for a domain; -ENOMEM: no memory for those
- * pages, -EHWPOISON: one is lost; on error the VM stays where it was.
+ * Return: 0; -EINVAL if @buf is no valid name; -ENOMEM if there is no memory
+ * for the copies; -EHWPOISON if a page was lost to a memory error. On error the
+ * VM stays where it was.
  */
 int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len)
 {
@@ -149,7 +154,7 @@ int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len)
 }
 
 /**
- * fisc_member_default() - name of the domain of VMs that chose none
+ * fisc_member_default() - return the name of the default domain
  * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
  *
  * Context: may sleep.
@@ -162,13 +167,15 @@ void fisc_member_default(char *buf)
 }
 
 /**
- * fisc_member_set_default() - move all VMs that chose no domain
- * @buf: as for fisc_member_choose(); empty: each VM into one of its own
+ * fisc_member_set_default() - set the domain of VMs that have not chosen one
+ * @buf: as for fisc_member_choose(); if empty, each VM has its own domain
  * @len: length of @buf
  *
+ * Moves the VMs that follow the default.
+ *
  * Context: may sleep.
- * Return: as fisc_member_choose(); a VM that cannot be moved stays where it
- * was, the others are moved.
+ * Return: the first error, as fisc_member_choose(). A VM that cannot be moved
+ * stays where it was; the others are moved.
  */
 int fisc_member_set_default(const char *buf, size_t len)
 {
@@ -186,7 +193,7 @@ int fisc_member_set_default(const char *buf, size_t len)
 
 	while ((vm = fisc_vm_after(vm))) {
 		mutex_lock(&fisc_member_mutex);
-		/* Whoever was faster has moved it by the newest default. */
+		/* Not @name: a concurrent call may have set a newer default. */
 		err = vm->member->chosen ? 0 :
 		      fisc_member_move(vm, fisc_member_default_name);
 		mutex_unlock(&fisc_member_mutex);
@@ -197,7 +204,7 @@ int fisc_member_set_default(const char *buf, size_t len)
 }
 
 /**
- * fisc_member_count() - add a VM's sharing pages to its domain's
+ * fisc_member_count() - add a VM's sharing pages to its domain's count
  * @vm: the VM
  *
  * Context: may sleep; from one thread only.
@@ -210,11 +217,11 @@ void fisc_member_count(struct fisc_vm *vm)
 }
 
 /**
- * fisc_member_part() - return how much of a frame a sharing page of a VM pays for
+ * fisc_member_part() - return the part of a frame a VM's sharing page pays for
  * @vm: the VM
  *
  * Context: may sleep.
- * Return: a fraction, of FISC_FRACTION_ONE.
+ * Return: the part, as a fraction of FISC_FRACTION_ONE.
  */
 u32 fisc_member_part(struct fisc_vm *vm)
 {

@@ -8,9 +8,9 @@ struct fisc_domain;
 struct fisc_vm;
 
 /**
- * struct fisc_member - which domain a VM is in
+ * struct fisc_member - a VM's membership in a domain
  * @domain: the domain
- * @chosen: it does not follow the default
+ * @chosen: the VM has chosen it and does not follow the default
  *
  * Protected by fisc_member_mutex.
  */

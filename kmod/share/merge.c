@@ -2,39 +2,41 @@
 /**
  * DOC: Content-based page sharing
  *
- * Pages of equal content share one frame, whatever they are and wherever in
- * their domain they come from (Waldspurger, OSDI 2002, section 4). A page is
- * hashed. If a shared frame has this hash, the page is compared with it and, if
- * equal, becomes its user. Else, if a hint says that another page had this hash,
- * that page becomes a shared frame, if it has this content. Else the page leaves
- * a hint. All-zero pages need neither: zero frames serve them.
+ * Pages of equal content share one frame, whatever their purpose and wherever
+ * in their domain they are (Waldspurger, OSDI 2002, section 4). Each page is
+ * hashed. If a shared frame has the same hash, the page is compared with it and
+ * becomes its user if equal. Otherwise, if a hint names a page that had the
+ * same hash, and its content is equal, that page's frame becomes shared and
+ * gets both as users. Otherwise the page leaves a hint. All-zero pages need no
+ * hash and no hint: zero frames serve them.
  *
- * The scanner looks at memory chunk by chunk:
+ * The scanner visits memory chunk by chunk:
  *
- * 1. Under the chunk's lock: choose the pages that are due, unmap them, in runs
- *    (one round of MMU notifiers and one TLB flush each), and mark those clean
- *    that nobody has a reference on. The others are in use; they are left alone
- *    for a while. Gaps in a run are unmapped with it, as a page that is touched
- *    again costs a guest less than a round costs everybody.
- * 2. With no lock: read, hash, look up, compare. A clean page that is still
- *    clean afterwards has not changed (DOC: The frame map).
- * 3. Under the chunk's lock: those that are still clean and have found their
- *    equal get its frame.
+ * 1. With the chunk's lock held: choose the pages that are due and unmap them
+ *    in runs (one round of MMU notifiers and one TLB flush each). Mark a page
+ *    clean if nobody else has a reference on it. The others are in use and are
+ *    left alone for a while. Gaps in a run are unmapped with it, since faulting
+ *    a page in again costs one guest less than another round costs everyone.
+ * 2. With no lock held: read, hash, look up, compare. A page that was clean and
+ *    still is has not changed in between (DOC: The frame map).
+ * 3. With the chunk's lock held: give each page that is still clean and has
+ *    found an equal the frame of its equal.
  *
  * A clean page whose hash is known is not read again. Its first write goes
- * through fisc_region_own(), which makes it due again, the later the sooner it
- * came (DOC: Map entries). That write costs a page fault, and so does the first
- * read after the unmapping: at most two for a page each time it is hashed.
+ * through fisc_chunk_own(), which makes it due again; the sooner the write
+ * came, the longer the page then waits (DOC: Map entries). That write costs a
+ * page fault, and so does the first read after unmapping: at most two page
+ * faults each time a page is hashed.
  *
- * The page that a hint names need not be unmapped to be shared: being clean, it
+ * A page named by a hint is shared without being unmapped: as it is clean, it
  * is mapped read-only at most.
  *
  * Pages of a large frame are hashed and leave hints like others, but the frame
  * stays whole until enough of them have equals (DOC: Large pages).
  *
- * The scanner's threads are the only ones who make frames shared, each in
- * chunks of its own, and whoever brings forward a chunk's turn (fisc_scan_chunk()),
- * which excludes the thread. Writers undo it, at any time, on any CPU.
+ * Only the scanner's threads, each for its own chunks, and fisc_scan_chunk(),
+ * which excludes the thread, make frames shared. Writers undo sharing at any
+ * time, on any CPU.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -49,17 +51,18 @@
 #include "share/merge.h"
 #include "vm/vm.h"
 
-/* Pages that may lie between two of a run. */
+/* Maximum number of other pages between two pages of a run. */
 #define FISC_RUN_GAP	16
 
 unsigned int fisc_share_across_nodes;
 static bool fisc_pressure;
 
 /**
- * fisc_share_under_pressure() - say whether the host's memory is short
+ * fisc_share_under_pressure() - check whether the host's memory is short
  *
  * Context: any.
- * Return: true if less than pressure_percent of it is available.
+ * Return: true if less than pressure_percent of it is available, or memory is
+ * being reclaimed.
  */
 bool fisc_share_under_pressure(void)
 {
@@ -67,8 +70,8 @@ bool fisc_share_under_pressure(void)
 }
 
 /**
- * fisc_share_set_pressure() - note whether the host's memory is short
- * @pressure: it is
+ * fisc_share_set_pressure() - set whether the host's memory is short
+ * @pressure: true if it is
  *
  * Context: a scanner's thread.
  */
@@ -78,8 +81,9 @@ void fisc_share_set_pressure(bool pressure)
 }
 
 /*
- * Eight words at a time, as most pages that get here are equal: half of what
- * memcmp() takes, which looks at each word by itself (Documentation/benchmarks.rst).
+ * Compares eight words at a time, as most pages that get here are equal. Takes
+ * half the time of memcmp(), which tests each word
+ * (Documentation/benchmarks.rst).
  */
 static bool fisc_is_equal(struct page *page_a, struct page *page_b)
 {
@@ -111,14 +115,14 @@ static u64 fisc_hash(struct page *page, u64 seed)
 	return hash;
 }
 
-/* The node that an equal of the page has to be on. */
+/* Return the node that an equal of the page must be on, or NUMA_NO_NODE. */
 static int fisc_share_node(struct page *page)
 {
 	return READ_ONCE(fisc_share_across_nodes) ? NUMA_NO_NODE :
 						    page_to_nid(page);
 }
 
-/* A run of pages to be unmapped. */
+/* A run of pages that are unmapped together. */
 struct fisc_run {
 	pgoff_t first;
 	pgoff_t nr;
@@ -144,7 +148,7 @@ static void fisc_run_add(struct fisc_region *region, struct fisc_run *run,
 	run->nr = index - run->first + 1;
 }
 
-/* The page is in use, or was written meanwhile: later. Lock held for writing. */
+/* Put off a page that is in use or was written. Lock held for writing. */
 static unsigned long fisc_put_off(struct fisc_visit *visit, unsigned long e)
 {
 	e = fisc_entry_written(e | FISC_ENTRY_CLEAN, visit->epoch);
@@ -159,7 +163,7 @@ static unsigned long fisc_make_clean(struct fisc_visit *visit, unsigned long e)
 				      fisc_entry_level(e), visit->epoch);
 }
 
-/* Choose the pages of a leaf that are to be read, at most @max, and unmap them. */
+/* Choose the pages of a leaf to read, @max at most, and unmap them. */
 static void fisc_visit_select(struct fisc_visit *visit, unsigned int max)
 {
 	struct fisc_chunk *chunk = visit->chunk;
@@ -188,7 +192,7 @@ static void fisc_visit_select(struct fisc_visit *visit, unsigned int max)
 	fisc_run_flush(visit->region, &run);
 }
 
-/* Those chosen that nobody uses are clean now. */
+/* Mark the chosen pages clean that nobody uses; put off the others. */
 static void fisc_visit_make_clean(struct fisc_visit *visit)
 {
 	unsigned long *leaf = visit->chunk->leaf;
@@ -204,7 +208,7 @@ static void fisc_visit_make_clean(struct fisc_visit *visit)
 		if (PageHWPoison(page))
 			continue;
 		if (!(leaf[i] & FISC_ENTRY_CLEAN)) {
-			/* The map's reference; and no mapping. */
+			/* Only the map's reference, no mapping. */
 			if (page_ref_count(page) != 1) {
 				leaf[i] = fisc_put_off(visit, leaf[i]);
 				fisc_count_total(FISC_PINNED, 1);
@@ -218,7 +222,7 @@ static void fisc_visit_make_clean(struct fisc_visit *visit)
 	}
 }
 
-/* The same for a large frame, which is all or nothing. */
+/* Choose, unmap and mark clean all pages of a large frame, or none. */
 static void fisc_visit_select_large(struct fisc_visit *visit)
 {
 	struct fisc_chunk *chunk = visit->chunk;
@@ -255,7 +259,7 @@ static void fisc_visit_select_large(struct fisc_visit *visit)
 		};
 }
 
-/* How many pages a large frame has to save to be broken. */
+/* Return the number of duplicates for which a large frame is broken. */
 static int fisc_break_pages(void)
 {
 	return fisc_share_under_pressure() ? 1 :
@@ -269,7 +273,7 @@ static void fisc_visit_begin(struct fisc_visit *visit, unsigned int max)
 
 	fisc_chunk_clear_marks(chunk);
 	if (chunk->large) {
-		/* Others' pages may have turned out to equal known ones. */
+		/* Other visits may have found more equals of its pages. */
 		if (atomic_read(&chunk->duplicates) >= fisc_break_pages())
 			chunk->large &= ~FISC_ENTRY_HASHED;
 		fisc_visit_select_large(visit);
@@ -280,7 +284,7 @@ static void fisc_visit_begin(struct fisc_visit *visit, unsigned int max)
 	fisc_chunk_unlock(chunk, since);
 }
 
-/* Has nobody written to the page since it was made clean? No lock needed. */
+/* Is the page still clean, that is, not written since? Takes the lock. */
 static bool fisc_is_clean(const struct fisc_visit *visit, unsigned int i)
 {
 	struct fisc_chunk *chunk = visit->chunk;
@@ -305,7 +309,7 @@ static void fisc_visit_hash(struct fisc_visit *visit)
 			page->hash = fisc_hash(page->page, visit->key.seed);
 		if (!(k % 32)) {
 			cond_resched();
-			/* Not worth going on with, if it is one frame. */
+			/* A write to a large frame spoils the whole visit. */
 			if (visit->large && !fisc_is_clean(visit, 0))
 				break;
 		}
@@ -313,7 +317,7 @@ static void fisc_visit_hash(struct fisc_visit *visit)
 	fisc_count_total(FISC_SCANNED, k);
 }
 
-/* References that the visit itself holds on a page. */
+/* Return the number of references that the visit holds on a page. */
 static int fisc_visit_refs(const struct fisc_visit *visit, struct page *page,
 			   const struct fisc_chunk *chunk, unsigned int i)
 {
@@ -329,7 +333,7 @@ static int fisc_visit_refs(const struct fisc_visit *visit, struct page *page,
 }
 
 /*
- * Make a shared frame of the page that was met, if it is equal.
+ * Make the frame of the page that was met shared, if it equals @page.
  * Return: the frame with a user for @page, or NULL.
  */
 static struct folio *fisc_promote(struct fisc_visit *visit,
@@ -357,7 +361,7 @@ static struct folio *fisc_promote(struct fisc_visit *visit,
 	if (PageHWPoison(other) || !fisc_is_equal(other, page->page))
 		goto out;
 
-	/* The map's, the one just taken, and perhaps the visit's. */
+	/* The map's reference, the one just taken, and perhaps the visit's. */
 	own = 2 + fisc_visit_refs(visit, other, chunk, peer->i);
 	since = fisc_chunk_lock(chunk);
 	if (fisc_chunk_entry(chunk, index) == e &&
@@ -377,7 +381,7 @@ out:
 	return folio;
 }
 
-/* The content of a clean page is known from now on, if it is still clean. */
+/* Mark a page hashed if it is still clean. Return: true if it was marked. */
 static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
 			    unsigned int i)
 {
@@ -440,7 +444,7 @@ static struct folio *fisc_find_frame(struct fisc_visit *visit,
 	return folio;
 }
 
-/* Find out what a page should become. */
+/* Find the entry that will replace a page's: zero, shared, or none. */
 static void fisc_find_target(struct fisc_visit *visit,
 			     struct fisc_visit_page *page)
 {
@@ -458,7 +462,7 @@ static void fisc_find_target(struct fisc_visit *visit,
 		page->target = fisc_entry_make(&folio->page, FISC_ENTRY_SHARED);
 }
 
-/* Give back users of shared frames that have not become map entries. */
+/* Drop the users of shared frames that have not become map entries. */
 static void fisc_drop_targets(struct fisc_visit *visit)
 {
 	unsigned int k;
@@ -472,7 +476,7 @@ static void fisc_drop_targets(struct fisc_visit *visit)
 	}
 }
 
-/* Under the lock: those that are still clean get their equal's frame. */
+/* Under the lock: give pages that are still clean their equal's frame. */
 static void fisc_visit_commit(struct fisc_visit *visit)
 {
 	struct fisc_chunk *chunk = visit->chunk;
@@ -500,7 +504,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 			fisc_count_total(FISC_CHANGED, 1);
 			continue;
 		}
-		/* The map's reference and the visit's. */
+		/* Two: the map's reference and the visit's. */
 		if (page->skip || !same_domain || fisc_frame_in_use(folio, 2)) {
 			chunk->leaf[page->i] = fisc_put_off(visit, e);
 			continue;
@@ -523,7 +527,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 	fisc_count_total(FISC_MERGED_ZERO, zero);
 }
 
-/* Share what can be shared among the pages of a leaf, which have been hashed. */
+/* Share the pages of a leaf, which have been hashed, where possible. */
 static void fisc_visit_share(struct fisc_visit *visit)
 {
 	bool found = false;
@@ -545,7 +549,7 @@ static void fisc_visit_share(struct fisc_visit *visit)
 	fisc_shared_resize();
 }
 
-/* Leave hints for the pages of a large frame, and count those with an equal. */
+/* Leave hints for the pages of a large frame, and mark its duplicates. */
 static void fisc_visit_count(struct fisc_visit *visit)
 {
 	struct fisc_chunk *chunk = visit->chunk;
@@ -577,9 +581,9 @@ static void fisc_visit_count(struct fisc_visit *visit)
 }
 
 /*
- * Exchange the chunk's large frame for what its pages are worth, and the visit's
- * pages for those that have no equal yet.
- * Return: true if that was done.
+ * Break the chunk's large frame: duplicates become zero or shared entries, and
+ * the visit continues with the other pages, which have small frames now.
+ * Return: true if the frame was broken.
  */
 static bool fisc_visit_break(struct fisc_visit *visit)
 {
@@ -599,7 +603,7 @@ static bool fisc_visit_break(struct fisc_visit *visit)
 		if (!(k % 32))
 			cond_resched();
 	}
-	/* Nothing else may refer to it. */
+	/* fisc_large_break() fails if anyone holds a reference. */
 	folio_put(visit->large);
 	visit->large = NULL;
 
@@ -636,13 +640,13 @@ static bool fisc_visit_break(struct fisc_visit *visit)
 }
 
 /**
- * fisc_merge_chunk() - look at a chunk and share what can be shared
- * @visit: memory to work in; belongs to the thread
+ * fisc_merge_chunk() - visit a chunk and share its pages where possible
+ * @visit: working memory of the caller
  * @region: the region; held by the caller
  * @chunk: the chunk
- * @max: number of pages to read, unless they are all of one large frame
+ * @max: maximum number of pages to read; a large frame is read as a whole
  *
- * Context: may sleep; no lock of this module held.
+ * Context: may sleep; fisc_scanner.lock held, no other lock of this module.
  * Return: number of pages read.
  */
 unsigned int fisc_merge_chunk(struct fisc_visit *visit,
@@ -657,7 +661,7 @@ unsigned int fisc_merge_chunk(struct fisc_visit *visit,
 	visit->epoch = READ_ONCE(fisc_epoch);
 	visit->large = NULL;
 	visit->nr = 0;
-	/* No memory for hints, or no domain now: it is tried again later. */
+	/* No memory for hints, or in no domain now: retry in the next epoch. */
 	if (!visit->key.domain || fisc_hints_alloc(chunk)) {
 		down_write(&chunk->lock);
 		fisc_chunk_clear_marks(chunk);

@@ -8,14 +8,15 @@
 #include "memory/map.h"
 
 /**
- * struct fisc_visit_page - a page that is looked at
+ * struct fisc_visit_page - a page of a visit
  * @page: the page, with a reference
- * @hash: hash of its content
- * @target: entry it is to become, with a user if it is a shared frame; 0 if
- *	there is none of its content
- * @i: its place in the chunk
- * @zero: it is all zeroes
- * @skip: it was written meanwhile, or cannot be read
+ * @hash: hash of its content, unless @zero
+ * @target: entry that will replace the page's, 0 if there is none; that of a
+ *	shared frame has a user already
+ * @i: the page's place in the chunk
+ * @zero: the page is all zeroes
+ * @skip: the page was written during the visit, or its equal could not be
+ *	used; look again later
  */
 struct fisc_visit_page {
 	struct page *page;
@@ -27,15 +28,15 @@ struct fisc_visit_page {
 };
 
 /**
- * struct fisc_visit - the scanner looks at a chunk
- * @region: its region; held by the caller
+ * struct fisc_visit - one visit of the scanner to a chunk
+ * @region: the chunk's region; held by the caller
  * @chunk: the chunk
  * @key: the domain it is in
- * @epoch: the time
+ * @epoch: the current epoch
  * @large: its large frame, with a reference, or NULL
- * @nr: pages in @pages
- * @pages: in ascending order
- * @wanted: for fisc_large_break()
+ * @nr: number of pages in @pages
+ * @pages: the pages that are read, in ascending order
+ * @wanted: argument of fisc_large_break()
  */
 struct fisc_visit {
 	struct fisc_region *region;
@@ -48,6 +49,7 @@ struct fisc_visit {
 	unsigned long wanted[FISC_CHUNK_PAGES];
 };
 
+/* Knob: pages on different nodes may share a frame. */
 extern unsigned int fisc_share_across_nodes;
 
 bool fisc_share_under_pressure(void);

@@ -2,22 +2,23 @@
 /**
  * DOC: The scanner
  *
- * One thread for each node with CPUs looks at the chunks that were
- * first touched there. The VMs take turns, one chunk each; within a VM the chunk
- * is a random one of those that are marked due. When none is left the thread
- * sleeps until the next epoch (recheck_ms), then marks those chunks due whose
- * time has come (fisc_chunk_mark_later()).
+ * Each node with CPUs has one thread, which scans the chunks that were first
+ * touched on the node. The VMs take turns, one chunk each; within a VM, the
+ * thread picks a random chunk of those marked due. When no chunk is due, it
+ * sleeps until the next epoch (recheck_ms) and then marks the chunks due whose
+ * epoch has come (fisc_chunk_mark_later()).
  *
- * Two accounts bound it: pages (pages_per_sec), and CPU time (cpu_percent). Both
- * are kept as the time up to which everything has been earned; what was not
- * used for long is lost. When memory is short (pressure_percent), both flow four
- * times as fast. A knob that is turned cancels debts: what was read at a page a
- * second must not keep a scanner waiting that may read thousands.
+ * Two budgets limit a thread: pages (pages_per_sec) and CPU time (cpu_percent).
+ * Each is kept as the time up to which the earnings have been spent; unspent
+ * earnings older than FISC_EARN_MAX_NS are lost. When memory is short
+ * (pressure_percent), both rates are four times as high. Changing a knob
+ * cancels debts: pages read at one page a second must not delay a thread that
+ * may now read thousands.
  *
- * Nothing due is nothing done: the thread dozes until the first page is due
- * that it knows of, FISC_DOZE_EPOCHS and FISC_DOZE_NS at most, for it looks at the
- * host's memory, too. A page that becomes due by itself, as new memory does, ends
- * the doze with the epoch (fisc_due_poke()).
+ * When nothing is due, a thread does nothing: it dozes until the first known
+ * page becomes due, but FISC_DOZE_EPOCHS and FISC_DOZE_NS at most, since it
+ * also monitors the host's memory. If a chunk is marked due meanwhile, as new
+ * memory is, the doze ends with the current epoch (fisc_due_poke()).
  */
 #include <linux/delay.h>
 #include <linux/freezer.h>
@@ -42,44 +43,44 @@
 #include "uapi/fisc.h"
 #include "vm/vm.h"
 
-/* Earnings older than this are lost: a bound on how much is done in one go. */
+/* Older earnings are lost, which limits how much is done in one go. */
 #define FISC_EARN_MAX_NS	(40 * NSEC_PER_MSEC)
 
-/* The shortest sleep, so that little earnings do not cost a wakeup each. */
+/* The shortest sleep, so that small earnings do not cost a wakeup each. */
 #define FISC_SLEEP_MIN_NS	((u64)20 * NSEC_PER_MSEC)
 
-/* How often it is looked whether memory is short. */
+/* How often to check whether memory is short. */
 #define FISC_PRESSURE_NS	(100 * NSEC_PER_MSEC)
 
-/* The longest time that the scanner sleeps if nothing is due. */
+/* The longest sleep of a thread when nothing is due. */
 #define FISC_DOZE_EPOCHS	8U
 #define FISC_DOZE_NS		(5 * (u64)NSEC_PER_SEC)
 
-/* Epochs that pass at once, at most: less than a page may have to wait for. */
+/* Maximum step of the epoch: less than the longest wait of a page. */
 #define FISC_EPOCHS_AT_ONCE	4096ULL
 
-/* How long fisc_scan_chunk() waits for the scanner. */
+/* How long fisc_scan_chunk() waits for the thread. */
 #define FISC_SCAN_CHUNK_MS	10
 
-/* How much faster the scanner may be when memory is short. */
+/* Factor of both rates when memory is short. */
 #define FISC_PRESSURE_BOOST	4
 
 /**
  * struct fisc_scanner - a scanning thread
  * @task: the thread
  * @nid: its node
- * @due: what it is told of due chunks
- * @vm_id: VM whose turn it is
- * @pages_at: until when pages have been earned, in ns of local_clock()
- * @cpu_at: until when CPU time has been earned
- * @cpu_used: sum_exec_runtime that has been paid for
- * @turned: fisc_knobs_turned when it last looked
- * @epoch: the last one that it has seen
- * @drained: nothing was due since then
- * @full_scans: how often nothing was due any more, once an epoch at most
- * @break_pages: number by which large frames were last looked through
- * @lock: who looks at a chunk: the thread, or fisc_scan_chunk()
- * @visit: the chunk under way
+ * @due: tells the thread of chunks that become due
+ * @vm_id: id of the VM whose turn it is
+ * @pages_at: time up to which the page budget is spent, in ns of local_clock()
+ * @cpu_at: time up to which the CPU budget is spent, in ns of local_clock()
+ * @cpu_used: sum_exec_runtime that has been charged to the CPU budget
+ * @turned: value of fisc_knobs_turned that the thread has seen
+ * @epoch: the last epoch that the thread has seen
+ * @drained: nothing was due at some time in @epoch
+ * @full_scans: number of epochs in which nothing was due any more
+ * @break_pages: break_pages in @epoch; a lower one makes large frames due
+ * @lock: serialises visits by the thread and by fisc_scan_chunk()
+ * @visit: the current visit
  */
 struct fisc_scanner {
 	struct task_struct *task;
@@ -108,12 +109,12 @@ unsigned int fisc_scan_cpu_percent = FISC_CPU_PERCENT_DEFAULT;
 unsigned int fisc_scan_recheck_ms = FISC_RECHECK_MS_DEFAULT;
 unsigned int fisc_scan_pressure_percent = FISC_PRESSURE_PERCENT_DEFAULT;
 
-/* Goes up when a knob is turned, so that sleepers look again. */
+/* Incremented when a knob changes, so that sleeping threads read it. */
 static atomic_t fisc_knobs_turned;
 
 static u64 fisc_pressure_at;
 
-/* Let as many epochs pass as have passed. Return: when the next one begins. */
+/* Advance fisc_epoch to @now. Return: the time the next epoch begins. */
 static u64 fisc_epoch_advance(u64 now)
 {
 	u64 epoch_ns = (u64)READ_ONCE(fisc_scan_recheck_ms) * NSEC_PER_MSEC;
@@ -151,7 +152,7 @@ static bool fisc_scan_must_pause(void)
 	       READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN;
 }
 
-/* Earnings do not pile up, nor do debts outlive a clock that jumps. */
+/* Limit what has been earned, and debts, should the clock have jumped. */
 static void fisc_account_clamp(u64 *at, u64 now)
 {
 	if (*at + FISC_EARN_MAX_NS < now)
@@ -167,7 +168,7 @@ static u64 fisc_scan_rate(void)
 	return fisc_share_under_pressure() ? rate * FISC_PRESSURE_BOOST : rate;
 }
 
-/* Pages that have been earned and not yet been read. */
+/* Return the number of pages that the budgets allow to read now. */
 static unsigned int fisc_scan_earned(struct fisc_scanner *scanner, u64 now)
 {
 	fisc_account_clamp(&scanner->pages_at, now);
@@ -180,7 +181,7 @@ static unsigned int fisc_scan_earned(struct fisc_scanner *scanner, u64 now)
 		     NSEC_PER_SEC + 1);
 }
 
-/* Pay for @pages and the CPU time used since last time. */
+/* Charge @pages, and the CPU time used since the last charge. */
 static void fisc_scan_pay(struct fisc_scanner *scanner, unsigned int pages)
 {
 	u64 used = READ_ONCE(current->se.sum_exec_runtime);
@@ -189,14 +190,14 @@ static void fisc_scan_pay(struct fisc_scanner *scanner, unsigned int pages)
 	if (fisc_share_under_pressure())
 		percent = min(percent * FISC_PRESSURE_BOOST, 100U);
 
-	/* Going over a chunk without reading is not quite free. */
+	/* Visiting a chunk has a cost even if no page is read. */
 	scanner->pages_at += div64_u64((u64)max(pages, 1U) * NSEC_PER_SEC,
 				       fisc_scan_rate());
 	scanner->cpu_at += (used - scanner->cpu_used) * 100 / percent;
 	scanner->cpu_used = used;
 }
 
-/* A random due chunk of the thread's node, or NULL. */
+/* Return a random due chunk of the thread's node, or NULL. */
 static struct fisc_chunk *fisc_scan_pick(struct fisc_scanner *scanner,
 					 struct fisc_region *region)
 {
@@ -219,8 +220,8 @@ static struct fisc_chunk *fisc_scan_pick(struct fisc_scanner *scanner,
 }
 
 /*
- * Look at one chunk of the VM whose turn it is.
- * Return: false if nothing is due anywhere.
+ * Visit one chunk of the VM whose turn it is.
+ * Return: false if nothing is due in any VM.
  */
 static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 {
@@ -260,12 +261,13 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 }
 
 /**
- * fisc_scan_chunk() - look at a chunk now, if the scanner is to run at all
+ * fisc_scan_chunk() - scan a chunk now, if the scanner is enabled
  * @region: the region; held by the caller
  * @chunk: the chunk
  *
- * What this reads is not paid for: memory is short. A scanner that waits for just
- * that memory does not have the caller wait for it.
+ * For reclaim: the pages read are not charged, as memory is short. Gives up
+ * after FISC_SCAN_CHUNK_MS, because the thread may itself be waiting for memory
+ * that the caller is about to free.
  *
  * Context: may sleep; no lock of this module held.
  */
@@ -285,7 +287,7 @@ void fisc_scan_chunk(struct fisc_region *region, struct fisc_chunk *chunk)
 	mutex_unlock(&scanner->lock);
 }
 
-/* What a new epoch makes due, in one region. */
+/* Mark the chunks of a region due whose epoch has come. */
 static int fisc_scan_wake_region(struct fisc_region *region, void *arg)
 {
 	struct fisc_scanner *scanner = arg;
@@ -295,7 +297,7 @@ static int fisc_scan_wake_region(struct fisc_region *region, void *arg)
 	return 0;
 }
 
-/* Chunks that circumstances have made worth a look, in one region. */
+/* Mark the chunks of a region due that may be broken or rebuilt now. */
 static int fisc_scan_sweep_region(struct fisc_region *region, void *arg)
 {
 	struct fisc_scanner *scanner = arg;
@@ -324,7 +326,7 @@ static void fisc_scan_each_region(int (*fn)(struct fisc_region *region,
 		fisc_vm_each_region(vm, fn, arg);
 }
 
-/* Epochs until something is due in a region, at most *@arg. */
+/* Lower *@arg to the number of epochs until a page of the region is due. */
 static int fisc_scan_ask_region(struct fisc_region *region, void *arg)
 {
 	s16 wait = READ_ONCE(region->next_due) - READ_ONCE(fisc_epoch);
@@ -350,7 +352,7 @@ static void fisc_scan_begin_epoch(struct fisc_scanner *scanner)
 	if (fewer || fisc_large_was_refused())
 		fisc_scan_each_region(fisc_scan_sweep_region, scanner);
 	WRITE_ONCE(scanner->due->poked, false);
-	/* Chunks of those who poked before this are seen now. */
+	/* Chunks marked before a poke that was cleared here are seen now. */
 	smp_mb();
 }
 
@@ -359,7 +361,10 @@ static u64 fisc_ns_until(u64 next, u64 now)
 	return next - min(next, now);
 }
 
-/* Nothing is due. Return: ns to sleep if nobody pokes, @next the next epoch. */
+/*
+ * Nothing is due, and the next epoch begins at @next.
+ * Return: ns to sleep unless poked.
+ */
 static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 {
 	u64 epoch_ns = (u64)READ_ONCE(fisc_scan_recheck_ms) * NSEC_PER_MSEC;
@@ -376,7 +381,7 @@ static u64 fisc_scan_doze(struct fisc_scanner *scanner, u64 now, u64 next)
 	       min((epochs - 1) * epoch_ns, FISC_DOZE_NS);
 }
 
-/* Debts were made at rates that hold no more. */
+/* Cancel debts, which were made at rates that no longer apply. */
 static void fisc_account_cancel(struct fisc_scanner *scanner)
 {
 	u64 now = local_clock();
@@ -385,7 +390,7 @@ static void fisc_account_cancel(struct fisc_scanner *scanner)
 	scanner->cpu_at = min(scanner->cpu_at, now);
 }
 
-/* Work as long as there is some and it is paid for. Return: ns to sleep. */
+/* Scan while chunks are due and the budgets allow. Return: ns to sleep. */
 static u64 fisc_scan(struct fisc_scanner *scanner)
 {
 	unsigned int max;
@@ -400,7 +405,7 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 
 	if (READ_ONCE(scanner->due->dozing)) {
 		WRITE_ONCE(scanner->due->dozing, false);
-		/* What has become due may still be being written. */
+		/* New memory may still be being written: wait for the epoch. */
 		if (READ_ONCE(scanner->due->poked)) {
 			now = local_clock();
 			return fisc_ns_until(fisc_epoch_advance(now), now);
@@ -433,7 +438,7 @@ static u64 fisc_scan(struct fisc_scanner *scanner)
 	return fisc_scan_doze(scanner, now, next);
 }
 
-/* Shall a scanner that sleeps wake up before its time? */
+/* Must a sleeping thread wake up early? */
 static bool fisc_scan_is_woken(const struct fisc_scanner *scanner)
 {
 	return fisc_scan_must_pause() ||
@@ -468,7 +473,7 @@ static int fisc_scan_thread(void *data)
 }
 
 /**
- * fisc_scan_turned() - have the scanner look at its knobs, and forget its debts
+ * fisc_scan_turned() - apply changed knobs, and cancel the scanner's debts
  *
  * Context: any.
  */
@@ -479,10 +484,11 @@ void fisc_scan_turned(void)
 }
 
 /**
- * fisc_scan_full_scans() - return how often all memory has been looked at
+ * fisc_scan_full_scans() - return the number of full scans of all memory
  *
  * Context: any.
- * Return: how often nothing was due any more, of the node where that was least.
+ * Return: the lowest number of any node: in how many epochs it ran out of due
+ * chunks.
  */
 u64 fisc_scan_full_scans(void)
 {
@@ -561,7 +567,7 @@ static int fisc_scan_start(int nid)
 }
 
 /**
- * fisc_scan_init() - start the scanner
+ * fisc_scan_init() - start the scanner's threads
  *
  * Context: may sleep.
  * Return: 0 or -errno.
@@ -583,9 +589,9 @@ int fisc_scan_init(void)
 }
 
 /**
- * fisc_scan_exit() - stop the scanner
+ * fisc_scan_exit() - stop the scanner's threads
  *
- * The interfaces it serves are gone already.
+ * The interfaces that use the scanner are gone already.
  *
  * Context: may sleep.
  */

@@ -7,6 +7,7 @@
 struct fisc_chunk;
 struct fisc_region;
 
+/* Knobs in share/; see fisc_scan_turned(). */
 extern unsigned int fisc_scan_run;
 extern unsigned int fisc_scan_pages_per_sec;
 extern unsigned int fisc_scan_cpu_percent;

@@ -19,7 +19,7 @@
 #include "uapi/fisc.h"
 #include "vm/vm.h"
 
-/* How long locks are held: up to half a second. */
+/* Buckets of the histogram of lock hold times: up to half a second. */
 #define FISC_HOLD_BUCKETS	20
 
 static ssize_t full_scans_show(struct kobject *kobj,
@@ -112,6 +112,14 @@ const struct attribute_group fisc_share_vm_group = {
 	.attrs = fisc_share_vm_attrs,
 };
 
+/**
+ * fisc_share_stats_show() - print the counters of page sharing
+ * @m: the file "share" in debugfs
+ * @v: unused
+ *
+ * Context: may sleep.
+ * Return: 0.
+ */
 int fisc_share_stats_show(struct seq_file *m, void *v)
 {
 	long shared = fisc_total_sum(FISC_SHARED);

@@ -6,6 +6,7 @@
 
 struct seq_file;
 
+/* The module's directory share/, and this folder's files of each VM. */
 extern const struct attribute_group fisc_share_group;
 extern const struct attribute_group fisc_share_vm_group;
 
