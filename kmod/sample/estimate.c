@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From samples to estimates. See DOC: Estimates in estimate.h.
+ * Estimates computed from samples. See DOC: Estimates in estimate.h.
  */
 #include <linux/kernel.h>
 #include <linux/math64.h>
@@ -8,12 +8,12 @@
 #include "sample/estimate.h"
 
 /**
- * fisc_fraction() - fraction of a sample
- * @touched: pages touched
- * @nr: pages in the sample
+ * fisc_fraction() - return the fraction of a sample that was touched
+ * @touched: number of pages touched
+ * @nr: number of pages in the sample
  *
  * Context: any.
- * Return: the fraction, 0 of no pages.
+ * Return: the fraction, of FISC_FRACTION_ONE; 0 if the sample is empty.
  */
 u32 fisc_fraction(unsigned int touched, unsigned int nr)
 {
@@ -24,20 +24,20 @@ static u32 fisc_average(u32 average, u32 fraction, unsigned int percent)
 {
 	s64 step = ((s64)fraction - average) * percent;
 
-	/* Away from zero, so that it gets there. */
+	/* Round away from zero, so that the average reaches the fraction. */
 	step += step < 0 ? -99 : 99;
 
 	return average + div_s64(step, 100);
 }
 
 /**
- * fisc_estimate_add() - a sample is complete
- * @estimate: what earlier ones said
- * @fraction: what it says
- * @slow_percent: its weight in the slow average
- * @fast_percent: its weight in the fast average
+ * fisc_estimate_add() - add a complete sample to an estimate
+ * @estimate: the estimate
+ * @fraction: fraction of the sample that was touched
+ * @slow_percent: weight of the sample in the slow average
+ * @fast_percent: weight of the sample in the fast average
  *
- * The first one is all that is known, so both averages are what it says.
+ * The first sample sets both averages, as nothing else is known.
  *
  * Context: any.
  */
@@ -54,14 +54,14 @@ void fisc_estimate_add(struct fisc_estimate *estimate, u32 fraction,
 }
 
 /**
- * fisc_estimate_active() - the active fraction
- * @estimate: what earlier samples say
- * @running: what the sample under way says so far
+ * fisc_estimate_active() - return the active fraction of a VM's memory
+ * @estimate: the estimate from complete samples
+ * @running: fraction of the current sample touched so far
  *
- * A VM of which nothing is known yet is active: it is booting.
+ * Without a complete sample, all memory counts as active: the VM is booting.
  *
  * Context: any.
- * Return: the fraction.
+ * Return: the fraction, of FISC_FRACTION_ONE.
  */
 u32 fisc_estimate_active(const struct fisc_estimate *estimate, u32 running)
 {
@@ -72,12 +72,13 @@ u32 fisc_estimate_active(const struct fisc_estimate *estimate, u32 running)
 }
 
 /**
- * fisc_estimate_error() - standard error of a sample
- * @fraction: the fraction estimated
- * @nr: pages in the sample
+ * fisc_estimate_error() - return the standard error of a sample
+ * @fraction: the estimated fraction
+ * @nr: number of pages in the sample
  *
  * Context: any.
- * Return: the error, a fraction; all if there is no sample.
+ * Return: the error, as a fraction of FISC_FRACTION_ONE, which is returned for
+ * an empty sample.
  */
 u32 fisc_estimate_error(u32 fraction, unsigned int nr)
 {
@@ -86,7 +87,7 @@ u32 fisc_estimate_error(u32 fraction, unsigned int nr)
 	if (!nr)
 		return FISC_FRACTION_ONE;
 
-	/* Two of each more. */
+	/* Add two touched and two untouched pages; see DOC: Estimates. */
 	p = div_u64((u64)fraction * nr + 2 * FISC_FRACTION_ONE, nr + 4);
 
 	return int_sqrt64(div_u64(p * (FISC_FRACTION_ONE - p), nr + 4));

@@ -9,24 +9,25 @@
 /**
  * DOC: Estimates
  *
- * The active fraction of a VM's memory is estimated as in ESX (Waldspurger, OSDI
- * 2002, section 5.3): by a slow and a fast exponentially weighted moving average
- * of its samples, and a running one, the sample under way. The largest is the
- * estimate, so growth is seen at once and decline slowly.
+ * The active fraction of a VM's memory is estimated as in ESX (Waldspurger,
+ * OSDI 2002, section 5.3): by a slow and a fast exponentially weighted moving
+ * average of the VM's samples, and a running one, the current sample. The
+ * estimate is the largest of the three, so it follows growth at once and
+ * decline slowly.
  *
  * Fractions have 16 fractional bits. The error shown is the standard error of a
  * sample whose fraction is the estimate, sqrt(p (1 - p) / n), with two touched
- * and two untouched pages added, so that a sample without a touched page is not
- * taken for certainty (Agresti and Coull, 1998).
+ * and two untouched pages added, so that the error of a sample without a
+ * touched page is not zero (Agresti and Coull, 1998).
  */
 
 /**
- * struct fisc_estimate - what earlier samples said
+ * struct fisc_estimate - averages of a VM's complete samples
  * @slow: slow moving average
  * @fast: fast moving average
- * @valid: there was a sample
+ * @valid: there was at least one sample
  *
- * Fractions, of FISC_FRACTION_ONE.
+ * The averages are fractions of FISC_FRACTION_ONE.
  */
 struct fisc_estimate {
 	u32 slow;
@@ -39,9 +40,9 @@ struct fisc_estimate {
  * @active: the estimate
  * @slow: slow moving average
  * @fast: fast moving average
- * @error: standard error
+ * @error: standard error of a sample
  *
- * Fractions of its memory, of FISC_FRACTION_ONE.
+ * All are fractions of the VM's memory, of FISC_FRACTION_ONE.
  */
 struct fisc_activity {
 	u32 active;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which pages are sampled, and whether they are touched. See DOC: Active memory
+ * Choosing the pages of samples and detecting touches. See DOC: Active memory
  * sampling in sample.h.
  */
 #include <linux/bsearch.h>
@@ -24,7 +24,7 @@ unsigned int fisc_sample_period_ms = FISC_SAMPLE_PERIOD_MS_DEFAULT;
 unsigned int fisc_sample_slow = FISC_SAMPLE_SLOW_DEFAULT;
 unsigned int fisc_sample_fast = FISC_SAMPLE_FAST_DEFAULT;
 
-/* Time spent on choosing and unmapping. */
+/* Time spent on choosing pages and unmapping them, in ns. */
 static atomic64_t fisc_sample_ns;
 
 static int fisc_sample_cmp(const void *a, const void *b)
@@ -37,7 +37,7 @@ static int fisc_sample_cmp(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
-/* The touch of one page; several may be the same. Lock held. */
+/* Mark a page touched; a sample may have it several times. Lock held. */
 static bool fisc_sample_mark(struct fisc_sampler *sampler,
 			     const struct fisc_region *region, pgoff_t index)
 {
@@ -60,7 +60,7 @@ static bool fisc_sample_mark(struct fisc_sampler *sampler,
 	return true;
 }
 
-/* Is there a page in the chunk that waits to be touched? Lock held. */
+/* Is a page of the chunk in the sample and not touched yet? Lock held. */
 static bool fisc_sample_waits(const struct fisc_sampler *sampler,
 			      const struct fisc_region *region, pgoff_t start)
 {
@@ -77,9 +77,9 @@ static bool fisc_sample_waits(const struct fisc_sampler *sampler,
 }
 
 /**
- * __fisc_sample_touch() - a fault wants a page of a chunk that is sampled
+ * __fisc_sample_touch() - note a touch of a page of a sampled chunk
  * @region: the region
- * @chunk: its chunk
+ * @chunk: the page's chunk
  * @index: the page
  *
  * Context: @chunk->lock held.
@@ -99,12 +99,12 @@ void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * __fisc_sample_split() - have a page of a large frame mapped alone
+ * __fisc_sample_split() - make the kernel map only one page of a large frame
  * @vmf: a fault that has found its page
  *
- * Where there is a page table already, the kernel maps a page and not 2 MiB.
- * Others who might map 2 MiB here at the same time hold the folio lock for it, and
- * did so before the chunk was watched: that is seen here.
+ * Where a page table exists, the kernel maps one page instead of 2 MiB, so this
+ * allocates one. A concurrent fault that maps 2 MiB here holds the folio lock
+ * to do so, and began before the chunk was watched; its mapping is seen here.
  *
  * Context: a page fault; the page's folio locked.
  * Return: 0, or VM_FAULT_OOM.
@@ -122,7 +122,7 @@ vm_fault_t __fisc_sample_split(struct vm_fault *vmf)
 }
 
 /**
- * fisc_sample_activity() - say how active a VM is
+ * fisc_sample_activity() - return how active a VM is
  * @vm: the VM
  * @activity: the result
  *
@@ -144,11 +144,11 @@ void fisc_sample_activity(struct fisc_vm *vm, struct fisc_activity *activity)
 }
 
 /**
- * fisc_sample_active() - memory that a VM is active in
+ * fisc_sample_active() - return the estimated active memory of a VM
  * @vm: the VM
  *
  * Context: any.
- * Return: pages.
+ * Return: the amount, in pages.
  */
 u64 fisc_sample_active(struct fisc_vm *vm)
 {
@@ -161,15 +161,15 @@ u64 fisc_sample_active(struct fisc_vm *vm)
 
 /**
  * struct fisc_sample_choice - a sample that is being chosen
- * @pages: its pages
- * @room: how many are to be chosen
- * @nr: how many have been
- * @total: pages of the VM
- * @base: pages of the regions that came before
- * @numbers: which ones of all pages, in order
- * @next: how many of them have been passed
- * @watched: large chunks of the region that are watched
- * @nr_watched: their number
+ * @pages: the pages chosen
+ * @room: number of pages to choose
+ * @nr: number of pages chosen so far
+ * @total: number of pages of the VM
+ * @base: number of pages in the regions already visited
+ * @numbers: random numbers below @total, sorted: the pages to choose
+ * @next: index of the next element of @numbers to use
+ * @watched: numbers of the current region's large chunks that are watched
+ * @nr_watched: number of elements of @watched
  */
 struct fisc_sample_choice {
 	struct fisc_sample_page *pages;
@@ -200,8 +200,8 @@ static int fisc_sample_add_size(struct fisc_region *region, void *arg)
 }
 
 /*
- * Is a chunk one of those that may be watched? That is a matter of its number, not
- * of the time it became large: those that are touched early are not like others.
+ * May the chunk be watched? A hash of its number decides, not the time it
+ * became large, since chunks that are touched early are not typical.
  */
 static bool fisc_sample_may_watch(const struct fisc_sample_choice *choice,
 				  const struct fisc_region *region, u32 nr)
@@ -229,8 +229,8 @@ static void fisc_sample_find_watched(struct fisc_sample_choice *choice,
 }
 
 /*
- * A page of a large chunk that is not watched: watch it, or have a page of one
- * that is watched instead.
+ * For a page of a large chunk that is not watched: watch the chunk, or choose
+ * the same page of a watched chunk instead. Return: the page.
  */
 static pgoff_t fisc_sample_watch(struct fisc_sample_choice *choice,
 				 struct fisc_region *region,
@@ -260,7 +260,7 @@ static pgoff_t fisc_sample_watch(struct fisc_sample_choice *choice,
 	return index;
 }
 
-/* Those of the random numbers that mean pages of this region. */
+/* Add the pages of a region that the random numbers select. */
 static int fisc_sample_choose(struct fisc_region *region, void *arg)
 {
 	struct fisc_sample_choice *choice = arg;
@@ -289,7 +289,7 @@ static int fisc_sample_choose(struct fisc_region *region, void *arg)
 	return 0;
 }
 
-/* From now on a touch of the page is a fault. */
+/* Unmap a page, so that its next touch is a fault. */
 static void fisc_sample_unmap(struct fisc_region *region, pgoff_t index)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
@@ -345,7 +345,7 @@ static int fisc_sample_draw(struct fisc_vm *vm,
 	return fisc_vm_each_region(vm, fisc_sample_choose, choice);
 }
 
-/* Choose a sample and begin to look for touches. */
+/* Choose a sample, and unmap its pages to detect touches. */
 static void fisc_sample_begin(struct fisc_vm *vm)
 {
 	struct fisc_sampler *sampler = vm->sampler;
@@ -354,7 +354,7 @@ static void fisc_sample_begin(struct fisc_vm *vm)
 					&fisc_sample_pages),
 	};
 
-	/* Without memory there is no sample, this time. */
+	/* If memory is short, this period has no sample. */
 	if (fisc_sample_draw(vm, &choice))
 		choice.nr = 0;
 	sort(choice.pages, choice.nr, sizeof(*choice.pages), fisc_sample_cmp,
@@ -370,13 +370,13 @@ static void fisc_sample_begin(struct fisc_vm *vm)
 	kvfree(choice.numbers);
 	kvfree(choice.watched);
 
-	/* Only this thread changes it, so it can be read without the lock. */
+	/* Only this thread replaces the sample, so no lock is needed. */
 	choice.pages = sampler->pages;
 	fisc_vm_each_region(vm, fisc_sample_begin_region, &choice);
 	fisc_count_total(FISC_SAMPLED, choice.nr);
 }
 
-/* Tell a trace what became of each page. */
+/* Trace each page of the sample and whether it was touched. */
 static void fisc_sample_trace(struct fisc_vm *vm)
 {
 	const struct fisc_sampler *sampler = vm->sampler;
@@ -397,7 +397,7 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 		fisc_slots_put(slots);
 }
 
-/* The period is over: what did the sample say? */
+/* End the period: add the sample to the estimate. */
 static void fisc_sample_end(struct fisc_vm *vm)
 {
 	struct fisc_sampler *sampler = vm->sampler;
@@ -425,10 +425,10 @@ static void fisc_sample_end(struct fisc_vm *vm)
 /**
  * fisc_sample_turn() - end a VM's period and begin the next, if it is time
  * @vm: the VM
- * @done: set to whether a sample was completed
+ * @done: set to true if a sample was completed, else false
  *
  * Context: may sleep; from one thread only.
- * Return: how long until it is time again, in jiffies.
+ * Return: time until the current period ends, in jiffies.
  */
 unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 {
@@ -456,10 +456,10 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 }
 
 /**
- * fisc_sample_cpu_ns() - return the time spent on choosing and unmapping
+ * fisc_sample_cpu_ns() - return the time spent on choosing and unmapping pages
  *
  * Context: any.
- * Return: ns.
+ * Return: the time, in ns.
  */
 u64 fisc_sample_cpu_ns(void)
 {
@@ -470,7 +470,7 @@ u64 fisc_sample_cpu_ns(void)
  * fisc_sampler_begin() - give a new VM its sampler
  * @vm: the VM
  *
- * For a period, nothing is sampled: it is being set up.
+ * Nothing is sampled in the first period, while the VM is being set up.
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -495,7 +495,7 @@ int fisc_sampler_begin(struct fisc_vm *vm)
 
 /**
  * fisc_sampler_end() - undo fisc_sampler_begin()
- * @vm: the VM, which ends
+ * @vm: the VM, which is ending
  *
  * Context: may sleep.
  */

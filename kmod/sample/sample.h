@@ -14,48 +14,50 @@ struct fisc_vm;
 /**
  * DOC: Active memory sampling
  *
- * How much of its memory a VM uses is found out as in ESX (Waldspurger, OSDI
- * 2002, section 5.3): each period, pages are chosen at random, their mappings are
- * taken away, and those that are touched again are counted.
+ * The memory that a VM uses actively is estimated as in ESX (Waldspurger, OSDI
+ * 2002, section 5.3): each period, choose pages at random, unmap them, and
+ * count those that are touched again.
  *
- * A touch is a page fault on the VM's file (fisc_sample_touch()), so it does not
- * matter who touches: the guest, whose access KVM turns into a fault of the
- * VMM, the VMM itself, or vhost. KVM's access bits would cost no fault, but they
- * know of the guest's accesses only, and those in the VMM's page tables are out
- * of a module's reach; so it is this way for pages of all sizes, at one fault
- * for each page of the sample that is touched.
+ * A touch is a page fault on the VM's file (fisc_sample_touch()), so it does
+ * not matter who touches the page: the guest, whose access KVM turns into a
+ * fault of the VMM, the VMM itself, or vhost. KVM's access bits would cost no
+ * fault, but they show the guest's accesses only, and a module cannot reach the
+ * access bits of the VMM's page tables. So pages of all sizes are sampled by
+ * faults, at the cost of one fault for each page of the sample that is touched.
  *
- * A page of 4 KiB is unmapped alone. One that is part of a mapping of 2 MiB
- * cannot be: the next access to any of the 512 pages would bring the mapping
- * back, and what is active would be rounded up to 2 MiB. So the chunk is
- * *watched* from then on: the kernel is given a page table for it
- * (fisc_sample_split()), and it is mapped page by page, by the VMM and by KVM,
- * while its frame stays large. A page table cannot be taken away again from
- * outside of the kernel's core. So about as many chunks of a VM may be watched
- * as a sample has pages (100: 200 MiB, whatever the VM's size), which ones is a
- * matter of a hash of their number; a page chosen in another large chunk is
- * exchanged for the same page of a watched one, chosen at random. As the watched
- * ones are a random choice themselves, the expectation stays what it was. A VM of
- * no more chunks than that has none exchanged.
+ * A page of 4 KiB is unmapped alone. A page in a mapping of 2 MiB cannot be:
+ * the next access to any of the 512 pages would restore the mapping, and the
+ * active memory would be rounded up to 2 MiB. So its chunk is *watched* from
+ * then on: fisc_sample_split() gives the kernel a page table for it, and the
+ * VMM and KVM map it page by page, while its frame stays large. As only the
+ * kernel's core could remove the page table again, the number of watched chunks
+ * of a VM is limited to about the number of pages in a sample (100: 200 MiB,
+ * whatever the VM's size). A hash of a chunk's number decides whether it may be
+ * watched. A page chosen in another large chunk is replaced by the same page of
+ * a watched chunk, which is chosen at random. As the watched chunks are a
+ * random choice themselves, the expected value does not change. In a VM with no
+ * more chunks than the limit, no page is replaced.
  *
- * Pages that are holes, shared, or zero need no exception. A page the scanner
- * unmaps meanwhile is touched by one more fault, which changes nothing.
+ * Pages that are holes, shared, or zero need no exception. If the scanner
+ * unmaps a page of the sample meanwhile, a touch costs one more fault, which
+ * changes nothing.
  *
- * Lifetimes: a sample names regions and pages, but holds none: a region is only
- * compared with one that is alive. Flags of chunks (FISC_CHUNK_SAMPLED) stay
- * when a sample is over, until the next touch finds that they are old.
+ * Lifetimes: a sample names regions and pages, but holds no reference on them;
+ * its region pointers are only compared with those of live regions. The flag
+ * FISC_CHUNK_SAMPLED of a chunk may outlive the sample; the next touch then
+ * clears it.
  *
- * Locks: a page is unmapped under its chunk's lock held for writing, after the
- * folio lock has been waited for, so that no fault that began before maps it
- * afterwards. fisc_sampler.lock is taken within the chunk's lock, nothing within
- * it.
+ * Locks: a page is unmapped with its chunk's lock held for writing and after
+ * waiting for the folio lock, so that no fault that began earlier maps it
+ * afterwards. fisc_sampler.lock is taken inside the chunk's lock, and no lock
+ * is taken inside it.
  */
 
 /**
  * struct fisc_sample_page - a page of a sample
- * @region: its region; to be compared only
- * @index: its index
- * @touched: it was touched in this period
+ * @region: the page's region; compared only, never dereferenced
+ * @index: the page's index
+ * @touched: the page was touched in this period
  */
 struct fisc_sample_page {
 	const struct fisc_region *region;
@@ -65,12 +67,12 @@ struct fisc_sample_page {
 
 /**
  * struct fisc_sampler - a VM's samples
- * @lock: protects the sample under way and @estimate
- * @pages: the sample, in order of region and index
- * @nr: number of its pages
- * @touched: how many of them have been touched
- * @began: when it was chosen, in jiffies
- * @estimate: what earlier ones said
+ * @lock: protects the current sample and @estimate
+ * @pages: the current sample, in order of region and index
+ * @nr: number of elements of @pages
+ * @touched: number of elements of @pages that have been touched
+ * @began: when the sample was chosen, in jiffies
+ * @estimate: averages of the complete samples
  * @nr_pages: size of a sample, or FISC_FOLLOW
  * @period_ms: length of a period, or FISC_FOLLOW
  * @slow_percent: weight in the slow average, or FISC_FOLLOW
@@ -89,6 +91,7 @@ struct fisc_sampler {
 	unsigned int fast_percent;
 };
 
+/* Knobs in sample/: defaults for VMs that set no value of their own. */
 extern unsigned int fisc_sample_pages;
 extern unsigned int fisc_sample_period_ms;
 extern unsigned int fisc_sample_slow;
@@ -106,9 +109,9 @@ void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
 vm_fault_t __fisc_sample_split(struct vm_fault *vmf);
 
 /**
- * fisc_sample_touch() - a fault wants a page
+ * fisc_sample_touch() - note that a fault or system call touches a page
  * @region: the region
- * @chunk: its chunk
+ * @chunk: the page's chunk
  * @index: the page
  *
  * Context: @chunk->lock held.
@@ -121,7 +124,7 @@ static inline void fisc_sample_touch(struct fisc_region *region,
 }
 
 /**
- * fisc_sample_split() - have a page mapped alone, if it is watched
+ * fisc_sample_split() - have a page mapped alone if its chunk is watched
  * @vmf: a fault that has found its page
  * @chunk: the page's chunk
  *

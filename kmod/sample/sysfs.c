@@ -87,6 +87,14 @@ const struct attribute_group fisc_sample_vm_group = {
 	.attrs = fisc_sample_vm_attrs,
 };
 
+/**
+ * fisc_sample_stats_show() - print the counters of sampling
+ * @m: the file "sample" in debugfs
+ * @v: unused
+ *
+ * Context: may sleep.
+ * Return: 0.
+ */
 int fisc_sample_stats_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "periods: %ld\n", fisc_total_sum(FISC_SAMPLE_PERIODS));

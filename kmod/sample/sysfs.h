@@ -6,6 +6,7 @@
 
 struct seq_file;
 
+/* The module's directory sample/, and this folder's files of each VM. */
 extern const struct attribute_group fisc_sample_group;
 extern const struct attribute_group fisc_sample_vm_group;
 
