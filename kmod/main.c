@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fisc: VMware-class memory overcommit for KVM. What the module consists of, and
- * the order in which that begins and ends.
+ * fisc: VMware-class memory overcommit for KVM. The parts of the module, and
+ * the order in which they start and stop.
  */
 #include <linux/debugfs.h>
 #include <linux/kobject.h>
@@ -37,7 +37,7 @@
 #include "vm/sysfs.h"
 #include "vm/vm.h"
 
-/* --- what is kept of each VM --------------------------------------------------- */
+/* --- parts of a VM -------------------------------------------------------- */
 
 static const struct fisc_vm_part fisc_parts[] = {
 	{ &fisc_vm_group },
@@ -55,7 +55,7 @@ static int fisc_vm_start(void)
 	return fisc_vm_init(fisc_parts, ARRAY_SIZE(fisc_parts));
 }
 
-/* --- what is shown ------------------------------------------------------------- */
+/* --- sysfs and debugfs ---------------------------------------------------- */
 
 static const struct attribute_group *fisc_groups[] = {
 	&fisc_large_group,
@@ -72,7 +72,7 @@ static const struct attribute_group *fisc_groups[] = {
 /**
  * struct fisc_stats_file - a file in debugfs
  * @name: its name
- * @show: prints it
+ * @show: prints its content
  */
 struct fisc_stats_file {
 	const char *name;
@@ -138,12 +138,13 @@ static void fisc_withdraw(void)
 	sysfs_remove_groups(fisc_kobj, fisc_groups);
 }
 
-/* --- beginning and end --------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------- */
 
 /*
- * Each step may use those above it. Nobody outside of the module can call on what is
- * below publishing, and no VM comes in before the last one (fisc_fs_init()): so a
- * step that fails is undone with nobody in the way.
+ * Each step may use the steps before it. Nothing outside the module can reach
+ * it before fisc_publish(), and no VM exists before the last step,
+ * fisc_fs_init(). So if a step fails, the steps before it are undone while
+ * nobody uses them: fisc_withdraw() waits for users of sysfs and debugfs.
  */
 static const struct {
 	int (*init)(void);
@@ -189,8 +190,8 @@ static int __init fisc_init(void)
 static void __exit fisc_exit(void)
 {
 	/*
-	 * Somebody who held the module until now, in a fault that waited for memory
-	 * or a work of a task, may be about to return from it.
+	 * A task that held the module until now, in a fault that waited for
+	 * memory or in task work, may still execute the module's code.
 	 */
 	synchronize_rcu_tasks();
 	fisc_undo(ARRAY_SIZE(fisc_steps));

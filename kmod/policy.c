@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * When samples end and targets change. See DOC: Policy in policy.h.
+ * The periodic work: samples, targets, balloons. See DOC: Policy in policy.h.
  */
 #include <linux/minmax.h>
 #include <linux/sched.h>
@@ -47,7 +47,7 @@ static void fisc_policy_run(struct work_struct *work)
 }
 
 /**
- * fisc_policy_start() - begin
+ * fisc_policy_start() - make the policy ready to run when it is poked
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.

@@ -5,13 +5,13 @@
 /**
  * DOC: Policy
  *
- * One piece of work does what has its time: it ends and begins the VMs' samples,
- * and says how much memory each VM should have. It runs once a second while there are
- * VMs (or earlier, if a period is shorter), and at once when it is poked: because
- * a VM has come or gone, a file has another size, or somebody has turned a knob.
- * Targets are computed when a sample is complete, and when the work was poked,
- * which the end of a state of memory does, too (DOC: Reclaim). Balloons follow each
- * time.
+ * A single work item does all periodic work: it ends and begins the VMs'
+ * samples, accounts shared frames, and sets the targets and the balloons. It
+ * runs once a second while there are VMs, or earlier if a sampling period is
+ * shorter. It runs at once when poked (fisc_policy_poke()): when a VM begins or
+ * ends, a file changes its size, a knob changes, or a state of memory ends
+ * (DOC: Reclaim). Targets are computed when a sample is complete or the work
+ * was poked; balloons follow their targets in every run.
  */
 
 int fisc_policy_start(void);
