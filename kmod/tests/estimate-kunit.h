@@ -52,7 +52,7 @@ static void first_sample_is_all_that_is_known(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_estimate_active(&estimate, 0), 12345);
 }
 
-/* Percent of the way: 30 and 70 of the 40 percent between 20 and 60. */
+/* From 20 to 60 percent, 40 points: 30 % of them is 12, 70 % is 28. */
 static void averages_go_part_of_the_way(struct kunit *test)
 {
 	struct fisc_estimate estimate = {};

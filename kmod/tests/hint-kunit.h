@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * KUnit: hints, true and stale, and the buckets they are in.
+ * KUnit: valid and stale hints, and the buckets of their table.
  */
 #include <linux/prandom.h>
 
@@ -30,7 +30,7 @@ static void fisc_hint_test_exit(struct kunit *test)
 	fisc_unit_end(unit);
 }
 
-/* A page that is clean and hashed. Return: its chunk, with room for hints. */
+/* Make a page clean and hashed. Return: its chunk, with room for hints. */
 static struct fisc_chunk *fisc_test_known(struct kunit *test, pgoff_t index)
 {
 	struct fisc_unit *unit = test->priv;
@@ -44,7 +44,7 @@ static struct fisc_chunk *fisc_test_known(struct kunit *test, pgoff_t index)
 	return chunk;
 }
 
-/* Return: place of the page met, -1 for nobody, -2 for large ones only. */
+/* Return: index of the page met, -1 if none, -2 if only in large frames. */
 static int fisc_test_meet(struct kunit *test, struct fisc_chunk *chunk,
 			  unsigned int i, u64 hash)
 {
@@ -95,7 +95,7 @@ static void stale_hints_are_unlinked(struct kunit *test)
 			FISC_LINK_NONE);
 }
 
-/* It is being hashed: what its hint says is old, and may be new in a moment. */
+/* A page being hashed has an outdated hint, which may soon be valid again. */
 static void page_not_hashed_is_passed_over(struct kunit *test)
 {
 	struct fisc_chunk *chunk = fisc_test_known(test, 3);
@@ -131,7 +131,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 
 	fisc_test_known(test, 4);
 	fisc_large_break_pages = 1;
-	/* As good as a large one, for this. */
+	/* Looks like a large frame to the table of hints. */
 	chunk->large = leaf[0];
 	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 0, FISC_TEST_HASH), -1);
 	chunk->flags = 0;
@@ -144,7 +144,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 	fisc_large_break_pages = least;
 }
 
-/* Few different low bits, so that chains are long; every hint stays findable. */
+/* Hashes with few distinct low bits make long chains; no hint may get lost. */
 static void buckets_come_and_go_with_chunks(struct kunit *test)
 {
 	unsigned long buckets = fisc_hint_heads.nr;
@@ -173,7 +173,7 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 			max(buckets, (unsigned long)FISC_TEST_CHUNKS *
 				     FISC_CHUNK_BUCKETS));
 
-	/* Free every other chunk's, then look for the rest. */
+	/* Free the hints of every other chunk, then look for the others. */
 	for (c = 0; c < FISC_TEST_CHUNKS; c += 2)
 		fisc_hints_free(fisc_region_find_chunk(unit->region,
 						       c * FISC_CHUNK_PAGES));
@@ -182,7 +182,7 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 			pgoff_t index = c * FISC_CHUNK_PAGES + i;
 			struct fisc_chunk *chunk;
 
-			/* Always the same one asks, and leaves no hint. */
+			/* The same page asks each time, and leaves no hint. */
 			chunk = fisc_test_known(test, FISC_CHUNK_PAGES + 100);
 			KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 100,
 							     hashes[c * 8 + i]),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * KUnit: guest frame numbers and pages of files.
+ * KUnit: conversion between guest frame numbers and pages of files.
  */
 #include "tests/unit.h"
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit: chunks that become large, break, and are rebuilt.
+ * KUnit: large frames that are filled, broken and rebuilt.
  */
 #include "fs/page.h"
 #include "tests/unit.h"
 
-/* One whole chunk, and a part of one, which is never large. */
+/* One whole chunk, and a partial one, which never gets a large frame. */
 #define FISC_TEST_PAGES		(FISC_CHUNK_PAGES + FISC_CHUNK_PAGES / 2)
 
-/* As fisc_unit_write(), but an empty chunk becomes large. */
+/* Like fisc_unit_write(), but an empty chunk gets a large frame. */
 static struct page *fisc_test_write(struct kunit *test,
 				    struct fisc_region *region, pgoff_t index,
 				    u8 byte)
@@ -32,7 +32,7 @@ static int fisc_large_test_init(struct kunit *test)
 	test->priv = unit;
 	fisc_test_write(test, unit->region, 1, 1);
 	if (!fisc_region_sum(unit->region, FISC_LARGE))
-		kunit_skip(test, "no 2 MiB to be had");
+		kunit_skip(test, "no free block of 2 MiB");
 
 	return 0;
 }
@@ -145,7 +145,7 @@ static void equals_are_not_copied(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, wanted);
 	wanted[5] = fisc_entry_make(fisc_zero_page(0), FISC_ENTRY_ZERO);
-	/* Not clean: it may have been written since it was seen to be zero. */
+	/* Not clean: it may have been written since it was found zero. */
 	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
 	chunk->large |= FISC_ENTRY_KNOWN;
 	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), 0);

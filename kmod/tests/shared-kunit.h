@@ -12,7 +12,7 @@ static struct folio *fisc_test_frame(struct kunit *test)
 	struct folio *folio = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	/* One for the table, one to look at the frame afterwards. */
+	/* One reference for the table, one to examine the frame afterwards. */
 	folio_get(folio);
 
 	return folio;
@@ -118,7 +118,7 @@ static void table_grows_and_shrinks_with_its_frames(struct kunit *test)
 				    frames[i]);
 		fisc_shared_put(frames[i]);
 	}
-	/* All but some of them leave. */
+	/* Free all but one in 64. */
 	for (i = 0; i < FISC_TEST_MANY; i++) {
 		if (i % 64) {
 			fisc_shared_put(frames[i]);

@@ -28,7 +28,7 @@ static void states_begin_at_their_percent(struct kunit *test)
 			FISC_RECLAIM_LOW);
 }
 
-/* For every state and number of free pages: one more look changes nothing. */
+/* For each state and number of free pages: evaluating twice is stable. */
 static void states_do_not_flicker(struct kunit *test)
 {
 	enum fisc_reclaim_state before, state;
@@ -41,7 +41,7 @@ static void states_do_not_flicker(struct kunit *test)
 			state = fisc_levels_state(&levels, before, free);
 			KUNIT_ASSERT_EQ(test, state,
 					fisc_levels_state(&levels, state, free));
-			/* Nor does one page, up or down, after a change. */
+			/* One page more or less after a change is, too. */
 			if (state < before && free)
 				KUNIT_ASSERT_EQ(test, state,
 						fisc_levels_state(&levels, state,

@@ -14,6 +14,13 @@
 #include "memory/region.h"
 #include "vm/vm.h"
 
+/**
+ * struct fisc_unit - a VM with one file
+ * @inode: the file; part of no file system
+ * @vm: the VM
+ * @region: the file's region
+ * @large: value of fisc_large_enabled to restore
+ */
 struct fisc_unit {
 	struct inode inode;
 	struct fisc_vm *vm;
@@ -21,7 +28,7 @@ struct fisc_unit {
 	unsigned int large;
 };
 
-/* A region of @nr_pages holes, large pages as @large says. */
+/* Make a region of @nr_pages holes, with fisc_large_enabled set to @large. */
 static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 						const char *name,
 						pgoff_t nr_pages,
@@ -32,7 +39,7 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	char unique[32];
 
 	KUNIT_ASSERT_NOT_NULL(test, unit);
-	/* The policy may use the previous test's VM for a moment longer. */
+	/* The policy may still hold the previous test's VM for a moment. */
 	snprintf(unique, sizeof(unique), "%s%u", name, nr++);
 	unit->large = fisc_large_enabled;
 	fisc_large_enabled = large;
@@ -49,7 +56,7 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	return unit;
 }
 
-/* What fisc_region_destroy() does; a test frees what it attached to chunks. */
+/* As fisc_region_destroy(), but a test frees what it attached to chunks. */
 static inline void fisc_unit_end(struct fisc_unit *unit)
 {
 	struct fisc_region *region = unit->region;
