@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|K/N]...: test BUILD_DIR/fisc.ko on this
-# kernel, with all programs, those that are named, or every Nth from the Kth on. Runs as root inside the lab host (see lab/host). Prints KTAP, then
+# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|K/N]...: test BUILD_DIR/fisc.ko on
+# this kernel, with all programs, those that are named, or every Nth from the Kth
+# on. Runs as root inside the lab host (see lab/host). Prints KTAP, then
 # "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
 # FISC_LIMIT is the time limit of a program in seconds (600).
