@@ -114,7 +114,8 @@ struct fisc_vm;
  * @incoming: memory of a process that becomes this chunk's (memory/incoming.c),
  *	or NULL
  * @flags: FISC_CHUNK_DUE and so on, changed by atomic bit operations; the marks
- *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the chunk
+ *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the
+ *	chunk
  * @filled: entries of the leaf that have content: private, shared and swapped
  * @duplicates: pages of @large that are known to be zero or to have an equal
  *	elsewhere
