@@ -23,7 +23,7 @@ static bool fisc_reclaim_poked;
 /* Written by the reclaim thread only. */
 static enum fisc_reclaim_state fisc_state;
 
-/* The thread is poked when so many frames are in use: the state may change. */
+/* Frames in use at which the thread is poked: the state may have changed. */
 static u64 fisc_reclaim_wake_at = U64_MAX;
 
 DEFINE_PER_CPU(unsigned int, fisc_reclaim_charged);
@@ -240,7 +240,7 @@ void fisc_reclaim_set_state(enum fisc_reclaim_state state)
 
 /**
  * fisc_reclaim_set_wake() - set when the reclaim thread is poked
- * @frames: poke it as soon as so many frames are in use
+ * @frames: number of frames in use at which it is poked
  *
  * Context: the reclaim thread.
  */
