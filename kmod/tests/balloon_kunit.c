@@ -26,7 +26,7 @@ static struct fisc_region *fisc_balloon_test_region(struct kunit *test)
 	return ((struct fisc_unit *)test->priv)->region;
 }
 
-/* Is so much in the balloon, and were so many popped? */
+/* Expect @region's numbers of pages in the balloon, and of pages popped. */
 static void fisc_balloon_expect(struct kunit *test, long pages, long popped)
 {
 	struct fisc_region *region = fisc_balloon_test_region(test);
@@ -76,7 +76,7 @@ static void touched_page_leaves_the_balloon_zeroed(struct kunit *test)
 	folio_unlock(page_folio(page));
 	put_page(page);
 	fisc_balloon_expect(test, 511, 1);
-	/* What was popped may go there again. */
+	/* A page that was popped may enter the balloon again. */
 	KUNIT_ASSERT_EQ(test, fisc_region_inflate(region, 600, 600), 0);
 	fisc_balloon_expect(test, 512, 1);
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: what an entry says, and when a page is due.
- */
+/* KUnit: the fields of map entries, and when a page is due. */
 #include <kunit/test.h>
 
 static unsigned long fisc_test_entry(unsigned int level, u16 stamp,
@@ -58,7 +56,7 @@ static void swapped_entry_has_history_and_no_page(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
 	KUNIT_EXPECT_EQ(test, fisc_entry_stamp(e), 77);
 	KUNIT_EXPECT_EQ(test, e & FISC_ENTRY_KNOWN, 0);
-	/* And in again, with another frame. */
+	/* Paged in again, with another frame. */
 	e = fisc_entry_succeed(e, ZERO_PAGE(0), FISC_ENTRY_PRIVATE);
 	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
 	KUNIT_EXPECT_PTR_EQ(test, fisc_entry_page(e), ZERO_PAGE(0));
@@ -77,7 +75,7 @@ static void soon_written_is_left_alone_for_longer(struct kunit *test)
 	unsigned long e;
 
 	for (level = 0; level <= FISC_ENTRY_LEVEL_MAX; level++) {
-		/* The stamp lies before the epochs wrap, the write behind. */
+		/* The stamp lies before the epochs wrap, the write after. */
 		u16 stamp = U16_MAX - level;
 		u16 soon = stamp + (2U << level);
 

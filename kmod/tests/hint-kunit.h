@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: hints, true and stale, and the buckets they are in.
- */
+/* KUnit: true and stale hints, and their buckets. */
 #include <linux/prandom.h>
 
 #include "tests/unit.h"
@@ -30,7 +28,7 @@ static void fisc_hint_test_exit(struct kunit *test)
 	fisc_unit_end(unit);
 }
 
-/* A page that is clean and hashed. Return: its chunk, with room for hints. */
+/* Make a clean and hashed page. Return: its chunk, with room for hints. */
 static struct fisc_chunk *fisc_test_known(struct kunit *test, pgoff_t index)
 {
 	struct fisc_unit *unit = test->priv;
@@ -44,7 +42,7 @@ static struct fisc_chunk *fisc_test_known(struct kunit *test, pgoff_t index)
 	return chunk;
 }
 
-/* Return: place of the page met, -1 for nobody, -2 for large ones only. */
+/* Return: position of the page met, -1 for none, -2 for large ones only. */
 static int fisc_test_meet(struct kunit *test, struct fisc_chunk *chunk,
 			  unsigned int i, u64 hash)
 {
@@ -95,7 +93,7 @@ static void stale_hints_are_unlinked(struct kunit *test)
 			FISC_LINK_NONE);
 }
 
-/* It is being hashed: what its hint says is old, and may be new in a moment. */
+/* While a page is being hashed, its hint is old, and soon replaced. */
 static void page_not_hashed_is_passed_over(struct kunit *test)
 {
 	struct fisc_chunk *chunk = fisc_test_known(test, 3);
@@ -131,7 +129,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 
 	fisc_test_known(test, 4);
 	fisc_large_break_pages = 1;
-	/* As good as a large one, for this. */
+	/* For this test as good as a large frame. */
 	chunk->large = leaf[0];
 	KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 0, FISC_TEST_HASH), -1);
 	chunk->flags = 0;
@@ -144,7 +142,7 @@ static void page_of_a_large_frame_is_marked_once(struct kunit *test)
 	fisc_large_break_pages = least;
 }
 
-/* Few different low bits, so that chains are long; every hint stays findable. */
+/* Few different low bits make long chains; every hint is still found. */
 static void buckets_come_and_go_with_chunks(struct kunit *test)
 {
 	unsigned long buckets = fisc_hint_heads.nr;
@@ -173,7 +171,7 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 			max(buckets, (unsigned long)FISC_TEST_CHUNKS *
 				     FISC_CHUNK_BUCKETS));
 
-	/* Free every other chunk's, then look for the rest. */
+	/* Free the hints of every other chunk, then look for the rest. */
 	for (c = 0; c < FISC_TEST_CHUNKS; c += 2)
 		fisc_hints_free(fisc_region_find_chunk(unit->region,
 						       c * FISC_CHUNK_PAGES));
@@ -182,7 +180,7 @@ static void buckets_come_and_go_with_chunks(struct kunit *test)
 			pgoff_t index = c * FISC_CHUNK_PAGES + i;
 			struct fisc_chunk *chunk;
 
-			/* Always the same one asks, and leaves no hint. */
+			/* Always the same page asks, and leaves no hint. */
 			chunk = fisc_test_known(test, FISC_CHUNK_PAGES + 100);
 			KUNIT_EXPECT_EQ(test, fisc_test_meet(test, chunk, 100,
 							     hashes[c * 8 + i]),

@@ -5,10 +5,10 @@
 #include "fs/page.h"
 #include "tests/unit.h"
 
-/* One whole chunk, and a part of one, which is never large. */
+/* One whole chunk, and a partial one, which is never large. */
 #define FISC_TEST_PAGES		(FISC_CHUNK_PAGES + FISC_CHUNK_PAGES / 2)
 
-/* As fisc_unit_write(), but an empty chunk becomes large. */
+/* Like fisc_unit_write(), but an empty chunk becomes large. */
 static struct page *fisc_test_write(struct kunit *test,
 				    struct fisc_region *region, pgoff_t index,
 				    u8 byte)
@@ -145,7 +145,7 @@ static void equals_are_not_copied(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, wanted);
 	wanted[5] = fisc_entry_make(fisc_zero_page(0), FISC_ENTRY_ZERO);
-	/* Not clean: it may have been written since it was seen to be zero. */
+	/* Not clean: it may have been written after it was found to be zero. */
 	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
 	chunk->large |= FISC_ENTRY_KNOWN;
 	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), 0);

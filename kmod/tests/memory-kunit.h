@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: which pages of a file page numbers mean.
- */
+/* KUnit: page numbers that a device gets, and the pages of files they mean. */
 #include <kunit/test.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
 
 #define FISC_TEST_FILE_PAGES	64
-/* All maps but one lie below. */
+/* All maps but one lie below this. */
 #define FISC_TEST_PFNS		256
 
 /**
  * struct fisc_memory_test - a file, and a device that sees parts of it
- * @mnt: the file system
+ * @mnt: the mounted file system
  * @file: the file
- * @memory: what the device sees
+ * @memory: memory as the device sees it
  */
 struct fisc_memory_test {
 	struct vfsmount *mnt;
@@ -38,7 +36,9 @@ static void fisc_memory_test_map_pages(struct kunit *test, u64 pfn, u64 nr,
 			     (u64)first << PAGE_SHIFT);
 }
 
-/* A file that is gone when it is closed, should somebody have this mounted. */
+/*
+ * An unlinked file: it vanishes when closed, even if this is mounted elsewhere.
+ */
 static void fisc_memory_test_open(struct kunit *test)
 {
 	struct file_system_type *type = get_fs_type("fisc");
@@ -59,7 +59,7 @@ static void fisc_memory_test_open(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, vfs_truncate(&t->file->f_path,
 					   FISC_TEST_FILE_PAGES * PAGE_SIZE), 0);
 
-	/* Held once more than by the file, it keeps its inode. */
+	/* A second reference on the dentry keeps its inode. */
 	dentry = dget(t->file->f_path.dentry);
 	dir = d_inode(root.dentry);
 	inode_lock_nested(dir, I_MUTEX_PARENT);
@@ -69,7 +69,7 @@ static void fisc_memory_test_open(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, err, 0);
 }
 
-/* Two maps with room around them, and what only looks like one. */
+/* Two maps with gaps around them, and ranges that only resemble maps. */
 static int fisc_memory_test_init(struct kunit *test)
 {
 	struct fisc_memory_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
@@ -84,14 +84,14 @@ static int fisc_memory_test_init(struct kunit *test)
 	/* The second half is beyond the end of the file. */
 	fisc_memory_test_map_pages(test, 96, 32, VHOST_MAP_RW, 48);
 	fisc_memory_test_map_pages(test, 160, 16, VHOST_MAP_RO, 0);
-	/* From the middle of a page to that of another. */
+	/* From the middle of one page to the middle of another. */
 	fisc_memory_test_map(test, 200 * PAGE_SIZE + 512, 3 * PAGE_SIZE,
 			     VHOST_MAP_RW, 512);
-	/* Whole pages, but not of the file. */
+	/* Whole pages, but not aligned to those of the file. */
 	fisc_memory_test_map(test, 220 * PAGE_SIZE, 2 * PAGE_SIZE,
 			     VHOST_MAP_RW, 512);
 	fisc_memory_test_map(test, 240 * PAGE_SIZE + 100, 200, VHOST_MAP_RW, 0);
-	/* The last two addresses there are. */
+	/* The last two page numbers. */
 	fisc_memory_test_map_pages(test, FISC_MEMORY_MAX_PFN - 2, 2,
 				   VHOST_MAP_RW, 4);
 
@@ -111,7 +111,7 @@ static void fisc_memory_test_exit(struct kunit *test)
 		kern_unmount(t->mnt);
 }
 
-/* Is so much dealt with, and are @found pages found, from @first on? */
+/* Expect how much is dealt with, and @found pages from @first on. */
 static void fisc_memory_expect(struct kunit *test, u64 pfn, u64 nr, u64 dealt,
 			       pgoff_t first, pgoff_t found)
 {
@@ -164,7 +164,7 @@ static void pages_beyond_the_end_are_not_found(struct kunit *test)
 	fisc_memory_expect(test, 112, 1, 1, 0, 0);
 	fisc_memory_expect(test, 112, 16, 16, 0, 0);
 
-	/* A file that became smaller; the last page is one in part, too. */
+	/* A file that became smaller; its last page is partial, too. */
 	KUNIT_ASSERT_EQ(test, vfs_truncate(&t->file->f_path,
 					   49 * PAGE_SIZE + 1), 0);
 	fisc_memory_expect(test, 96, 32, 2, 48, 2);
@@ -203,7 +203,7 @@ static void range_that_overflows_means_nothing(struct kunit *test)
 			   0, 0);
 	fisc_memory_expect(test, 16, U64_MAX, U64_MAX, 0, 0);
 	fisc_memory_expect(test, U64_MAX, 1, 1, 0, 0);
-	/* All there are do not overflow. */
+	/* The largest numbers do not overflow. */
 	fisc_memory_expect(test, 0, FISC_MEMORY_MAX_PFN, 32, 8, 16);
 }
 
@@ -224,7 +224,7 @@ static void host_addresses_are_in_no_file(struct kunit *test)
 	fisc_memory_expect(test, 16, 16, 16, 0, 0);
 }
 
-/* What page numbers from @pfn on mean, into @means: 0 or an index plus 1. */
+/* Store what page numbers from @pfn on mean in @means: 0 or an index plus 1. */
 static bool fisc_memory_test_walk(struct fisc_memory_test *t, u64 pfn, u64 nr,
 				  pgoff_t *means)
 {

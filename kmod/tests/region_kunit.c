@@ -27,7 +27,7 @@ static struct fisc_region *fisc_test_region(struct kunit *test)
 	return ((struct fisc_unit *)test->priv)->region;
 }
 
-/* A private frame whose first byte is @byte; the caller holds a reference. */
+/* Make a page private with @byte first; the caller holds a reference. */
 static struct folio *fisc_test_write(struct kunit *test, pgoff_t index, u8 byte)
 {
 	struct page *page = fisc_unit_write(test, fisc_test_region(test), index,
@@ -144,7 +144,7 @@ static void owned_shared_page_is_a_copy(struct kunit *test)
 	folio_unlock(copy);
 	folio_put(copy);
 
-	/* The user that finding it made is the last one. */
+	/* The user that the lookup added is the last one. */
 	fisc_shared_put(shared);
 	KUNIT_EXPECT_FALSE(test, fisc_shared_exists(1, NUMA_NO_NODE, 1));
 	KUNIT_EXPECT_EQ(test, folio_ref_count(shared), 1);
@@ -173,7 +173,7 @@ static void owned_zero_page_is_a_zeroed_frame(struct kunit *test)
 	put_page(page);
 }
 
-/* The flag says that nobody can write, so whoever owns the page clears it. */
+/* Clean means that nobody can write, so fisc_region_own() clears the flag. */
 static void owning_a_clean_page_ends_that(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);

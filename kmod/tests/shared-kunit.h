@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: the table of shared frames and its reference counts.
- */
+/* KUnit: the table of shared frames, and reference counts. */
 #include <kunit/test.h>
 
 #define FISC_TEST_HASH		0x0123456789abcdefULL
@@ -12,7 +10,7 @@ static struct folio *fisc_test_frame(struct kunit *test)
 	struct folio *folio = fisc_frame_alloc(NULL, 0, __GFP_ZERO);
 
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	/* One for the table, one to look at the frame afterwards. */
+	/* One reference for the table, one to look at the frame afterwards. */
 	folio_get(folio);
 
 	return folio;
@@ -118,7 +116,7 @@ static void table_grows_and_shrinks_with_its_frames(struct kunit *test)
 				    frames[i]);
 		fisc_shared_put(frames[i]);
 	}
-	/* All but some of them leave. */
+	/* Most of them leave. */
 	for (i = 0; i < FISC_TEST_MANY; i++) {
 		if (i % 64) {
 			fisc_shared_put(frames[i]);

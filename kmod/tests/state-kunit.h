@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: reclaim states.
- */
+/* KUnit: states of memory. */
 #include <kunit/test.h>
 
 static const unsigned int state_percent[FISC_RECLAIM_STATES] = { 0, 6, 4, 2, 1 };
@@ -28,7 +26,7 @@ static void states_begin_at_their_percent(struct kunit *test)
 			FISC_RECLAIM_LOW);
 }
 
-/* For every state and number of free pages: one more look changes nothing. */
+/* For every state and number of free pages, looking again changes nothing. */
 static void states_do_not_flicker(struct kunit *test)
 {
 	enum fisc_reclaim_state before, state;
@@ -41,7 +39,9 @@ static void states_do_not_flicker(struct kunit *test)
 			state = fisc_levels_state(&levels, before, free);
 			KUNIT_ASSERT_EQ(test, state,
 					fisc_levels_state(&levels, state, free));
-			/* Nor does one page, up or down, after a change. */
+			/*
+			 * Nor does a page more or less, right after a change.
+			 */
 			if (state < before && free)
 				KUNIT_ASSERT_EQ(test, state,
 						fisc_levels_state(&levels, state,

@@ -27,7 +27,7 @@ static struct fisc_test_vms *fisc_test_vms(struct kunit *test)
 	return vms;
 }
 
-/* 0 to @most, small numbers as likely as large ones. */
+/* Return: 0 to @most, small numbers as likely as large ones. */
 static u64 fisc_test_random(struct fisc_test_vms *vms, u64 most)
 {
 	u64 r = (u64)prandom_u32_state(&vms->rnd) << 32 |
@@ -38,7 +38,7 @@ static u64 fisc_test_random(struct fisc_test_vms *vms, u64 most)
 	return r <= most ? r : r % (most + 1);
 }
 
-/* Any VMs, up to 1 TiB each, and memory for some of what they have. */
+/* Random VMs of up to 1 TiB each, and memory for some of it. */
 static void fisc_test_any_vms(struct fisc_test_vms *vms)
 {
 	u64 min = 0, max = 0;
@@ -59,7 +59,7 @@ static void fisc_test_any_vms(struct fisc_test_vms *vms)
 	vms->capacity = min + fisc_test_random(vms, max - min);
 }
 
-/* VMs that neither min nor max holds. */
+/* VMs limited by neither min nor max. */
 static void fisc_test_free_vms(struct fisc_test_vms *vms)
 {
 	size_t i;
@@ -82,7 +82,7 @@ static u64 fisc_test_sum(const struct fisc_test_vms *vms)
 	return sum;
 }
 
-/* Two VMs of 256 MiB and 2560 shares, the targets they ought to have. */
+/* Expect the targets of two VMs with 256 MiB and 2560 shares each. */
 static void fisc_test_pair(struct kunit *test, unsigned int tax_rate,
 			   u64 capacity, u64 active_a, u64 active_b,
 			   u64 target_a, u64 target_b)
@@ -102,9 +102,9 @@ static void fisc_test_pair(struct kunit *test, unsigned int tax_rate,
 }
 
 /*
- * Figure 7: 358 MiB for two VMs of 256 MiB. Half of it each without a tax. At
- * 75 % the busy one could have four times what the idle one has, 286 MiB, and
- * has all its 256: 43 % more.
+ * Figure 7: 358 MiB for two VMs of 256 MiB. Without a tax each gets half. At
+ * 75 % the busy one is entitled to four times what the idle one has, 286 MiB,
+ * and has all of its 256: 43 % more.
  */
 static void figure_7_of_the_paper(struct kunit *test)
 {
@@ -115,7 +115,7 @@ static void figure_7_of_the_paper(struct kunit *test)
 }
 
 /*
- * One idle, one busy: k P1 = P2, so P1 = M / (k + 1). Of 65,536 pages:
+ * One VM is idle, one busy: k P1 = P2, so P1 = M / (k + 1). Of 65,536 pages:
  *
  *	tau	k	P1		P2
  *	25 %	4/3	28086.86	37449.14
@@ -123,8 +123,8 @@ static void figure_7_of_the_paper(struct kunit *test)
  *	75 %	4	13107.20	52428.80
  *	99 %	100	648.87		64887.13
  *
- * P2 takes the page that is left when P1 is not at its next one. No rate is
- * above 99 %.
+ * P2 takes the page that is left when P1 has not reached its next one. Rates
+ * above 99 % count as 99 %.
  */
 static void idle_pays_k_times_as_much(struct kunit *test)
 {
@@ -139,8 +139,8 @@ static void idle_pays_k_times_as_much(struct kunit *test)
 }
 
 /*
- * 16,384 pages of one and 49,152 of the other are active, of 91,648. With C
- * taxed pages each, both more than are active:
+ * One VM has 16,384 active pages, the other 49,152; there are 91,648 pages.
+ * With C taxed pages each, both have more than their active pages:
  *
  *	P = A + (C - A) (1 - tau), so P = tau A + (1 - tau) C
  *	91648 = tau 65536 + 2 (1 - tau) C
@@ -161,7 +161,7 @@ static void partly_active_pays_for_the_idle_part(struct kunit *test)
 	fisc_test_pair(test, 99, 91648, 16384, 49152, 29604, 62044);
 }
 
-/* 100 pages, 40 active, at 75 %: 40 + 4 * 60 = 280 taxed ones, 560 shares. */
+/* 100 pages, 40 active, at 75 %: 40 + 4 * 60 = 280 taxed pages, 560 shares. */
 static void rho_is_shares_per_taxed_page(struct kunit *test)
 {
 	struct fisc_claim claim = { .shares = 560, .active = 40, .tax_rate = 75 };
@@ -248,8 +248,8 @@ static void less_than_a_page_each_is_left(struct kunit *test)
 }
 
 /*
- * Whoever is above its min pays no more than any VM below its max would for
- * more: rounding down is worth a page of cost and one of memory.
+ * A VM above its min pays no more than any VM below its max would pay for more
+ * memory. Rounding down allows for one page of cost and one of memory.
  */
 static void fisc_test_level(struct kunit *test, struct fisc_test_vms *vms)
 {
@@ -291,7 +291,7 @@ static void lowest_rho_pays_unless_at_its_min(struct kunit *test)
 	}
 }
 
-/* For whoever has more shares, up to a page; for everybody else. */
+/* A VM with more shares gets no less, up to a page; others get no more. */
 static void more_shares_do_not_get_less(struct kunit *test)
 {
 	struct fisc_test_vms *vms = fisc_test_vms(test);
@@ -348,7 +348,7 @@ static void equal_claims_get_equal_targets(struct kunit *test)
 	}
 }
 
-/* Rounding may give away a page for each VM, to whoever has most shares. */
+/* Rounding may give away one page per VM, to the VM with the most shares. */
 static void without_tax_memory_is_shared_by_shares(struct kunit *test)
 {
 	struct fisc_test_vms *vms = fisc_test_vms(test);
@@ -385,8 +385,8 @@ static void without_tax_memory_is_shared_by_shares(struct kunit *test)
 }
 
 /*
- * A VM that has as much as its target cannot use more than that. Were it to
- * move targets by more than what rounding had left, they would swing.
+ * A VM that has as much as its target cannot use more than that. If this moved
+ * targets by more than what rounding left over, they would oscillate.
  */
 static void targets_that_are_reached_stay(struct kunit *test)
 {
@@ -419,9 +419,9 @@ static void targets_that_are_reached_stay(struct kunit *test)
 }
 
 /*
- * A VM can show to be active what it has, no more. While all of it is, at each
- * step it comes 1 - tau of the way to what it could have: from 2^28 pages off to
- * less than one takes 68 steps at 75 %.
+ * A VM cannot show more active memory than it has. While all of it is active,
+ * each step takes it 1 - tau of the way to its final target: from 2^28 pages
+ * away to less than one takes 68 steps at 75 %.
  */
 static void targets_settle_from_any_allocation(struct kunit *test)
 {
@@ -456,7 +456,7 @@ static void targets_settle_from_any_allocation(struct kunit *test)
 	}
 }
 
-/* Idle pages at a hundredfold price: 1 share buys 2^31 pages for 100 * 2^31. */
+/* Idle pages cost a hundredfold: 1 share buys 2^31 pages for 100 * 2^31. */
 static void extremes_do_not_overflow(struct kunit *test)
 {
 	struct fisc_claim claims[2] = {

@@ -21,7 +21,7 @@ struct fisc_unit {
 	unsigned int large;
 };
 
-/* A region of @nr_pages holes, large pages as @large says. */
+/* Make a region of @nr_pages holes; @large enables large pages. */
 static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 						const char *name,
 						pgoff_t nr_pages,
@@ -49,7 +49,7 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	return unit;
 }
 
-/* What fisc_region_destroy() does; a test frees what it attached to chunks. */
+/* Like fisc_region_destroy(); a test frees what it attached to chunks. */
 static inline void fisc_unit_end(struct fisc_unit *unit)
 {
 	struct fisc_region *region = unit->region;
