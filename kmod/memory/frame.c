@@ -114,8 +114,8 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
  * of its own, then its reference.
  *
  * Afterwards each page is a frame of order 0 with one reference; the first one
- * is locked, and the others have no mapping, index or private data. The caller
- * attaches or frees them.
+ * is locked, and in the others nothing is set. The caller attaches or frees
+ * them.
  *
  * Context: any.
  * Return: 0; -EBUSY if the frame is mapped or somebody holds a reference;
