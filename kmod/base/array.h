@@ -7,15 +7,15 @@
 #include <linux/slab.h>
 
 /**
- * fisc_array_grow() - have room for one more in an array
- * @array: the array, NULL at first; to be freed by kvfree()
- * @nr: how many are in it
- * @room: for how many there is room; becomes more if need be
- * @size: bytes of each
+ * fisc_array_grow() - make room for one more element in an array
+ * @array: the array; NULL at first; freed by kvfree()
+ * @nr: number of elements in use
+ * @room: number of elements there is room for; raised if the array grows
+ * @size: size of an element in bytes
  *
  * Context: may sleep.
- * Return: the array, perhaps elsewhere; NULL if there is no memory, and @array is as
- * it was.
+ * Return: the array, which may have moved; NULL if there is no memory, and then
+ * @array is unchanged.
  */
 static inline void *fisc_array_grow(void *array, unsigned int nr,
 				    unsigned int *room, size_t size)

@@ -10,9 +10,9 @@
 #define FISC_FRACTION_ONE	BIT(FISC_FRACTION_SHIFT)
 
 /**
- * fisc_fraction_of() - so much of something
- * @whole: all of it
- * @fraction: the part
+ * fisc_fraction_of() - return a fraction of a number
+ * @whole: the number
+ * @fraction: the fraction, with FISC_FRACTION_SHIFT fractional bits
  *
  * Context: any.
  * Return: the product, rounded down.

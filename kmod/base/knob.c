@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Numbers in sysfs that a user may set.
- */
+/* Knobs: numbers in sysfs that a user may set. */
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -11,6 +9,15 @@
 
 struct kobject *fisc_kobj;
 
+/**
+ * fisc_knob_show() - show a knob's value
+ * @kobj: its directory
+ * @attr: its file, part of a struct fisc_knob
+ * @buf: the text
+ *
+ * Context: may sleep; called by sysfs.
+ * Return: length of the text.
+ */
 ssize_t fisc_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
 		       char *buf)
 {
@@ -19,7 +26,16 @@ ssize_t fisc_knob_show(struct kobject *kobj, struct kobj_attribute *attr,
 	return sysfs_emit(buf, "%u\n", READ_ONCE(*knob->value));
 }
 
-/* Set a knob, or refuse and leave it as it was. */
+/**
+ * fisc_knob_store() - set a knob, or leave it unchanged
+ * @kobj: its directory
+ * @attr: its file, part of a struct fisc_knob
+ * @buf: the text
+ * @count: its length
+ *
+ * Context: may sleep; called by sysfs.
+ * Return: @count, or -EINVAL if the text is no number or is out of range.
+ */
 ssize_t fisc_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 			const char *buf, size_t count)
 {
@@ -38,12 +54,12 @@ ssize_t fisc_knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 
 /**
- * fisc_knob_parse_bytes() - read a number of bytes, perhaps with a suffix
- * @buf: the text
- * @pages: the number, in pages, rounded up
+ * fisc_knob_parse_bytes() - parse a number of bytes that may have a suffix
+ * @buf: the text; the suffixes are those of memparse()
+ * @pages: the result in pages, rounded up
  *
  * Context: any.
- * Return: 0, or -EINVAL if it is none.
+ * Return: 0, or -EINVAL if the text is no such number.
  */
 int fisc_knob_parse_bytes(const char *buf, u64 *pages)
 {
@@ -59,7 +75,7 @@ int fisc_knob_parse_bytes(const char *buf, u64 *pages)
 	if (kstrtoull(digits, 10, &number))
 		return -EINVAL;
 
-	/* memparse() knows the suffixes, but not when it is too much. */
+	/* memparse() knows the suffixes, but does not detect overflow. */
 	if (*end && *end != '\n') {
 		char one[] = { '1', *end++, '\0' };
 
@@ -76,7 +92,7 @@ int fisc_knob_parse_bytes(const char *buf, u64 *pages)
 }
 
 /**
- * fisc_knob_init() - make /sys/kernel/fisc
+ * fisc_knob_init() - create /sys/kernel/fisc
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.

@@ -12,10 +12,10 @@ extern struct kobject *fisc_kobj;
 /**
  * struct fisc_knob - a number in sysfs that a user may set
  * @attr: the file
- * @value: the number; whoever uses it reads it once
- * @lowest: what it may be at least
- * @highest: what it may be at most
- * @changed: called when it was set, or NULL
+ * @value: the number; it may change at any time, so readers use READ_ONCE()
+ * @lowest: smallest value allowed
+ * @highest: largest value allowed
+ * @changed: called after the value was set; may be NULL
  */
 struct fisc_knob {
 	struct kobj_attribute attr;
@@ -25,6 +25,14 @@ struct fisc_knob {
 	void (*changed)(void);
 };
 
+/**
+ * FISC_KNOB_NOTIFY() - initialise a knob that reports changes
+ * @_name: name of the file
+ * @_value: the number, an unsigned int
+ * @_lowest: smallest value allowed
+ * @_highest: largest value allowed
+ * @_changed: called after the value was set
+ */
 #define FISC_KNOB_NOTIFY(_name, _value, _lowest, _highest, _changed) {	\
 	.attr = __ATTR(_name, 0644, fisc_knob_show, fisc_knob_store),	\
 	.value = _value,						\
@@ -33,6 +41,13 @@ struct fisc_knob {
 	.changed = _changed,						\
 }
 
+/**
+ * FISC_KNOB() - initialise a knob
+ * @_name: name of the file
+ * @_value: the number, an unsigned int
+ * @_lowest: smallest value allowed
+ * @_highest: largest value allowed
+ */
 #define FISC_KNOB(_name, _value, _lowest, _highest)			\
 	FISC_KNOB_NOTIFY(_name, _value, _lowest, _highest, NULL)
 

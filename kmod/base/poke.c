@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The queue of the policy's work. Anybody may ask for the policy to run; what it
- * does is decided at the top (policy.c).
+ * The policy's work queue. Any part of the module may ask for the policy to
+ * run; policy.c, at the top, decides what it does.
  */
 #include <linux/workqueue.h>
 
@@ -12,7 +12,7 @@ static struct delayed_work fisc_policy_work;
 static bool fisc_policy_poked;
 
 /**
- * fisc_policy_poke() - run the policy now, as targets may have changed
+ * fisc_policy_poke() - run the policy now, because targets may have changed
  *
  * Context: any.
  */
@@ -24,10 +24,10 @@ void fisc_policy_poke(void)
 }
 
 /**
- * fisc_policy_take_poke() - find out whether the policy was poked
+ * fisc_policy_take_poke() - test whether the policy was poked, and clear that
  *
  * Context: the policy's work.
- * Return: true if it was, since this was last called.
+ * Return: true if it was poked since the last call.
  */
 bool fisc_policy_take_poke(void)
 {
@@ -35,8 +35,8 @@ bool fisc_policy_take_poke(void)
 }
 
 /**
- * fisc_policy_again() - run the policy once more, later
- * @delay: when, in jiffies from now
+ * fisc_policy_again() - run the policy again later
+ * @delay: in jiffies from now
  *
  * Context: the policy's work.
  */
@@ -46,7 +46,7 @@ void fisc_policy_again(unsigned long delay)
 }
 
 /**
- * fisc_policy_init() - make the queue
+ * fisc_policy_init() - create the policy's queue
  * @run: the policy
  *
  * Context: may sleep.
@@ -61,9 +61,9 @@ int fisc_policy_init(void (*run)(struct work_struct *work))
 }
 
 /**
- * fisc_policy_exit() - end the policy
+ * fisc_policy_exit() - stop the policy
  *
- * Nobody who could poke it is left: no VM, knob, scanner or reclaimer.
+ * Nothing that could poke it is left: no VM, knob, scanner or reclaimer.
  *
  * Context: may sleep.
  */

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * How short memory is. See DOC: States of memory in state.h.
- */
+/* How scarce memory is. See DOC: States of memory in state.h. */
 #include <linux/kernel.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -22,10 +20,10 @@ const char * const fisc_reclaim_names[FISC_RECLAIM_STATES] = {
 DECLARE_WAIT_QUEUE_HEAD(fisc_reclaim_wait);
 static bool fisc_reclaim_poked;
 
-/* Written by the thread that reclaims. */
+/* Written by the reclaim thread only. */
 static enum fisc_reclaim_state fisc_state;
 
-/* Pages of the pool in use, at which another state may have begun. */
+/* Frames in use at which the thread is poked: the state may have changed. */
 static u64 fisc_reclaim_wake_at = U64_MAX;
 
 DEFINE_PER_CPU(unsigned int, fisc_reclaim_charged);
@@ -40,7 +38,7 @@ static unsigned int fisc_percent[FISC_RECLAIM_STATES] = {
 
 unsigned int fisc_reclaim_sliding;
 
-/* ESXi's sliding scale: so many percent of the next so many bytes. */
+/* ESXi's sliding scale: a percentage of each range of memory. */
 static const struct {
 	u64 bytes;
 	unsigned int percent;
@@ -52,11 +50,11 @@ static const struct {
 };
 
 /**
- * fisc_levels_scale() - memory that is to be free, by the sliding scale
- * @total: pages in all
+ * fisc_levels_scale() - return the memory to keep free, by the sliding scale
+ * @total: total memory in pages
  *
- * 6 % of the first 4 GiB, 4 % of the next 8, 2 % of the next 16, 1 % of the rest: a
- * large host need not keep as large a part free as a small one.
+ * 6 % of the first 4 GiB, 4 % of the next 8, 2 % of the next 16 and 1 % of the
+ * rest: a large host does not need to keep as large a part free as a small one.
  *
  * Context: any.
  * Return: pages.
@@ -77,11 +75,13 @@ u64 fisc_levels_scale(u64 total)
 }
 
 /**
- * fisc_levels_set() - say at how many free pages states begin
+ * fisc_levels_set() - compute the free memory at which states begin
  * @levels: the result
- * @total: pages in all
- * @percent: of them, for each state; never more than for the state before
- * @sliding: 6 % become what the sliding scale says, others in proportion
+ * @total: total memory in pages
+ * @percent: percentage of @total for each state; never more than that of the
+ *	state before it
+ * @sliding: use the sliding scale: 6 % stand for fisc_levels_scale(), other
+ *	percentages are in proportion
  *
  * Context: any.
  */
@@ -98,12 +98,14 @@ void fisc_levels_set(struct fisc_levels *levels, u64 total,
 }
 
 /**
- * fisc_levels_leave() - memory that has to be free for a state to end
+ * fisc_levels_leave() - return the free memory at which a state ends
  * @levels: where states begin
- * @state: not the first one
+ * @state: the state; not the first one
  *
- * A quarter of the way from where it began to where the one before began, or of as
- * much again for the one after "high": a state does not end as soon as it has begun.
+ * A state ends a quarter of the way from where it begins to where the state
+ * before it begins. For the state after "high", which begins nowhere, it is a
+ * quarter of half as much again. So a state does not end as soon as it has
+ * begun.
  *
  * Context: any.
  * Return: pages.
@@ -119,13 +121,13 @@ u64 fisc_levels_leave(const struct fisc_levels *levels,
 }
 
 /**
- * fisc_levels_state() - the state that follows
+ * fisc_levels_state() - compute the next state
  * @levels: where states begin
- * @before: the state up to now
+ * @before: the current state
  * @free: free pages
  *
  * Context: any.
- * Return: the state.
+ * Return: the state, possibly the same.
  */
 enum fisc_reclaim_state fisc_levels_state(const struct fisc_levels *levels,
 					  enum fisc_reclaim_state before,
@@ -143,9 +145,9 @@ enum fisc_reclaim_state fisc_levels_state(const struct fisc_levels *levels,
 }
 
 /**
- * fisc_levels_now() - say where states begin
+ * fisc_levels_now() - compute where states begin, with the current settings
  * @levels: the result
- * @total: pages in all
+ * @total: total memory in pages
  *
  * Context: may sleep.
  */
@@ -161,7 +163,7 @@ void fisc_levels_now(struct fisc_levels *levels, u64 total)
  * @state: the state; not the first one
  *
  * Context: any.
- * Return: percent.
+ * Return: a percentage.
  */
 unsigned int fisc_levels_percent(enum fisc_reclaim_state state)
 {
@@ -169,13 +171,13 @@ unsigned int fisc_levels_percent(enum fisc_reclaim_state state)
 }
 
 /**
- * fisc_levels_set_percent() - choose the free memory at which a state begins
+ * fisc_levels_set_percent() - set the free memory at which a state begins
  * @state: the state; not the first one
- * @percent: the memory
+ * @percent: the percentage
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if that is more than for the state before it, or less than
- * for the one after it.
+ * Return: 0; -EINVAL if @percent is more than for the state before it, or less
+ * than for the state after it.
  */
 int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent)
 {
@@ -196,10 +198,11 @@ int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent)
 }
 
 /**
- * fisc_reclaim_keep() - memory that is not divided among VMs
- * @total: pages in all, of the pool or the host
+ * fisc_reclaim_keep() - return the memory that is not divided among VMs
+ * @total: total memory of the pool or the host, in pages
  *
- * VMs that have what they should leave so much free that nothing is taken back.
+ * When VMs have what they should have, this much is free, so that nothing is
+ * reclaimed.
  *
  * Context: may sleep.
  * Return: pages.
@@ -214,7 +217,7 @@ u64 fisc_reclaim_keep(u64 total)
 }
 
 /**
- * fisc_reclaim_state() - return how short memory is
+ * fisc_reclaim_state() - return how scarce memory is
  *
  * Context: any.
  * Return: the state.
@@ -225,10 +228,10 @@ enum fisc_reclaim_state fisc_reclaim_state(void)
 }
 
 /**
- * fisc_reclaim_set_state() - begin another state
+ * fisc_reclaim_set_state() - enter a state
  * @state: the state
  *
- * Context: the thread that reclaims.
+ * Context: the reclaim thread.
  */
 void fisc_reclaim_set_state(enum fisc_reclaim_state state)
 {
@@ -236,10 +239,10 @@ void fisc_reclaim_set_state(enum fisc_reclaim_state state)
 }
 
 /**
- * fisc_reclaim_set_wake() - say when the thread is to be poked
- * @frames: as soon as so many frames are in use
+ * fisc_reclaim_set_wake() - set when the reclaim thread is poked
+ * @frames: number of frames in use at which it is poked
  *
- * Context: the thread that reclaims.
+ * Context: the reclaim thread.
  */
 void fisc_reclaim_set_wake(u64 frames)
 {
@@ -247,7 +250,7 @@ void fisc_reclaim_set_wake(u64 frames)
 }
 
 /**
- * fisc_reclaim_poke() - have the thread look at memory now
+ * fisc_reclaim_poke() - make the reclaim thread check memory now
  *
  * Context: any.
  */
@@ -258,10 +261,10 @@ void fisc_reclaim_poke(void)
 }
 
 /**
- * fisc_reclaim_is_poked() - find out whether the thread is to look now
+ * fisc_reclaim_is_poked() - test whether the reclaim thread was poked
  *
- * Context: the thread that reclaims.
- * Return: true if somebody wants it to.
+ * Context: the reclaim thread.
+ * Return: true if it was poked since fisc_reclaim_clear_poke().
  */
 bool fisc_reclaim_is_poked(void)
 {
@@ -269,9 +272,9 @@ bool fisc_reclaim_is_poked(void)
 }
 
 /**
- * fisc_reclaim_clear_poke() - begin to look
+ * fisc_reclaim_clear_poke() - clear the poke, before checking memory
  *
- * Context: the thread that reclaims.
+ * Context: the reclaim thread.
  */
 void fisc_reclaim_clear_poke(void)
 {
@@ -279,7 +282,7 @@ void fisc_reclaim_clear_poke(void)
 }
 
 /**
- * __fisc_reclaim_charge() - a CPU has allocated FISC_RECLAIM_CHARGE frames
+ * __fisc_reclaim_charge() - account for a CPU's last FISC_RECLAIM_CHARGE frames
  *
  * Context: any.
  */

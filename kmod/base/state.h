@@ -9,24 +9,25 @@
 /**
  * DOC: States of memory
  *
- * How short memory is, and where that begins. The thread that reclaims sets the
- * state (DOC: Reclaim); everyone may read it, charge what they allocate, and poke
- * the thread. What a state means for VMs is not decided here.
+ * How scarce memory is, and where each state begins. The reclaim thread sets
+ * the state (DOC: Reclaim). Every part of the module may read it, charge the
+ * frames it allocates, and poke the thread. What a state means for VMs is
+ * decided elsewhere.
  */
 
 /**
- * enum fisc_reclaim_state - how short memory is
+ * enum fisc_reclaim_state - how scarce memory is
  * @FISC_RECLAIM_HIGH: there is enough; nothing is done
- * @FISC_RECLAIM_CLEAR: large pages that hold duplicates are broken, the scanner is
- *	faster, balloons grow no more
- * @FISC_RECLAIM_SOFT: balloons go to their targets; where that does not work, or
- *	not fast enough, VMs are paged
+ * @FISC_RECLAIM_CLEAR: large pages that hold duplicates are broken, the scanner
+ *	runs faster, balloons no longer grow
+ * @FISC_RECLAIM_SOFT: balloons follow their targets; where that does not work,
+ *	or is too slow, VMs are paged
  * @FISC_RECLAIM_HARD: VMs above their targets are paged
- * @FISC_RECLAIM_LOW: and wait when they want more memory
+ * @FISC_RECLAIM_LOW: as before, and these VMs wait when they want more memory
  * @FISC_RECLAIM_STATES: number of states
  *
- * ESX's (Waldspurger, OSDI 2002, section 6.3), and "clear" as ESXi has had it since
- * version 6.
+ * The states are those of ESX (Waldspurger, OSDI 2002, section 6.3), and
+ * "clear" as in ESXi since version 6.
  */
 enum fisc_reclaim_state {
 	FISC_RECLAIM_HIGH,
@@ -39,7 +40,8 @@ enum fisc_reclaim_state {
 
 /**
  * struct fisc_levels - free memory at which states begin
- * @below: pages; a state begins when there is less; nothing for the first one
+ * @below: for each state, in pages: it begins when less is free; U64_MAX for
+ *	the first one
  */
 struct fisc_levels {
 	u64 below[FISC_RECLAIM_STATES];
@@ -48,7 +50,7 @@ struct fisc_levels {
 extern const char * const fisc_reclaim_names[FISC_RECLAIM_STATES];
 extern unsigned int fisc_reclaim_sliding;
 
-/* The thread that reclaims sleeps here. */
+/* The reclaim thread sleeps here. */
 extern wait_queue_head_t fisc_reclaim_wait;
 
 /* levels: arithmetic */
@@ -61,7 +63,7 @@ enum fisc_reclaim_state fisc_levels_state(const struct fisc_levels *levels,
 					  enum fisc_reclaim_state before,
 					  u64 free);
 
-/* levels as they are chosen */
+/* levels as they are set */
 void fisc_levels_now(struct fisc_levels *levels, u64 total);
 unsigned int fisc_levels_percent(enum fisc_reclaim_state state);
 int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent);
@@ -79,12 +81,12 @@ long fisc_swap_room(void);
 
 DECLARE_PER_CPU(unsigned int, fisc_reclaim_charged);
 
-/* Frames that are allocated between two looks of a CPU at what is free. */
+/* Frames that a CPU allocates between two checks of what is in use. */
 #define FISC_RECLAIM_CHARGE	128
 
 /**
- * fisc_reclaim_charge() - frames have been allocated
- * @nr: how many
+ * fisc_reclaim_charge() - account for newly allocated frames
+ * @nr: their number
  *
  * Context: any.
  */

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Per-CPU counters of the module as a whole.
- */
+/* Per-CPU counters and histograms of waits, for the module as a whole. */
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/math.h>
@@ -15,7 +13,7 @@
 
 DEFINE_PER_CPU(struct fisc_counters, fisc_total);
 
-/* One CPU's part of what is known of waits. */
+/* One CPU's share of the histograms of waits. */
 struct fisc_waits {
 	unsigned long count[FISC_NR_WAITS][FISC_WAIT_BUCKETS];
 	u64 longest[FISC_NR_WAITS];
@@ -24,9 +22,9 @@ struct fisc_waits {
 static DEFINE_PER_CPU(struct fisc_waits, fisc_waits);
 
 /**
- * fisc_wait_account() - somebody has waited, or may have
- * @wait: for what
- * @start_ns: since when, by local_clock()
+ * fisc_wait_account() - account for a wait, even one of no length
+ * @wait: what was waited for
+ * @start_ns: when it began, by local_clock()
  *
  * Context: any.
  */
@@ -46,11 +44,11 @@ void fisc_wait_account(enum fisc_wait wait, u64 start_ns)
 }
 
 /**
- * fisc_wait_show() - say how long waits were
- * @m: where
- * @wait: for what
- * @name: what it is called there
- * @buckets: how many there are; the last one has all that are longer
+ * fisc_wait_show() - print a histogram of waits
+ * @m: where to print
+ * @wait: what was waited for
+ * @name: prefix of the names printed
+ * @buckets: number of buckets to print; the last one includes all longer waits
  *
  * Context: may sleep.
  */
@@ -77,12 +75,12 @@ void fisc_wait_show(struct seq_file *m, enum fisc_wait wait, const char *name,
 }
 
 /**
- * fisc_counters_sum() - value of one counter over all CPUs
+ * fisc_counters_sum() - sum a counter over all CPUs
  * @set: the set of counters
  * @c: the counter
  *
- * Exact when nothing changes meanwhile. CPUs are read one after the other, so
- * a pair of changes on two CPUs may be half seen: never let that show as a
+ * Exact if nothing changes meanwhile. CPUs are read one after the other, so one
+ * half of a pair of changes on two CPUs may be missed; that never shows as a
  * negative number.
  *
  * Context: any.
@@ -101,11 +99,11 @@ long fisc_counters_sum(const struct fisc_counters __percpu *set,
 }
 
 /**
- * fisc_total_sum() - value of one counter for the whole module
+ * fisc_total_sum() - return a counter of the whole module
  * @c: the counter
  *
  * Context: any.
- * Return: the sum, at least 0.
+ * Return: the sum over all CPUs, at least 0.
  */
 long fisc_total_sum(enum fisc_counter c)
 {
@@ -114,7 +112,7 @@ long fisc_total_sum(enum fisc_counter c)
 EXPORT_SYMBOL_NS_GPL(fisc_total_sum, FISC);
 
 /**
- * fisc_frames_in_use() - frames that hold guests' memory
+ * fisc_frames_in_use() - return the number of frames that hold guest memory
  *
  * Context: any.
  * Return: their number.

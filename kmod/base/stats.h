@@ -6,48 +6,51 @@
 #include <linux/types.h>
 
 /**
- * enum fisc_counter - what is counted for each region and for the module
- * @FISC_PRIVATE: map entries that own a frame alone; equals frames
+ * enum fisc_counter - counters of each region and of the module
+ * @FISC_PRIVATE: map entries with a frame of their own; equals private frames,
+ *	in pages
  * @FISC_SHARING: map entries that refer to a shared frame
- * @FISC_ZERO: map entries served by the zero frame
- * @FISC_SHARED: shared frames; module only, no region owns them
- * @FISC_FAULTS: faults on pages not mapped (event)
+ * @FISC_ZERO: map entries served by a zero frame
+ * @FISC_SHARED: shared frames; module only, as no region owns them
+ * @FISC_FAULTS: faults on pages that were not mapped (event)
  * @FISC_WRITE_FAULTS: first writes to pages mapped read-only (event)
  * @FISC_COW_BREAKS: writes that ended an entry's sharing (event)
- * @FISC_MAP_BYTES: memory the frame maps take themselves, in bytes
- * @FISC_LARGE: large frames; their pages are counted in @FISC_PRIVATE, too
- * @FISC_WRITTEN: first writes to pages whose hash was known (event)
- * @FISC_LARGE_ALLOCS: large frames given at a first touch (event)
- * @FISC_LARGE_FAILED: times there were no 2 MiB to be had (event)
+ * @FISC_MAP_BYTES: memory used by the frame maps themselves, in bytes
+ * @FISC_LARGE: large frames; their pages are also counted in @FISC_PRIVATE
+ * @FISC_WRITTEN: first writes to pages that were clean (event)
+ * @FISC_LARGE_ALLOCS: large frames allocated for empty chunks (event)
+ * @FISC_LARGE_FAILED: failed allocations of a large frame (event)
  * @FISC_LARGE_BREAKS: large frames broken into small ones (event)
- * @FISC_LARGE_REBUILDS: large frames made of small ones (event)
- * @FISC_META_BYTES: memory of what belongs to no region, in bytes; module only
+ * @FISC_LARGE_REBUILDS: large frames rebuilt from small ones (event)
+ * @FISC_META_BYTES: memory used by tables that belong to no region, in bytes;
+ *	module only
  * @FISC_SCANNED: pages read and hashed (event)
  * @FISC_MERGED: pages that became users of a shared frame (event)
- * @FISC_MERGED_ZERO: pages that a zero frame took over (event)
- * @FISC_PINNED: times a page was passed over as somebody used it (event)
- * @FISC_CHANGED: times a page was written while it was looked at (event)
+ * @FISC_MERGED_ZERO: pages replaced by a zero frame (event)
+ * @FISC_PINNED: pages skipped because of other references (event)
+ * @FISC_CHANGED: pages that were written while being examined (event)
  * @FISC_UNMAP_ROUNDS: runs of pages unmapped by the scanner (event)
  * @FISC_SAMPLE_PERIODS: samples completed (event)
  * @FISC_SAMPLED: pages chosen for samples (event)
- * @FISC_SAMPLE_TOUCHED: those of them that were touched (event)
- * @FISC_SAMPLE_FAULTS: faults that sampling has caused (event)
+ * @FISC_SAMPLE_TOUCHED: sampled pages that were touched (event)
+ * @FISC_SAMPLE_FAULTS: faults caused by sampling (event)
  * @FISC_BALLOON: pages in balloons
- * @FISC_BALLOON_INFLATED: pages that went into one (event)
- * @FISC_BALLOON_DEFLATED: pages that left one, as the guest said or at a reset
+ * @FISC_BALLOON_INFLATED: pages that entered a balloon (event)
+ * @FISC_BALLOON_DEFLATED: pages that left a balloon at the guest's request or
+ *	at a reset (event)
+ * @FISC_BALLOON_POPPED: pages that left a balloon because they were touched
  *	(event)
- * @FISC_BALLOON_POPPED: pages that left one as somebody touched them (event)
- * @FISC_BALLOON_DUPLICATE: pages that were to go into one and were there already
- *	(event)
- * @FISC_SWAPPED: pages that were paged out
- * @FISC_SWAP_OUT: pages that went out (event)
- * @FISC_SWAP_IN: pages that came back in (event)
- * @FISC_SWAP_LOST: times that a page could not be brought back (event)
- * @FISC_SWAP_ARMED: chunks that were unmapped to see what is used (event)
- * @FISC_SWAP_NO_MEMORY: times there was no memory to page out (event)
+ * @FISC_BALLOON_DUPLICATE: requests to put a page into a balloon that already
+ *	held it (event)
+ * @FISC_SWAPPED: pages that are paged out now
+ * @FISC_SWAP_OUT: pages paged out (event)
+ * @FISC_SWAP_IN: pages paged in (event)
+ * @FISC_SWAP_LOST: failures to page in a page (event)
+ * @FISC_SWAP_ARMED: chunks unmapped to see which pages are used (event)
+ * @FISC_SWAP_NO_MEMORY: failures to page out for lack of memory (event)
  * @FISC_NR_COUNTERS: number of counters
  *
- * All but those marked (event), which only grow, describe the present state.
+ * Counters marked (event) only grow; the others describe the present state.
  */
 enum fisc_counter {
 	FISC_PRIVATE,
@@ -90,8 +93,8 @@ enum fisc_counter {
 };
 
 /**
- * struct fisc_counters - one CPU's part of a set of counters
- * @v: indexed by enum fisc_counter; one CPU's part can be negative
+ * struct fisc_counters - one CPU's share of a set of counters
+ * @v: indexed by enum fisc_counter; one CPU's share can be negative
  *
  * A set is a per-CPU variable, so counting touches no shared cache line.
  */
@@ -104,7 +107,7 @@ DECLARE_PER_CPU(struct fisc_counters, fisc_total);
 /**
  * fisc_count_total() - count something that belongs to no region
  * @c: the counter
- * @n: what to add; may be negative
+ * @n: number to add; may be negative
  *
  * Context: any.
  */
@@ -117,9 +120,9 @@ static inline void fisc_count_total(enum fisc_counter c, long n)
  * enum fisc_wait - what guests may have to wait for
  * @FISC_WAIT_HOLD: a chunk's lock, held for writing
  * @FISC_WAIT_SWAP_IN: a page that was paged out
- * @FISC_WAIT_BLOCKED: memory, as the VM has more than its target
+ * @FISC_WAIT_BLOCKED: memory, while the VM is above its target
  * @FISC_WAIT_ADOPT_MAP: the process's mappings, while a chunk is taken over
- * @FISC_WAIT_ADOPT_COPY: a chunk that was taken over to be copied
+ * @FISC_WAIT_ADOPT_COPY: the copy of a chunk that was taken over
  * @FISC_WAIT_RELEASE_MAP: the process's mappings, while some are given back
  * @FISC_NR_WAITS: number of these
  */
@@ -133,7 +136,7 @@ enum fisc_wait {
 	FISC_NR_WAITS,
 };
 
-/* How long they waited: below 1, 2, 4 ... microseconds. */
+/* Buckets of a histogram: waits below 1, 2, 4 ... microseconds. */
 #define FISC_WAIT_BUCKETS	28
 
 struct seq_file;

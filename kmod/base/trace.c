@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tracepoints. They are told numbers and names, and know nobody's structures.
+ * Tracepoints. Their arguments are numbers and names, so that they depend on no
+ * part's structures.
  */
 #define CREATE_TRACE_POINTS
 #include "base/trace.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where pages are that have been paged out: in an object of shared memory for
- * each file, that the kernel swaps. See DOC: Host paging in swap.h.
+ * The backing of pages that are paged out: for each file an object of shared
+ * memory, which the kernel swaps. See DOC: Host paging in swap.h.
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -13,10 +13,12 @@
 #include "memory/backing.h"
 #include "memory/map.h"
 
-/* Whoever frees memory may not wait for others to do so. */
+/* Code that frees memory must not wait for other code to free some. */
 #define FISC_GFP_BACKING	(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN)
 
-/* Made when the first page goes out, by the only thread that pages out. */
+/*
+ * Created for the first page that goes out, by the only thread that pages out.
+ */
 static struct address_space *fisc_backing_make(struct fisc_region *region)
 {
 	struct file *file = region->backing;
@@ -36,9 +38,9 @@ static struct address_space *fisc_backing_make(struct fisc_region *region)
  * fisc_backing_write() - copy a page into the backing
  * @region: the region
  * @index: the page
- * @page: its content, which does not change
+ * @page: its content, which does not change meanwhile
  *
- * Context: may sleep; from the thread that pages out only.
+ * Context: may sleep; only called by the thread that pages out.
  * Return: 0, -ENOMEM, -EHWPOISON.
  */
 int fisc_backing_write(struct fisc_region *region, pgoff_t index,
@@ -66,11 +68,12 @@ int fisc_backing_write(struct fisc_region *region, pgoff_t index,
 }
 
 /**
- * fisc_backing_send() - have a page of the backing go to swap now
+ * fisc_backing_send() - send a page of the backing to swap now
  * @region: the region
- * @index: the page, which was written
+ * @index: the page, written by fisc_backing_write()
  *
- * The kernel would do that in its own time. What cannot go stays where it is.
+ * Otherwise the kernel would do so when it sees fit. A page that cannot go
+ * stays where it is.
  *
  * Context: may sleep.
  */
@@ -85,7 +88,7 @@ void fisc_backing_send(struct fisc_region *region, pgoff_t index)
 	};
 	struct folio *folio = filemap_lock_folio(mapping, index);
 
-	/* It may be there already. */
+	/* It may be in swap already. */
 	if (IS_ERR(folio))
 		return;
 	if (!folio_mapped(folio) && folio_clear_dirty_for_io(folio)) {
@@ -100,11 +103,11 @@ put:
 }
 
 /**
- * fisc_backing_read() - have a page that was paged out in memory
+ * fisc_backing_read() - read a page that was paged out
  * @region: the region
  * @index: the page
  *
- * The kernel reads what lies beside it in swap, too.
+ * The kernel may also read its neighbours in swap.
  *
  * Context: may sleep, for as long as swap takes.
  * Return: the page with a reference, or an error pointer: -ENOMEM, -EIO.
@@ -115,13 +118,14 @@ struct page *fisc_backing_read(struct fisc_region *region, pgoff_t index)
 }
 
 /**
- * fisc_backing_holds() - is that still the page's content?
+ * fisc_backing_holds() - test whether a page read is still the backing's
  * @region: the region
  * @index: the page
  * @page: from fisc_backing_read()
  *
- * Context: may sleep; the chunk's lock held for writing, and the page is swapped.
- * Return: true with @page locked; false if it has left the memory again.
+ * Context: may sleep; the chunk's lock held for writing, and the page's entry
+ * is swapped.
+ * Return: true with @page locked; false if it has left memory again.
  */
 bool fisc_backing_holds(struct fisc_region *region, pgoff_t index,
 			struct page *page)
@@ -136,12 +140,12 @@ bool fisc_backing_holds(struct fisc_region *region, pgoff_t index,
 }
 
 /**
- * fisc_backing_drop() - pages are not in the backing any more
+ * fisc_backing_drop() - drop pages from the backing
  * @region: the region
  * @first: the first page
  * @last: the last page, included
  *
- * Context: may sleep; either no page of these is swapped, and the caller is the
+ * Context: may sleep. Either none of the pages is swapped and the caller is the
  * thread that pages out, or the chunk's lock is held for writing.
  */
 void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
@@ -152,7 +156,7 @@ void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
 }
 
 /**
- * fisc_backing_free() - a region goes
+ * fisc_backing_free() - free the backing of a region that goes away
  * @region: the region
  *
  * Context: may sleep.

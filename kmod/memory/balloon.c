@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Which pages are in the balloon. See DOC: Balloons in balloon/balloon.h.
- */
+/* Which pages are in the balloon. See DOC: Balloons in balloon/balloon.h. */
 #include <linux/export.h>
 #include <linux/slab.h>
 
 #include "memory/balloon.h"
 
 /**
- * fisc_balloon_of_chunk() - have room to say which pages are in the balloon
+ * fisc_balloon_of_chunk() - return a chunk's balloon bits, allocating if needed
  * @region: the region
  * @chunk: the chunk
  *
@@ -38,13 +36,13 @@ struct fisc_chunk_balloon *fisc_balloon_of_chunk(struct fisc_region *region,
 }
 
 /**
- * fisc_balloon_add() - holes go into the balloon
+ * fisc_balloon_add() - put holes into the balloon
  * @region: the region
- * @chunk: a chunk of it that fisc_balloon_of_chunk() was called for
+ * @chunk: a chunk for which fisc_balloon_of_chunk() was called
  * @first: the first page
  * @last: the last page, included
  *
- * What is no hole, or lies beyond the end of the file, does not.
+ * Pages that are not holes or lie beyond the end of the file are left out.
  *
  * Context: @chunk->lock held for writing.
  */
@@ -74,10 +72,10 @@ void fisc_balloon_add(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * __fisc_balloon_pop() - a hole of a chunk that may be in the balloon was filled
+ * __fisc_balloon_pop() - remove a hole that was filled from the balloon
  * @region: the region
- * @chunk: its chunk
- * @index: the page
+ * @chunk: its chunk, which has balloon bits
+ * @index: the page; it need not be in the balloon
  *
  * Context: @chunk->lock held.
  */
@@ -116,15 +114,15 @@ static long fisc_chunk_deflate(struct fisc_region *region,
 }
 
 /**
- * fisc_region_deflate() - pages leave the balloon
+ * fisc_region_deflate() - remove pages from the balloon
  * @region: the region
  * @first: the first page
  * @last: the last page, included
  *
- * They are holes still. Those that are not in the balloon are as they were.
+ * The pages stay holes. Pages that are not in the balloon are unchanged.
  *
  * Context: may sleep; no lock of this module held.
- * Return: how many were in the balloon.
+ * Return: how many pages were in the balloon.
  */
 long fisc_region_deflate(struct fisc_region *region, pgoff_t first,
 			 pgoff_t last)
@@ -151,7 +149,7 @@ long fisc_region_deflate(struct fisc_region *region, pgoff_t first,
 EXPORT_SYMBOL_NS_GPL(fisc_region_deflate, FISC);
 
 /**
- * fisc_balloon_free() - a chunk goes
+ * fisc_balloon_free() - free the balloon bits of a chunk that goes away
  * @region: the region
  * @chunk: the chunk, of which nothing is in the balloon
  *

@@ -8,11 +8,11 @@
 #include "memory/map.h"
 
 /**
- * struct fisc_chunk_balloon - which pages of a chunk are in the balloon
- * @nr: how many
- * @bits: which; holes, all of them
+ * struct fisc_chunk_balloon - the pages of a chunk that are in the balloon
+ * @nr: their number
+ * @bits: a bit for each page; all of these pages are holes
  *
- * Comes when the first page does, and stays as long as the chunk.
+ * Allocated with the first such page, and kept as long as the chunk.
  */
 struct fisc_chunk_balloon {
 	atomic_t nr;
@@ -30,10 +30,10 @@ long fisc_region_deflate(struct fisc_region *region, pgoff_t first,
 			 pgoff_t last);
 
 /**
- * fisc_balloon_pop() - a hole has been filled
+ * fisc_balloon_pop() - remove a hole that was filled from the balloon
  * @region: the region
  * @chunk: its chunk
- * @index: the page
+ * @index: the page; it need not be in the balloon
  *
  * Context: @chunk->lock held.
  */
@@ -44,7 +44,13 @@ static inline void fisc_balloon_pop(struct fisc_region *region,
 		__fisc_balloon_pop(region, chunk, index);
 }
 
-/* Context: @chunk->lock held. */
+/**
+ * fisc_balloon_has_part_of() - test whether pages of a chunk are in the balloon
+ * @chunk: the chunk
+ *
+ * Context: @chunk->lock held.
+ * Return: true if there are any.
+ */
 static inline bool fisc_balloon_has_part_of(const struct fisc_chunk *chunk)
 {
 	const struct fisc_chunk_balloon *balloon = READ_ONCE(chunk->balloon);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Copy on write: the way to a frame that may be written. See DOC: The frame map in
- * map.h.
+ * Copy on write: how a page gets a frame that may be written. See DOC: The
+ * frame map in map.h.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -11,7 +11,10 @@
 #include "memory/due.h"
 #include "memory/region.h"
 
-/* A private page is about to be written. Lock held for reading at least. */
+/*
+ * A private page is about to be written: it is no longer clean. Lock held, at
+ * least for reading.
+ */
 static void fisc_chunk_write(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t index)
 {
@@ -32,7 +35,10 @@ static void fisc_chunk_write(struct fisc_region *region,
 	fisc_count(region, FISC_WRITTEN, 1);
 }
 
-/* Get hold of a private page to write to it. Lock held for reading at least. */
+/*
+ * Lock and reference a private page that is about to be written. Lock held, at
+ * least for reading.
+ */
 static int fisc_chunk_take(struct fisc_region *region, struct fisc_chunk *chunk,
 			   pgoff_t index, struct page *page)
 {
@@ -46,9 +52,9 @@ static int fisc_chunk_take(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /*
- * Put a new private frame in the place of @seen.
- * Return: 0 with the frame locked, -EAGAIN if the entry has changed, -ENXIO
- * beyond the end, -ENOMEM.
+ * Install a new private frame where the entry is still @seen.
+ * Return: 0 with the frame locked; -EAGAIN if the entry has changed; -ENXIO
+ * beyond the end of the file; -ENOMEM.
  */
 static int fisc_chunk_install(struct fisc_region *region,
 			      struct fisc_chunk *chunk, pgoff_t index,
@@ -97,7 +103,7 @@ static int fisc_chunk_install(struct fisc_region *region,
 }
 
 /*
- * Copy what @seen is, or make it zero, into a frame of its own.
+ * Copy the content of @seen, or zeroes, into a new frame.
  * Return: as fisc_chunk_own().
  */
 static int fisc_chunk_own_new(struct fisc_region *region,
@@ -133,23 +139,24 @@ static int fisc_chunk_own_new(struct fisc_region *region,
 }
 
 /**
- * fisc_chunk_own() - make sure that a page has a frame of its own
+ * fisc_chunk_own() - give a page a frame of its own, for writing
  * @region: the region
  * @chunk: the chunk of @index
  * @index: the page
  * @vmf: the fault that wants it, or NULL
  * @gfp: modifiers for the allocation of a frame
- * @frame: the page that serves it: its folio locked, with a reference for the
- *	caller
+ * @frame: the page that serves it, with its folio locked and a reference for
+ *	the caller
  *
- * A hole gets a zeroed frame, a shared page a copy; nobody else's view of the
- * content changes. The page is not clean after this, and as long as the caller
- * holds the folio lock or the reference it does not become clean: it is not shared.
+ * A hole gets a zeroed frame, a shared page a copy; nobody else sees the
+ * content change. Afterwards the page is not clean, and it does not become
+ * clean, so it is not shared, as long as the caller holds the folio lock or the
+ * reference.
  *
- * Context: may sleep; @chunk->lock held for reading, and given back.
- * Return: 0; -EAGAIN if the page is swapped, or has changed meanwhile; -ENOMEM;
- * -ENXIO if a fault lies beyond the end of the file; -EHWPOISON if the content was
- * lost to a memory error.
+ * Context: may sleep; @chunk->lock held for reading; this function drops it.
+ * Return: 0; -EAGAIN if the page is swapped or has changed meanwhile; -ENOMEM;
+ * -ENXIO if a fault lies beyond the end of the file; -EHWPOISON if the content
+ * was lost to a memory error.
  */
 int fisc_chunk_own(struct fisc_region *region, struct fisc_chunk *chunk,
 		   pgoff_t index, struct vm_fault *vmf, gfp_t gfp,
@@ -172,8 +179,9 @@ int fisc_chunk_own(struct fisc_region *region, struct fisc_chunk *chunk,
 		return err;
 	case FISC_ENTRY_SHARED:
 		/*
-		 * The reference keeps the content and, until the new entry is
-		 * in place, the address from serving another frame.
+		 * The reference keeps the content, and it keeps the frame from
+		 * being reused for other content until the new entry is in
+		 * place: an unchanged entry still means the same page.
 		 */
 		shared = fisc_entry_page(e);
 		if (PageHWPoison(shared))
@@ -197,7 +205,7 @@ int fisc_chunk_own(struct fisc_region *region, struct fisc_chunk *chunk,
 	return err;
 }
 
-/* Forget what is known of a chunk's content; its pages are due. */
+/* Forget what is known about a chunk's content, and mark it due. */
 static void fisc_chunk_forget(struct fisc_chunk *chunk)
 {
 	unsigned int i;
@@ -212,7 +220,7 @@ static void fisc_chunk_forget(struct fisc_chunk *chunk)
 	up_write(&chunk->lock);
 }
 
-/* Give a page a frame of its own, if it is shared. */
+/* Give a page a frame of its own if it is shared. */
 static int fisc_chunk_unshare(struct fisc_region *region,
 			      struct fisc_chunk *chunk, pgoff_t index)
 {
@@ -239,12 +247,12 @@ static int fisc_chunk_unshare(struct fisc_region *region,
 
 /**
  * fisc_region_unshare() - give all shared pages frames of their own
- * @region: the region, of whose pages no more are being shared
+ * @region: a region of which no further pages are being shared
  *
- * What is known of its other pages is forgotten: the scanner starts anew.
+ * What is known about its other pages is forgotten: the scanner starts again.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, -ENOMEM, -EHWPOISON; on error some pages are shared still.
+ * Return: 0, -ENOMEM, -EHWPOISON; on error some pages are still shared.
  */
 int fisc_region_unshare(struct fisc_region *region)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Share domains: names, numbers, frames. See DOC: Share domains in domain.h.
+ * Share domains: names, numbers and counts of shared frames. See DOC: Share
+ * domains in domain.h.
  */
 #include <linux/ctype.h>
 #include <linux/mutex.h>
@@ -11,20 +12,20 @@
 
 #include "memory/domain.h"
 
-/* Protects the lists; innermost but for the allocator's locks. */
+/* Protects the lists; no lock but the allocator's nests inside. */
 static DEFINE_MUTEX(fisc_domain_mutex);
-static LIST_HEAD(fisc_domains);			/* those with a name */
-static DEFINE_XARRAY(fisc_domain_table);	/* all of them by id */
+static LIST_HEAD(fisc_domains);			/* domains with a name */
+static DEFINE_XARRAY(fisc_domain_table);	/* all domains by id */
 static u64 fisc_domain_last_id;
 
 /**
- * fisc_domain_parse() - copy a domain's name without the newline behind it
+ * fisc_domain_parse() - copy a domain's name without the trailing newline
  * @name: room for FISC_DOMAIN_NAME_MAX + 1 characters
  * @buf: the text
  * @len: its length
  *
  * Context: any.
- * Return: 0, or -EINVAL if it is no name.
+ * Return: 0, or -EINVAL if the text is not a valid name.
  */
 int fisc_domain_parse(char *name, const char *buf, size_t len)
 {
@@ -45,8 +46,8 @@ int fisc_domain_parse(char *name, const char *buf, size_t len)
 }
 
 /**
- * fisc_domain_get() - become a user of a domain
- * @name: its name; empty for a new domain of one's own
+ * fisc_domain_get() - take a reference on a domain, creating it if needed
+ * @name: its name; empty for a new private domain
  *
  * Context: may sleep.
  * Return: the domain, NULL if there is no memory.
@@ -86,7 +87,7 @@ struct fisc_domain *fisc_domain_get(const char *name)
 }
 
 /**
- * fisc_domain_put() - be a user of a domain no longer
+ * fisc_domain_put() - drop a reference on a domain
  * @domain: the domain
  *
  * Context: may sleep.
@@ -103,7 +104,7 @@ void fisc_domain_put(struct fisc_domain *domain)
 }
 
 /**
- * fisc_domain_count_frame() - a shared frame comes or goes
+ * fisc_domain_count_frame() - count a shared frame that comes or goes
  * @id: number of its domain
  * @n: 1 or -1
  *
@@ -121,8 +122,8 @@ void fisc_domain_count_frame(u64 id, int n)
 }
 
 /**
- * fisc_domain_each() - do something with each domain
- * @fn: what to do; does not sleep, and takes no lock
+ * fisc_domain_each() - call a function for each domain
+ * @fn: the function; must not sleep or take a lock
  *
  * Context: may sleep.
  */

@@ -10,38 +10,39 @@
 /**
  * DOC: Share domains
  *
- * A page is shared between VMs only if they are in the same domain. By default
- * a VM is alone in a domain of its own: then only its own duplicates share, and
- * zero pages, which say nothing about a neighbour.
+ * Pages are shared between VMs only if the VMs are in the same domain. By
+ * default a VM is alone in a domain of its own: then only its own duplicates
+ * are shared, and zero pages, which reveal nothing about other VMs.
  *
- * A domain has a number that no other domain has or had, and a random seed for
- * the hashes of its content. A shared frame carries the number of its domain;
- * the table finds a frame only for the same number, so two domains have no
- * frame in common whatever their contents.
+ * A domain has a number that no other domain has or ever had, and a random seed
+ * for the hashes of its content. A shared frame carries the number of its
+ * domain, and the table of shared frames finds it for that number only. So two
+ * domains never have a frame in common, whatever their contents.
  *
- * A VM that changes its domain is in none while it changes: the number it shows
- * (struct fisc_key) is 0, and the scanner leaves it alone. What the scanner had
- * begun before, it checks again under the lock of the chunk whose entries it is
- * going to change; changing the domain takes each chunk's lock after the number
- * was changed, and gives shared pages frames of their own. So an entry made in
- * the old domain is either not made, or found and undone.
+ * While a VM changes its domain it is in none: the number it shows (struct
+ * fisc_key) is 0, and the scanner leaves it alone. What the scanner began
+ * before that, it checks again with the lock of the chunk held whose entries it
+ * is about to change. The change of domain takes each chunk's lock after the
+ * number was changed, and gives shared pages frames of their own. So an entry
+ * of the old domain is either not made, or found and undone.
  *
- * A VM either has chosen a domain by name, or follows the module's default.
+ * A VM either has a domain chosen by name, or follows the module's default.
  */
 
 #define FISC_DOMAIN_NAME_MAX	63
 
 /**
- * struct fisc_domain - VMs that share with each other
- * @users: VMs in it
+ * struct fisc_domain - VMs that share pages with each other
+ * @users: number of VMs in it
  * @id: its number, not 0
- * @seed: for hashes
+ * @seed: seed of its hashes
  * @frames: its shared frames
- * @sharing: pages that share them, counted up by fisc_domain_account()
- * @part: how much of a frame one of them pays for, when last counted
+ * @sharing: pages that share them, as last counted by fisc_domain_account()
+ * @part: fraction of a frame that each of these pages is charged for, as last
+ *	counted
  * @node: in the list of domains that have a name
  * @rcu: for freeing
- * @name: empty if it is one VM's own
+ * @name: empty if the domain is private to one VM
  */
 struct fisc_domain {
 	refcount_t users;
@@ -56,8 +57,8 @@ struct fisc_domain {
 };
 
 /**
- * struct fisc_key - what of a domain the scanner has to know
- * @domain: its number, 0 if nothing may be shared
+ * struct fisc_key - what the scanner needs to know about a VM's domain
+ * @domain: its number; 0 if nothing may be shared
  * @seed: its seed
  */
 struct fisc_key {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Which chunks the scanner has to look at, and when. See DOC: Due chunks in due.h.
- */
+/* Which chunks the scanner looks at, and when. See DOC: Due chunks in due.h. */
 #include <linux/nodemask.h>
 #include <linux/topology.h>
 #include <linux/xarray.h>
@@ -13,10 +11,10 @@ struct fisc_due_node fisc_due_nodes[MAX_NUMNODES];
 DECLARE_WAIT_QUEUE_HEAD(fisc_due_wait);
 
 /**
- * fisc_due_node() - return the node whose thread scans what is first touched here
+ * fisc_due_node() - return the node that scans memory first touched here
  *
  * Context: any.
- * Return: the node; the first one with a thread, if this one has none.
+ * Return: this CPU's node; the first node with CPUs if this one has no thread.
  */
 int fisc_due_node(void)
 {
@@ -27,9 +25,9 @@ int fisc_due_node(void)
 }
 
 /**
- * fisc_due_serve() - say whether a node has a thread that scans
+ * fisc_due_serve() - set whether a node has a scanner thread
  * @nid: the node
- * @served: it has
+ * @served: whether it has one
  *
  * Context: any.
  */
@@ -58,7 +56,7 @@ void fisc_due_poke(int nid)
 }
 
 /**
- * fisc_chunk_mark_due() - the scanner shall look at a chunk
+ * fisc_chunk_mark_due() - mark a chunk for the scanner
  * @chunk: the chunk
  *
  * Context: any; @chunk->lock held, or a bucket lock that keeps the chunk.
@@ -74,9 +72,9 @@ void fisc_chunk_mark_due(struct fisc_chunk *chunk)
 }
 
 /**
- * fisc_due_never() - return the epoch at which nothing is due for as long as can be
+ * fisc_due_never() - return an epoch that is as far away as possible
  *
- * Nothing is due before the scanner looks the next time, nor for long after it.
+ * Used where nothing is due: the scanner looks long before that epoch.
  *
  * Context: any.
  * Return: the epoch.
@@ -86,7 +84,7 @@ u16 fisc_due_never(void)
 	return READ_ONCE(fisc_epoch) + S16_MAX;
 }
 
-/* Make it @epoch, unless it is something earlier. */
+/* Set *@due to @epoch unless it is earlier already. */
 static void fisc_due_advance(u16 *due, u16 epoch)
 {
 	u16 old = READ_ONCE(*due);
@@ -96,9 +94,9 @@ static void fisc_due_advance(u16 *due, u16 epoch)
 }
 
 /**
- * fisc_chunk_mark_later() - the scanner shall look at a chunk, but not now
+ * fisc_chunk_mark_later() - mark a chunk for the scanner at a later epoch
  * @chunk: the chunk
- * @epoch: when
+ * @epoch: the epoch
  *
  * Context: any; @chunk->lock held.
  */
@@ -107,17 +105,20 @@ void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch)
 	fisc_due_advance(&chunk->next_due, epoch);
 	if (!test_and_set_bit(FISC_CHUNK_LATER, &chunk->flags))
 		xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_LATER);
-	/* Pairs with xchg() in fisc_region_wake(): it sees the mark, or we it. */
+	/*
+	 * Pairs with xchg() in fisc_region_wake(): either that function sees
+	 * the mark, or this one sees the new next_due.
+	 */
 	smp_mb();
 	fisc_due_advance(&chunk->region->next_due, epoch);
 }
 
 /**
- * fisc_chunk_mark_rebuild() - a page of a chunk has got a frame of its own
- * @chunk: the chunk
+ * fisc_chunk_mark_rebuild() - note that a page got a frame of its own
+ * @chunk: its chunk
  *
- * It may have been the last one that was shared: the scanner shall look, at an
- * epoch at which it looks at others.
+ * It may have been the last shared page of the chunk: the scanner looks whether
+ * the chunk can be rebuilt, in an epoch in which it looks at others, too.
  *
  * Context: any; @chunk->lock held.
  */
@@ -129,9 +130,9 @@ void fisc_chunk_mark_rebuild(struct fisc_chunk *chunk)
 }
 
 /**
- * fisc_region_wake() - mark those chunks due whose time has come
+ * fisc_region_wake() - mark chunks due whose epoch has come
  * @region: the region
- * @nid: node of the thread that asks; other nodes' chunks are left alone
+ * @nid: the calling thread's node; chunks of other nodes are left alone
  *
  * Context: any; the region held.
  */
@@ -156,11 +157,11 @@ void fisc_region_wake(struct fisc_region *region, int nid)
 }
 
 /**
- * fisc_chunk_clear_marks() - the scanner begins to look at a chunk
+ * fisc_chunk_clear_marks() - clear the marks of a chunk about to be scanned
  * @chunk: the chunk
  *
- * Whoever sets a mark later is seen the next time; what he did before he tried,
- * is seen after this.
+ * A mark set after this is handled by the next scan; writes made before a mark
+ * that is cleared here are visible to the caller.
  *
  * Context: any; @chunk->lock held for writing.
  */

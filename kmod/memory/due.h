@@ -11,21 +11,25 @@ struct fisc_region;
 /**
  * DOC: Due chunks
  *
- * A chunk with pages that the scanner has to read is *due*: it carries a mark, and
- * the scanner's thread of its node is poked. A chunk whose pages are to be left
- * alone for now is marked for *later*, with the epoch. Whoever changes the map sets
- * marks; the scanner (share/scan.c) looks for them, and sleeps on the queue that is
- * here.
+ * A chunk with pages that the scanner has to read is *due*: it carries a mark,
+ * and the scanner's thread for its node is poked. A chunk whose pages are left
+ * alone for now is marked for *later*, with an epoch. Code that changes the map
+ * sets marks. The scanner (share/scan.c) looks for them, and sleeps on the
+ * queue declared here.
  */
 
-/* Epochs that a chunk that was broken once stays as it is. */
+/*
+ * In epochs. After n breaks a chunk is not rebuilt for 2^n times as long
+ * (fisc_large_rest()). Chunks that may be ready for it are looked at in epochs
+ * that are multiples of this (fisc_chunk_mark_rebuild()).
+ */
 #define FISC_REBUILD_EPOCHS	8
 
 /**
- * struct fisc_due_node - what a node's thread is told of due chunks
- * @served: there is a thread
- * @dozing: it sleeps for longer than an epoch
- * @poked: a chunk has become due since it last looked
+ * struct fisc_due_node - the state of a node's scanner thread
+ * @served: the node has a thread
+ * @dozing: the thread sleeps for longer than an epoch
+ * @poked: a chunk has become due since the thread last looked
  */
 struct fisc_due_node {
 	bool served;

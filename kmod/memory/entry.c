@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * When a page is worth reading again. See DOC: Map entries in entry.h.
- */
+/* When the scanner reads a page again. See DOC: Map entries in entry.h. */
 #include <linux/math.h>
 #include <linux/minmax.h>
 
@@ -10,11 +8,11 @@
 u16 fisc_epoch;
 
 /**
- * fisc_entry_due() - when shall the scanner read a page that is not clean?
- * @e: its entry
+ * fisc_entry_due() - return when the scanner should read a page
+ * @e: entry of a page that is not clean
  *
  * Context: any.
- * Return: the epoch; the present one if the page was never hashed.
+ * Return: the epoch; the entry's stamp if its level is 0.
  */
 u16 fisc_entry_due(unsigned long e)
 {
@@ -30,16 +28,17 @@ u16 fisc_entry_due(unsigned long e)
 }
 
 /**
- * fisc_entry_written() - a page that was clean is about to be written
- * @e: its entry
- * @epoch: the time
+ * fisc_entry_written() - return the entry of a page that is about to be written
+ * @e: its entry so far
+ * @epoch: the current epoch
  *
- * Twice the time the page would have been left alone is what it has to rest
- * to start from the beginning. An entry that is not clean is not changed: the
- * scanner has not looked at the page since the last write.
+ * The level rises, unless the page has rested for more than twice the time for
+ * which it would have been left alone: then it starts again at 1. An entry that
+ * is not clean stays as it is: the scanner has not looked at the page since the
+ * last write.
  *
  * Context: any.
- * Return: the entry as it has to be.
+ * Return: the new entry.
  */
 unsigned long fisc_entry_written(unsigned long e, u16 epoch)
 {
@@ -57,12 +56,12 @@ unsigned long fisc_entry_written(unsigned long e, u16 epoch)
 }
 
 /**
- * fisc_entry_is_due() - shall the scanner read the page?
+ * fisc_entry_is_due() - test whether the scanner should read a page
  * @e: entry of a private page
- * @epoch: the time
+ * @epoch: the current epoch
  *
  * Context: any.
- * Return: false if its content is known, or it is to be left alone for now.
+ * Return: false if its hash is known, or if the page is left alone for now.
  */
 bool fisc_entry_is_due(unsigned long e, u16 epoch)
 {

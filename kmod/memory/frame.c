@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Host memory for guests.
- */
+/* Frames: host memory for guests. See DOC: Frames in frame.h. */
 #include <linux/gfp.h>
 #include <linux/hash.h>
 #include <linux/highmem.h>
@@ -13,8 +11,8 @@
 static struct page *fisc_zero_pages[FISC_NR_ZERO_FRAMES];
 
 /**
- * fisc_zero_page() - a zero frame
- * @key: the same key gets the same frame, unless that has been replaced
+ * fisc_zero_page() - return a zero frame
+ * @key: chooses the frame; equal keys get the same frame until it is replaced
  *
  * Context: any.
  * Return: its page.
@@ -26,10 +24,10 @@ struct page *fisc_zero_page(unsigned long key)
 }
 
 /**
- * fisc_zero_page_replace() - a zero frame has a memory error
- * @bad: its page; those that still use it have to be given another
+ * fisc_zero_page_replace() - replace a zero frame that has a memory error
+ * @bad: its page; the caller has to give its users another one
  *
- * If there is no memory for a new one, another takes its place.
+ * If there is no memory for a new frame, another zero frame takes its place.
  *
  * Context: may sleep.
  */
@@ -45,7 +43,7 @@ void fisc_zero_page_replace(struct page *bad)
 
 		if (cmpxchg(&fisc_zero_pages[i], bad, page) != bad)
 			continue;
-		/* Each place holds a reference; the bad one keeps its own. */
+		/* Each slot holds a reference; the bad page keeps its own. */
 		folio_get(page_folio(page));
 	}
 	if (new)
@@ -56,11 +54,11 @@ void fisc_zero_page_replace(struct page *bad)
  * fisc_frame_alloc() - allocate a frame
  * @vma: mapping through which the frame is wanted, or NULL
  * @addr: address of the fault in @vma
- * @gfp: %__GFP_ZERO unless the caller writes all of it, and anything else
- *	that modifies GFP_HIGHUSER
+ * @gfp: %__GFP_ZERO unless the caller writes the whole frame, and other
+ *	modifiers of GFP_HIGHUSER
  *
- * A fault gets a frame where the VMM's memory policy wants it, by default on
- * the faulting CPU's node.
+ * For a fault, the VMM's memory policy decides where the frame is; by default
+ * it is on the faulting CPU's node.
  *
  * Context: may sleep.
  * Return: the frame with one reference, NULL if there is no memory.
@@ -80,9 +78,9 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
  * fisc_frame_alloc_large() - allocate a large frame
  * @vma: as for fisc_frame_alloc()
  * @addr: as for fisc_frame_alloc()
- * @gfp: %__GFP_ZERO unless the caller writes all of it
+ * @gfp: %__GFP_ZERO unless the caller writes the whole frame
  *
- * Takes 2 MiB that are free and does nothing to make them so.
+ * Only takes 2 MiB that are free already: it neither compacts nor reclaims.
  *
  * Context: may sleep.
  * Return: the frame with one reference, NULL if there is none.
@@ -90,7 +88,10 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 				     unsigned long addr, gfp_t gfp)
 {
-	/* Not movable: the kernel cannot migrate what is in no page cache. */
+	/*
+	 * Not movable: the kernel cannot migrate a page that is in no page
+	 * cache.
+	 */
 	gfp |= (GFP_TRANSHUGE_LIGHT & ~__GFP_MOVABLE) | __GFP_KSWAPD_RECLAIM;
 
 	if (vma)
@@ -101,30 +102,31 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 }
 
 /**
- * fisc_frame_take_apart() - make small frames of a large one
+ * fisc_frame_take_apart() - split a large frame into small ones
  * @folio: the large frame, locked and unmapped; its chunk's lock is held for
  *	writing
  *
- * What split_huge_page() does, which is not exported, for frames that are in no
- * page cache, on no LRU list and not charged to a memory cgroup: no other
- * subsystem keeps anything about them. While the count of references is frozen
- * nobody can get hold of one of the pages. They are in the order that the
- * kernel's __split_huge_page_tail() has them in: what the page is first, then
- * that it is one of its own, and then its reference.
+ * Does what split_huge_page(), which is not exported, does, for frames that are
+ * in no page cache, on no LRU list and not charged to a memory cgroup: no other
+ * subsystem keeps state about them. While the reference count is frozen, nobody
+ * can get a reference on any of the pages. The order is that of the kernel's
+ * __split_huge_page_tail(): first the page's fields, then what makes it a page
+ * of its own, then its reference.
  *
- * Each page is a frame of order 0 afterwards, with one reference; the first is
- * locked, and the others have nothing set. The caller attaches or frees them.
+ * Afterwards each page is a frame of order 0 with one reference; the first one
+ * is locked, and in the others nothing is set. The caller attaches or frees
+ * them.
  *
  * Context: any.
- * Return: 0, -EBUSY if it is mapped or somebody has a reference on it,
- * -EHWPOISON if a page of it has a memory error.
+ * Return: 0; -EBUSY if the frame is mapped or somebody holds a reference;
+ * -EHWPOISON if one of its pages has a memory error.
  */
 int fisc_frame_take_apart(struct folio *folio)
 {
 	struct page *head = &folio->page;
 	unsigned int i;
 
-	/* One reference: the map's. */
+	/* The map's entry holds the only reference. */
 	if (folio_mapped(folio) || !folio_ref_freeze(folio, 1))
 		return -EBUSY;
 	if (folio_test_has_hwpoisoned(folio)) {
@@ -135,12 +137,12 @@ int fisc_frame_take_apart(struct folio *folio)
 	for (i = FISC_LARGE_PAGES - 1; i; i--) {
 		struct page *page = head + i;
 
-		/* Keeps the zone, the node, and a memory error. */
+		/* Keeps the zone, the node and a memory error. */
 		page->flags &= ~PAGE_FLAGS_CHECK_AT_PREP;
 		page->mapping = NULL;
 		page->index = 0;
 		set_page_private(page, 0);
-		/* Flags before there is a page that has them. */
+		/* The flags are visible before the page is one of its own. */
 		smp_wmb();
 		clear_compound_head(page);
 		page_ref_unfreeze(page, 1);
@@ -153,11 +155,11 @@ int fisc_frame_take_apart(struct folio *folio)
 }
 
 /**
- * fisc_page_is_zero() - is there nothing but zeroes in a page?
+ * fisc_page_is_zero() - test whether a page contains only zeroes
  * @page: the page
  *
  * Context: any.
- * Return: true if that is so.
+ * Return: true if it does.
  */
 bool fisc_page_is_zero(struct page *page)
 {
@@ -170,7 +172,7 @@ bool fisc_page_is_zero(struct page *page)
 }
 
 /**
- * fisc_metadata_bytes() - memory that the module takes to describe guests'
+ * fisc_metadata_bytes() - return the memory that describes guest memory
  *
  * Context: any.
  * Return: bytes.
@@ -183,7 +185,7 @@ unsigned long fisc_metadata_bytes(void)
 }
 
 /**
- * fisc_metadata_pages() - fisc_metadata_bytes(), in pages
+ * fisc_metadata_pages() - return fisc_metadata_bytes() in pages
  *
  * Context: any.
  * Return: pages, rounded up.
@@ -193,6 +195,12 @@ u64 fisc_metadata_pages(void)
 	return DIV_ROUND_UP(fisc_metadata_bytes(), PAGE_SIZE);
 }
 
+/**
+ * fisc_frame_init() - allocate the zero frames
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int fisc_frame_init(void)
 {
 	unsigned int i;
@@ -212,6 +220,11 @@ int fisc_frame_init(void)
 	return 0;
 }
 
+/**
+ * fisc_frame_exit() - free the zero frames
+ *
+ * Context: may sleep; no map entry refers to them.
+ */
 void fisc_frame_exit(void)
 {
 	unsigned int i;

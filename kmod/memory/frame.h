@@ -10,31 +10,29 @@
  * DOC: Frames
  *
  * A frame is host memory that holds guest memory: a folio of 4 KiB, or a large
- * one of 2 MiB. The module allocates it, the module frees it; it is never on an
- * LRU list and never in a page cache. What a frame is follows from the map
- * entries that refer to it:
+ * one of 2 MiB. The module allocates and frees it; it is never on an LRU list
+ * and never in a page cache. The kind of a frame follows from the map entries
+ * that refer to it:
  *
- * - A *private* frame has exactly one map entry. The entry holds one reference.
+ * - A *private* frame has exactly one map entry, which holds one reference.
  *   folio->mapping and folio->index name the file and the page in it, so that
- *   get_user_pages_fast() accepts it; both are cleared when the frame leaves
- *   the map.
- *
+ *   get_user_pages_fast() accepts the frame; both are cleared when the frame
+ *   leaves the map.
  * - A *large* frame is private, and holds all pages of a chunk.
- *
- * - A *shared* frame has one or more map entries, called users, and does not
- *   change. folio->lru holds its link in the table of shared frames and its
- *   hash, folio->private the number of users and the domain it belongs to: it
- *   needs no memory beside its struct page. All users together hold one
+ * - A *shared* frame has one or more map entries, its users, and its content
+ *   does not change. folio->lru holds its link in the table of shared frames
+ *   and its hash; folio->private holds the number of users and its domain. So
+ *   it needs no memory besides its struct page. All users together hold one
  *   reference. folio->mapping is NULL; folio->index is 0, because the kernel
  *   compares it with the size of the file when it maps the frame.
- *
- * - A *zero frame* serves all-zero pages. There are FISC_NR_ZERO_FRAMES, as the
- *   kernel takes the folio lock to map a page, and one would be contended.
+ * - A *zero frame* serves all-zero pages. There are FISC_NR_ZERO_FRAMES of
+ *   them: the kernel takes the folio lock to map a page, and a single one would
+ *   be contended.
  *
  * Further references come from page tables (one for each mapping), from
- * get_user_pages() (pins, I/O in flight) and, for moments, from this module.
- * Whoever finds more references on a frame than its mappings and its entry
- * account for, must take it that somebody may be writing to or reading from it.
+ * get_user_pages() (pins, I/O in flight) and, briefly, from this module. If a
+ * frame has more references than its mappings and its entry account for,
+ * somebody may be reading or writing it.
  */
 
 #define FISC_LARGE_ORDER	9
@@ -42,7 +40,7 @@
 
 #define FISC_NR_ZERO_FRAMES	16
 
-/* Allocations on behalf of a system call fail rather than kill. */
+/* Allocations for a system call fail rather than invoke the OOM killer. */
 #define FISC_GFP_SYSCALL	(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 struct page *fisc_zero_page(unsigned long key);
@@ -55,12 +53,13 @@ struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 int fisc_frame_take_apart(struct folio *folio);
 
 /**
- * fisc_frame_in_use() - is somebody else using the frame?
+ * fisc_frame_in_use() - test whether a frame has references from elsewhere
  * @folio: a frame
- * @own: references the caller accounts for, the map entry's included
+ * @own: references that the caller accounts for, including the map entry's
  *
- * Exact if new mappings are held off (the chunk's lock held for writing) and
- * the page is clean: then nobody who appears later can write.
+ * Exact if the chunk's lock is held for writing, so that there are no new
+ * mappings, and the page is clean: then nobody who gets a reference later can
+ * write.
  *
  * Context: any.
  * Return: true if there are more references than mappings and @own.

@@ -23,12 +23,12 @@ static void *fisc_heads_at(struct fisc_heads *heads, unsigned long bucket)
 }
 
 /**
- * fisc_heads_bucket() - the chain that a hash is in
+ * fisc_heads_bucket() - return the chain of a hash
  * @heads: the table
  * @hash: the hash
  *
  * Context: any; the lock of the hash held.
- * Return: its head.
+ * Return: the chain's head.
  */
 void *fisc_heads_bucket(struct fisc_heads *heads, u64 hash)
 {
@@ -39,7 +39,7 @@ void *fisc_heads_bucket(struct fisc_heads *heads, u64 hash)
 	return fisc_heads_at(heads, bucket < nr ? bucket : hash & (low - 1));
 }
 
-/* Return: false if there is no memory for more buckets, which is no harm. */
+/* Return: false if the table cannot grow, which is harmless. */
 static bool fisc_heads_grow(struct fisc_heads *heads)
 {
 	unsigned long bucket = heads->nr;
@@ -87,9 +87,9 @@ static void fisc_heads_shrink(struct fisc_heads *heads)
 }
 
 /**
- * fisc_heads_resize() - have as many buckets as are of use
+ * fisc_heads_resize() - change the number of buckets
  * @heads: the table
- * @nr: how many these are; fewer if there is no memory
+ * @nr: the number wanted; the table stays smaller if there is no memory
  *
  * Context: may sleep.
  */
@@ -111,8 +111,8 @@ static unsigned long fisc_heads_nr_pages(const struct fisc_heads *heads)
 
 /**
  * fisc_heads_init() - make an empty table
- * @heads: the table; what is its own to say is set
- * @max: number of buckets it may have
+ * @heads: the table; @size, @split and @join are set
+ * @max: largest number of buckets
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -149,7 +149,7 @@ int fisc_heads_init(struct fisc_heads *heads, unsigned long max)
 
 /**
  * fisc_heads_exit() - undo fisc_heads_init()
- * @heads: the table, whose chains are empty
+ * @heads: the table; its chains are empty
  *
  * Context: may sleep.
  */

@@ -9,31 +9,33 @@
 /**
  * DOC: Growing tables
  *
- * The heads of a hash table's chains, as many as there is use for. They grow and
- * shrink by linear hashing (Litwin, VLDB 1980): bucket after bucket is split in
- * two, or joined with its other half, so nobody ever waits for a table to be
- * made anew. What a head and a chain are is the table's own business.
+ * The heads of a hash table's chains, as many as are useful. The table grows
+ * and shrinks by linear hashing (Litwin, VLDB 1980): one bucket at a time is
+ * split in two, or joined with its other half, so nobody ever waits for a whole
+ * table to be rebuilt. The format of heads and chains is up to the table.
  *
- * The lowest bits of a hash name its lock; both halves of a split bucket have
- * the same one. The number of buckets changes from n to n + 1 or back under the
- * lock of bucket n, so whoever holds a lock knows which bucket a hash of this
- * lock is in.
+ * The lowest bits of a hash select its lock; both halves of a split bucket have
+ * the same lock. The number of buckets changes from n to n + 1, or back, with
+ * the lock of bucket n held. So while a lock is held, the bucket of each hash
+ * of that lock is fixed.
  */
 
 #define FISC_HEADS_NR_LOCKS	1024UL
 
 /**
- * struct fisc_heads - heads of chains
- * @size: of a head, in bytes: 4 or 8
- * @split: move what of chain @from belongs into bucket @bucket, by those bits of
- *	its hash that are in @mask, to the new chain @to; both locked
- * @join: move all of chain @from, to chain @into; both locked
- * @locks: lock of bucket b is the one of number b mod FISC_HEADS_NR_LOCKS; it
- *	protects the chain, too
- * @pages: heads, in pages
+ * struct fisc_heads - heads of a hash table's chains
+ * @size: size of a head in bytes: 4 or 8
+ * @split: move those elements of chain @from that belong to @bucket, by the
+ *	bits of their hash in @mask, to the new chain @to; called with the lock
+ *	of both held
+ * @join: move all elements of chain @from to chain @into; called with the lock
+ *	of both held
+ * @locks: bucket b has the lock of number b mod FISC_HEADS_NR_LOCKS; it also
+ *	protects the chain
+ * @pages: the heads, in pages
  * @nr: number of buckets; at least one for each lock
- * @max: what it may be at most
- * @resize: held by those who change @nr
+ * @max: largest number of buckets
+ * @resize: held by code that changes @nr
  */
 struct fisc_heads {
 	size_t size;
@@ -44,9 +46,17 @@ struct fisc_heads {
 	void **pages;
 	unsigned long nr;
 	unsigned long max;
-	struct mutex resize;	/* outside of the locks */
+	struct mutex resize;	/* outside the locks */
 };
 
+/**
+ * fisc_heads_lock() - return the lock of a hash
+ * @heads: the table
+ * @hash: the hash
+ *
+ * Context: any.
+ * Return: the lock.
+ */
 static inline spinlock_t *fisc_heads_lock(struct fisc_heads *heads, u64 hash)
 {
 	return &heads->locks[hash & (FISC_HEADS_NR_LOCKS - 1)];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages become holes, and the balloon's. See DOC: The frame map in map.h.
+ * Turn pages into holes, and put holes into the balloon. See DOC: The frame map
+ * in map.h.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -11,7 +12,7 @@
 #include "memory/large.h"
 #include "memory/region.h"
 
-/* Empty part of a chunk that has a leaf. Lock held for writing. */
+/* Empty a part of a chunk that has a leaf. Lock held for writing. */
 static void fisc_leaf_remove(struct fisc_region *region,
 			     struct fisc_chunk *chunk, pgoff_t first,
 			     pgoff_t last)
@@ -36,7 +37,7 @@ static void fisc_leaf_remove(struct fisc_region *region,
 		fisc_backing_drop(region, first, last);
 }
 
-/* @inflate: what has become a hole goes into the balloon. */
+/* @inflate: put the holes that result into the balloon. */
 static void fisc_chunk_remove(struct fisc_region *region,
 			      struct fisc_chunk *chunk, pgoff_t first,
 			      pgoff_t last, bool inflate)
@@ -64,7 +65,7 @@ static void fisc_chunk_remove(struct fisc_region *region,
 }
 
 /**
- * fisc_region_remove() - turn pages into holes and free what held them
+ * fisc_region_remove() - turn pages into holes and free their frames
  * @region: the region
  * @first: the first page
  * @last: the last page, included
@@ -94,11 +95,12 @@ EXPORT_SYMBOL_NS_GPL(fisc_region_remove, FISC);
  * @first: the first page
  * @last: the last page, included; before FISC_REGION_MAX_BYTES
  *
- * Pages beyond the end of the file are left alone. So are those of a large
- * frame in use elsewhere that cannot be taken apart: they are zeroed only.
+ * Pages beyond the end of the file are left alone. Pages of a large frame that
+ * has references from elsewhere, so that it cannot be taken apart, are only
+ * zeroed.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, -ENOMEM if some are not in the balloon therefore.
+ * Return: 0; -ENOMEM if some pages are not in the balloon for lack of memory.
  */
 int fisc_region_inflate(struct fisc_region *region, pgoff_t first, pgoff_t last)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory of a process that becomes a file's. See incoming.h.
+ * Memory of a process that becomes a file's. See the DOC: text in incoming.h.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
@@ -15,13 +15,13 @@
 #include "memory/large.h"
 #include "memory/region.h"
 
-/* How often a page that I/O is using is looked at, in us. */
+/* Interval between looks at pages in use by I/O, in microseconds. */
 #define FISC_INCOMING_POLL_US	100
 
 /*
- * Does anybody else use a folio, of which @pins pages are pinned or held for us? One
- * that is not on a list of the kernel's is on its way there, or taken off for a moment,
- * with a reference.
+ * Does a folio have references from elsewhere? We pinned or hold @pins of its
+ * pages. A folio that is on no LRU list is on its way there, or was taken off
+ * for a moment, and has a reference for that.
  */
 static bool fisc_folio_in_use(struct folio *folio, unsigned int pins)
 {
@@ -30,7 +30,7 @@ static bool fisc_folio_in_use(struct folio *folio, unsigned int pins)
 
 	if (anon && !folio_test_large(folio))
 		own *= GUP_PIN_COUNTING_BIAS;
-	/* A cache has one for each page. */
+	/* The page or swap cache has one for each page. */
 	if (folio_test_swapcache(folio) || (folio->mapping && !anon))
 		own += folio_nr_pages(folio);
 	if (!folio_test_lru(folio))
@@ -61,8 +61,8 @@ static bool fisc_incoming_in_use(const struct fisc_incoming *incoming)
 }
 
 /**
- * fisc_incoming_unpin() - let go of all pages
- * @incoming: what was pinned; empty after this
+ * fisc_incoming_unpin() - release all pages
+ * @incoming: what was pinned or held; empty after this
  *
  * Context: may sleep.
  */
@@ -81,7 +81,7 @@ void fisc_incoming_unpin(struct fisc_incoming *incoming)
 	memset(incoming->pages, 0, sizeof(incoming->pages));
 }
 
-/* Nothing at all: neither a page nor one that is somewhere else. */
+/* Is there nothing at all: no page, not even one in swap or under migration? */
 static bool fisc_is_hole(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
@@ -107,17 +107,18 @@ static bool fisc_is_hole(struct mm_struct *mm, unsigned long addr)
 }
 
 /**
- * fisc_incoming_pin() - pin what there is of a range
+ * fisc_incoming_pin() - pin the pages present in a range
  * @incoming: empty
- * @mm: the process's memory, which is the current thread's
- * @addr: address of the first page, in a private anonymous mapping that is locked
- *	for writing: its page tables stay what they are
- * @first: its place in the chunk
+ * @mm: the memory of the process, which is the current one
+ * @addr: address of the first page, in a private anonymous mapping that is
+ *	locked for writing, so that its page tables do not change
+ * @first: the first page's position in the chunk
  * @nr: number of pages
  *
  * Context: may sleep; mmap_lock held for writing.
- * Return: 0; -EBUSY if somebody else has a reference on one of them; -EFAULT,
- * -ENOMEM, -EHWPOISON and so on if one cannot be had. Nothing is pinned then.
+ * Return: 0; -EBUSY if somebody else has a reference on one of the pages;
+ * -EFAULT, -ENOMEM, -EHWPOISON and so on if a page is not available. On error
+ * nothing is pinned.
  */
 int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 		      unsigned long addr, unsigned int first, unsigned int nr)
@@ -136,8 +137,9 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 			continue;
 		}
 		/*
-		 * Not pin_user_pages_remote(), which has pages activated: those that
-		 * wait for that are referenced, and would be taken for busy.
+		 * Not pin_user_pages_remote(): it activates pages, and pages
+		 * queued for activation carry a reference, so they would be
+		 * taken for busy.
 		 */
 		done = pin_user_pages(addr + i * PAGE_SIZE, run, FOLL_WRITE,
 				      &incoming->pages[first + i]);
@@ -151,7 +153,7 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 		done = -EBUSY;
 	if (done >= 0)
 		return 0;
-	/* Where there were no pages, there may be errors. */
+	/* Slots without a page may contain error values. */
 	for (; i < nr; i++)
 		incoming->pages[first + i] = NULL;
 	fisc_incoming_unpin(incoming);
@@ -159,7 +161,7 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 	return done;
 }
 
-/* Hold a page of a file's, if there is one. */
+/* Hold a page of a file, if it is present. */
 static int fisc_incoming_hold_page(struct inode *inode, pgoff_t index,
 				   struct page **page)
 {
@@ -176,17 +178,18 @@ static int fisc_incoming_hold_page(struct inode *inode, pgoff_t index,
 }
 
 /**
- * fisc_incoming_hold() - hold what there is of a part of shared memory
+ * fisc_incoming_hold() - hold the pages present in a range of shared memory
  * @incoming: empty
- * @inode: the file that it is the memory of
+ * @inode: file whose memory it is
  * @index: the first page there
- * @first: its place in the chunk
+ * @first: the first page's position in the chunk
  * @nr: number of pages
  *
- * Context: may sleep; mmap_lock held for writing, and nobody else has the file mapped.
- * Return: 0; -EBUSY if somebody else has a reference on one of the pages; -EINVAL if the
- * file ends before; -EIO, -ENOMEM, -EHWPOISON and so on if one cannot be had. Nothing is
- * held then.
+ * Context: may sleep; mmap_lock held for writing, and nobody else has the file
+ * mapped.
+ * Return: 0; -EBUSY if somebody else has a reference on one of the pages;
+ * -EINVAL if the range exceeds the file; -EIO, -ENOMEM, -EHWPOISON and so on if
+ * a page is not available. On error nothing is held.
  */
 int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
 		       pgoff_t index, unsigned int first, unsigned int nr)
@@ -206,8 +209,8 @@ int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
 }
 
 /**
- * fisc_incoming_free() - a chunk goes, with what was to be copied to it
- * @chunk: the chunk, which nobody knows any more
+ * fisc_incoming_free() - free the incoming memory of a chunk that goes away
+ * @chunk: the chunk, which nobody else knows any more
  *
  * Context: may sleep.
  */
@@ -226,7 +229,7 @@ void fisc_incoming_free(struct fisc_chunk *chunk)
 	kfree(incoming);
 }
 
-/* All of the chunk's pages are there: one large frame, if there is one to be had. */
+/* If all pages are present, copy them into a large frame if there is one. */
 static int fisc_incoming_copy_large(struct fisc_region *region,
 				    struct fisc_chunk *chunk,
 				    const struct fisc_incoming *incoming)
@@ -261,7 +264,7 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 	return 0;
 }
 
-/* Entries of frames of their own, of which the map knows nothing yet. */
+/* Copy the pages into small frames that the map does not know yet. */
 static int fisc_incoming_copy_pages(struct fisc_incoming *incoming)
 {
 	if (!incoming->leaf)
@@ -308,7 +311,7 @@ static int fisc_incoming_copy_small(struct fisc_region *region,
 	return 0;
 }
 
-/* FISC_CHUNK_SETTLING is held: nobody else does this, and nothing is mapped. */
+/* FISC_CHUNK_SETTLING is held: nobody else copies, and nothing is mapped. */
 static int fisc_incoming_copy(struct fisc_region *region,
 			      struct fisc_chunk *chunk)
 {
@@ -335,6 +338,15 @@ static int fisc_incoming_copy(struct fisc_region *region,
 	return 0;
 }
 
+/**
+ * __fisc_incoming_settle() - copy a chunk's incoming memory into frames
+ * @region: the region
+ * @chunk: the chunk, which has incoming memory or had some a moment ago
+ *
+ * Context: may sleep, for as long as I/O of the process takes; no lock of this
+ * module held.
+ * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed.
+ */
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
 {
 	int err;

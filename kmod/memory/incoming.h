@@ -9,45 +9,48 @@
 /**
  * DOC: Memory that comes in
  *
- * Ordinary memory of a process becomes memory of a file while the process runs, a
- * chunk at a time. All pages of the chunk are pinned, the file is mapped over them,
- * and only then they are copied: by whoever touches the chunk first, or by the
- * thread that adopts.
+ * Ordinary memory of a process becomes memory of a file while the process runs,
+ * one chunk at a time. All pages of the chunk are pinned, the file is mapped
+ * over them, and only then they are copied: by the first thread that touches
+ * the chunk, or by the thread that adopts.
  *
- * *Pinned and mapped over* is one step. The kernel asks a file for an address
- * (.get_unmapped_area) with mmap_lock held for writing, before it has changed
- * anything, and holds that lock until the new mapping is in place. So that is where
- * the pages are looked for (fisc_incoming_pin()): with mmap_lock, no system call of
- * the process changes the mapping; with the VMA's lock, too, no fault fills a hole or
- * copies a page. A pinned page of anonymous memory stays where it is, and is the
- * process's alone. What is not present is a hole in the file. If anything is not as
- * it should be, the mapping fails, and nothing has happened.
+ * *Pinning and mapping over* the pages is one step. The kernel asks a file for
+ * an address (.get_unmapped_area) with mmap_lock held for writing, before it
+ * has changed anything, and holds that lock until the new mapping is in place.
+ * So the pages are looked up and pinned there (fisc_incoming_pin()): mmap_lock
+ * keeps system calls of the process from changing the mapping; the VMA's lock
+ * keeps faults from filling a hole or copying a page. A pinned page of
+ * anonymous memory stays where it is, and belongs to the process alone. What is
+ * not present becomes a hole in the file. If anything is not as expected, the
+ * mapping fails, and nothing has happened.
  *
- * *Copied* is a chunk as a whole (fisc_incoming_settle()), as nobody can write to
- * the pages any more: they are in no page table. But for I/O under way: a page with
- * references that are not accounted for is waited for. Such a chunk was not pinned
- * in the first place if there were any; this is about those that came between the
- * look and the unmapping, through get_user_pages_fast(). What was pinned is let go
- * of after it was copied.
+ * *Copying* is done for a whole chunk (fisc_incoming_settle()). Nobody can
+ * write to the pages any more, because they are in no page table. The exception
+ * is I/O in progress: if a page has references that are not accounted for, the
+ * copy waits for them. A chunk with such references is not pinned in the first
+ * place; this is about references that get_user_pages_fast() took between that
+ * check and the unmapping. The pages are unpinned after they were copied.
  *
- * Shared memory is in the page cache of a file, mapped or not. Its pages are looked for
- * there, and held by a reference (fisc_incoming_hold()); they are the file's until they
- * have been copied.
+ * Shared memory is in the page cache of a file, mapped or not. Its pages are
+ * looked up there and held by a reference (fisc_incoming_hold()); they belong
+ * to that file until they have been copied.
  *
- * The chunk is empty meanwhile, for the scanner and for reclaim. System calls that
- * read, write or cut the file wait for the inode's lock, which is held until the chunk
- * is settled, and nobody else may map it (EBUSY), so that page faults of the
- * mapping are all there is.
+ * Meanwhile the chunk is empty, for the scanner and for reclaim. System calls
+ * that read, write or truncate the file wait for the inode's lock, which is
+ * held until the chunk is settled, and nobody else may map the file (EBUSY). So
+ * page faults of the mapping are the only accesses.
  */
 
 /**
- * struct fisc_incoming - memory of a process that is going to be a chunk's
- * @pages: pinned, or held if they are not anonymous; NULL where nothing was
- * @leaf: entries of frames that have been copied, NULL if there are none
- * @copied: up to which page that was done: without memory, it is gone on with later
+ * struct fisc_incoming - memory of a process that becomes a chunk's
+ * @pages: pinned pages, or held ones if they are not anonymous; NULL for holes
+ * @leaf: entries of frames copied so far; NULL if there are none
+ * @copied: number of pages dealt with so far: if memory runs out, the copy
+ *	continues here later
  *
- * fisc_chunk.incoming is set under mmap_lock of the process, when the chunk is not
- * mapped, and cleared with FISC_CHUNK_SETTLING of its flags held.
+ * fisc_chunk.incoming is set with mmap_lock of the process held, while the
+ * chunk is not mapped, and cleared with the chunk's FISC_CHUNK_SETTLING bit
+ * held as a lock.
  */
 struct fisc_incoming {
 	struct page *pages[FISC_CHUNK_PAGES];
@@ -64,12 +67,12 @@ void fisc_incoming_free(struct fisc_chunk *chunk);
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk);
 
 /**
- * fisc_incoming_settle() - copy what is on its way into frames
+ * fisc_incoming_settle() - copy a chunk's incoming memory into frames
  * @region: the region
- * @chunk: the chunk, NULL if there is none
+ * @chunk: the chunk, or NULL
  *
- * Context: may sleep, for as long as I/O of the process takes; no lock of this module
- * held.
+ * Context: may sleep, for as long as I/O of the process takes; no lock of this
+ * module held.
  * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed.
  */
 static inline int fisc_incoming_settle(struct fisc_region *region,

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Chunks in one piece. See DOC: Large pages in large.h.
- */
+/* Chunks held by one large frame. See DOC: Large pages in large.h. */
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -20,8 +18,8 @@ static unsigned int fisc_large_min_free = FISC_LARGE_MIN_FREE_DEFAULT;
 unsigned int fisc_large_break_pages = FISC_LARGE_BREAK_DEFAULT;
 
 /*
- * Memory was short, or the frames were, when a chunk could have become large.
- * Asked for and cleared by fisc_large_was_refused().
+ * A chunk could have become large, but memory or large frames were scarce.
+ * Tested and cleared by fisc_large_was_refused().
  */
 static bool fisc_large_refused;
 
@@ -50,13 +48,13 @@ static bool fisc_large_allowed(const struct fisc_region *region,
 }
 
 /**
- * fisc_large_wanted() - shall an empty chunk get a large frame?
+ * fisc_large_wanted() - test whether an empty chunk should get a large frame
  * @region: the region
- * @chunk: a chunk, a page of which is going to be written
+ * @chunk: a chunk with a page that is about to be written
  *
  * Context: any; @chunk->lock held.
- * Return: true if the chunk is empty, nothing of it is in the balloon, knobs allow
- * it and memory is plentiful.
+ * Return: true if the chunk is empty, none of it is in the balloon, the knobs
+ * allow it and memory is plentiful.
  */
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk)
@@ -66,11 +64,11 @@ bool fisc_large_wanted(const struct fisc_region *region,
 	       fisc_large_allowed(region, chunk);
 }
 
-/* The large frame becomes the chunk's. Lock held for writing. */
+/* Make a large frame the chunk's. Lock held for writing. */
 static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 			   unsigned long e)
 {
-	/* Pairs with fisc_chunk_peek(): its entries are there before. */
+	/* Pairs with fisc_chunk_peek(): the frame is visible first. */
 	smp_store_release(&chunk->large, e);
 	chunk->leaf = NULL;
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
@@ -78,10 +76,10 @@ static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_large_give() - a large frame becomes a chunk's
+ * fisc_large_give() - give a large frame to a chunk
  * @region: the region
- * @chunk: a chunk that is empty but for its leaf, which the caller frees
- * @folio: the frame, which nobody knows
+ * @chunk: a chunk that is empty except for its leaf, which the caller frees
+ * @folio: the frame, which nobody else knows
  *
  * Context: any; @chunk->lock held for writing.
  */
@@ -90,7 +88,7 @@ void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
 {
 	lockdep_assert_held_write(&chunk->lock);
 
-	/* fisc_large_set() takes the leaf's memory off. */
+	/* fisc_large_set() subtracts a leaf's memory. */
 	if (!chunk->leaf)
 		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 	fisc_frame_attach(folio, region, fisc_chunk_start(chunk));
@@ -103,13 +101,13 @@ void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_large_fill() - give an empty chunk a large frame
+ * fisc_large_fill() - allocate a large frame for an empty chunk
  * @region: the region
  * @chunk: a chunk that was empty when last looked at
  * @vmf: the fault that wants it, or NULL
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0; -EAGAIN if it is not empty any more, -ENOMEM.
+ * Return: 0; -EAGAIN if a large frame is no longer wanted; -ENOMEM.
  */
 int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    struct vm_fault *vmf)
@@ -148,7 +146,7 @@ int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 	return 0;
 }
 
-/* Are there pages that are to become what they are equal to? */
+/* Are there pages that become shared or zero entries? */
 static bool fisc_wants_equals(const unsigned long *wanted)
 {
 	unsigned int i;
@@ -161,8 +159,8 @@ static bool fisc_wants_equals(const unsigned long *wanted)
 }
 
 /*
- * The pages of what was a large frame, each a small one now, become entries of
- * the leaf, or go to @spare. Lock held for writing.
+ * Turn the pages of what was a large frame, each a small frame now, into
+ * entries of @leaf, or move them to @spare. Lock held for writing.
  */
 static void fisc_large_fill_leaf(struct fisc_region *region,
 				 struct fisc_chunk *chunk, unsigned long *leaf,
@@ -192,13 +190,13 @@ static void fisc_large_fill_leaf(struct fisc_region *region,
 	}
 }
 
-/* The leaf becomes the chunk's. Lock held for writing. */
+/* Make the leaf the chunk's. Lock held for writing. */
 static void fisc_large_set_leaf(struct fisc_region *region,
 				struct fisc_chunk *chunk, unsigned long *leaf)
 {
-	/* Pairs with fisc_chunk_peek(): never neither. */
+	/* Pairs with fisc_chunk_peek(): it sees a leaf or a large frame. */
 	smp_store_release(&chunk->leaf, leaf);
-	/* Pairs with fisc_chunk_peek(): the leaf is there before. */
+	/* Pairs with fisc_chunk_peek(): the leaf is visible first. */
 	smp_store_release(&chunk->large, 0);
 	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
@@ -209,19 +207,19 @@ static void fisc_large_set_leaf(struct fisc_region *region,
 }
 
 /**
- * fisc_large_break() - take a large frame apart
+ * fisc_large_break() - split a large frame
  * @region: the region
  * @chunk: the chunk
- * @wanted: for each page: 0 if it needs a frame, %FISC_BREAK_HOLE, or the shared
- *	or zero entry it is to become, for which the frame must be clean; users
- *	of shared frames are taken over
+ * @wanted: for each page: 0 if it needs a frame, %FISC_BREAK_HOLE, or its new
+ *	shared or zero entry, for which the frame must be clean; such entries'
+ *	places among the users of shared frames are taken over
  *
- * What is known of a clean page stays true, but the pages are to be looked at
- * again: they can be shared now.
+ * What is known about a clean page stays true, but the pages are due again:
+ * they can be shared now.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0; -EAGAIN if the chunk has no large frame any more or was written,
- * -EBUSY if somebody has a reference on it, -ENOMEM, -EHWPOISON.
+ * Return: 0; -EAGAIN if the chunk no longer has a large frame or was written;
+ * -EBUSY if somebody holds a reference on the frame; -ENOMEM; -EHWPOISON.
  */
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		     const unsigned long *wanted)
@@ -243,8 +241,9 @@ int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 	}
 	folio = page_folio(fisc_entry_page(chunk->large));
 	/*
-	 * Waits for a fault that is about to map it or has just done so: then
-	 * the page table has got the fault's reference, and can lose it.
+	 * Waits for a fault that is about to map the frame, or has just done
+	 * so: then the fault's reference belongs to the page table, and
+	 * unmapping drops it.
 	 */
 	folio_lock(folio);
 	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
@@ -265,11 +264,11 @@ unlock:
 }
 
 /**
- * fisc_large_was_refused() - is it worth looking for chunks to be rebuilt?
+ * fisc_large_was_refused() - test whether chunks may be rebuilt now
  *
  * Context: any.
- * Return: true if memory has become plentiful since a chunk could not become
- * large; true once.
+ * Return: true, once, if memory is plentiful and a chunk could not become large
+ * before.
  */
 bool fisc_large_was_refused(void)
 {
@@ -281,15 +280,16 @@ bool fisc_large_was_refused(void)
 }
 
 /*
- * When the scanner may rebuild a chunk: at once if it was never broken, else
- * the later the more often it was, in case that saved nothing.
+ * How long a chunk rests before it may be rebuilt, in epochs: not at all if it
+ * was never broken, otherwise longer with each break, in case breaking saves
+ * nothing.
  */
 static u16 fisc_large_rest(const struct fisc_chunk *chunk)
 {
 	return chunk->breaks ? FISC_REBUILD_EPOCHS << min(chunk->breaks, 8) : 0;
 }
 
-/* May all pages of the chunk go into one frame? Lock held. */
+/* May all pages of the chunk move into one frame? Lock held. */
 static bool fisc_large_can_rebuild(const struct fisc_region *region,
 				   const struct fisc_chunk *chunk)
 {
@@ -307,13 +307,14 @@ static bool fisc_large_can_rebuild(const struct fisc_region *region,
 }
 
 /**
- * fisc_large_rebuild() - exchange the small frames of a chunk for a large one
+ * fisc_large_rebuild() - replace the small frames of a chunk by a large one
  * @region: the region
  * @chunk: the chunk
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0; -EAGAIN if not all of its pages are private or memory is short,
- * -EBUSY if somebody has a reference on one of them, -ENOMEM.
+ * Return: 0; -EAGAIN if not all of its pages are private, it must rest, or
+ * memory is scarce; -EBUSY if somebody holds a reference on one of them;
+ * -ENOMEM.
  */
 int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 {
@@ -368,7 +369,7 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 
 	fisc_frame_attach(folio, region, start);
 	e = fisc_entry_make(&folio->page, FISC_ENTRY_PRIVATE);
-	/* Which of its pages have an equal is to be counted anew. */
+	/* The scanner has to count anew which of its pages have an equal. */
 	if (flags)
 		e |= FISC_ENTRY_CLEAN;
 	else
@@ -389,9 +390,9 @@ unlock:
 }
 
 /*
- * Zero pages of a large frame where they are; they are unmapped, too. A page
- * with a memory error stays as bad as it is. If the chunk has lost its large
- * frame meanwhile, pages with a leaf's entries are left to the caller.
+ * Zero pages of a large frame in place, and unmap them. A page with a memory
+ * error stays as it is. If the chunk loses its large frame meanwhile, the pages
+ * that are entries of the leaf then are left to the caller.
  */
 static void fisc_large_zero(struct fisc_region *region,
 			    struct fisc_chunk *chunk, pgoff_t first,
@@ -415,11 +416,11 @@ static void fisc_large_zero(struct fisc_region *region,
 }
 
 /**
- * fisc_large_punch() - make a hole in a large frame
+ * fisc_large_punch() - punch a hole into a large frame
  * @region: the region
  * @chunk: a chunk that had a large frame when last looked at
  * @first: the first page, in the chunk
- * @last: the last page, in the chunk, included
+ * @last: the last page, included, in the chunk
  *
  * Context: may sleep; no lock of this module held.
  */
@@ -444,7 +445,7 @@ void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_large_remove() - empty a chunk with a large frame
+ * fisc_large_remove() - empty a chunk that has a large frame
  * @region: the region
  * @chunk: the chunk
  *

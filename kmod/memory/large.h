@@ -11,34 +11,34 @@
  * DOC: Large pages
  *
  * A chunk that is empty gets one frame of 2 MiB at its first write, as long as
- * there is plenty of memory. The kernel maps it with one entry of the page
- * table's second level where the mapping is aligned to 2 MiB, and so does KVM;
- * where it is not, page by page.
+ * there is plenty of memory. Where the mapping is aligned to 2 MiB, the kernel
+ * maps the frame with one entry of the page table's second level, and so does
+ * KVM; elsewhere it is mapped page by page.
  *
- * A large frame is private and stays whole. The scanner hashes its pages, and
+ * A large frame is private and stays whole. The scanner hashes its pages and
  * counts those that would need no frame of their own: zero pages, and pages
- * that have an equal anywhere in their domain. When there are enough of them
- * (break_pages, or one when memory is short) the frame is *broken*: taken apart
- * into small frames where it lies (fisc_frame_take_apart()). Pages that have a
- * shared frame to go to become its users, zero pages need none; what they were in
- * is free. The others stay where they are, as small frames, and can be shared
- * from then on. Nothing is copied, and no memory but for the leaf is needed: it
- * works when memory is short.
+ * with an equal anywhere in their domain. When there are enough of them
+ * (break_pages, or one when memory is scarce) the frame is *broken*: split in
+ * place into small frames (fisc_frame_take_apart()). Pages with a matching
+ * shared frame become its users and zero pages need no frame; the memory that
+ * both were in is freed. The other pages stay where they are, as small frames,
+ * and can be shared from then on. Nothing is copied, and no memory is needed
+ * except for the leaf, so this works when memory is scarce.
  *
  * Punching a hole into a large frame breaks it, too, so that the memory is free
- * at once. If that cannot be done, because somebody holds a reference on the
- * frame, the pages are zeroed and stay: the scanner will find them.
+ * at once. If that fails, because somebody holds a reference on the frame, the
+ * pages are zeroed and stay; the scanner will find them.
  *
- * A chunk of small frames is *rebuilt* when all its pages are private, because
- * none had an equal or all have been written since, and there is plenty of
- * memory; after it was broken, not before some time has passed.
+ * A chunk of small frames is *rebuilt* into a large one when all its pages are
+ * private, because none had an equal or all have been written since, and there
+ * is plenty of memory; after a break only when some time has passed.
  *
  * Locks: see DOC: The frame map. While a chunk changes from one form into the
  * other, its lock is held for writing, all of it is unmapped, and nobody else
- * has a reference on a frame of it.
+ * has a reference on any of its frames.
  */
 
-/* For fisc_large_break(): nothing is left of the page. Never an entry. */
+/* For fisc_large_break(): the page becomes a hole. Never an entry. */
 #define FISC_BREAK_HOLE		(~0UL)
 
 extern const struct attribute_group fisc_large_group;

@@ -22,48 +22,49 @@ struct fisc_vm;
  * DOC: The frame map
  *
  * A region is one file of guest memory. Its frame map says, for each page of
- * the file, which frame holds it: ESX's pmap. Two levels, like a page table:
- * an xarray of chunks, one for each 2 MiB of the file, and in each chunk that
- * holds anything either a leaf of 512 entries (see DOC: Map entries) or, if one
- * large frame holds all of it, a single entry. A lookup costs two steps however
- * large the file is. A chunk lives as long as its region, so a pointer to it
- * needs no protection while the region is held; a leaf comes with the first
- * entry and goes when the whole chunk is emptied or gets a large frame.
+ * the file, which frame holds it: ESX's pmap. It has two levels, like a page
+ * table: an xarray of chunks, one for each 2 MiB of the file, and, in each
+ * chunk that is not empty, either a leaf of 512 entries (DOC: Map entries) or,
+ * if one large frame holds all of the chunk, a single entry. A lookup takes two
+ * steps however large the file is. A chunk lives as long as its region, so a
+ * pointer to it needs no protection while the region is held. A leaf is
+ * allocated with the first entry and freed when the whole chunk is emptied or
+ * gets a large frame.
  *
- * An entry is in one of five states: *hole* (nothing was ever written),
- * *private* (a frame of its own), *shared* (a frame of the sharing table),
- * *zero* (a zero frame), *swapped* (paged out, no frame: DOC: Host paging). Pages
- * of shared and zero entries, and clean ones, are mapped read-only everywhere;
- * that is why .page_mkwrite exists.
+ * An entry is in one of five states: *hole* (never written), *private* (has a
+ * frame of its own), *shared* (refers to a frame of the table of shared
+ * frames), *zero* (served by a zero frame) or *swapped* (paged out, without a
+ * frame: DOC: Host paging). Pages of shared and zero entries, and clean pages,
+ * are mapped read-only everywhere; that is why there is a .page_mkwrite.
  *
- * The invariant that everything rests on: **a page table maps, for a page of
- * the file, the frame that its entry names, or nothing.** The chunk's lock and
- * the folio lock keep it:
+ * The invariant on which everything rests: **for a page of the file, a page
+ * table maps either the frame that the page's entry names, or nothing.** The
+ * chunk's lock and the folio lock maintain it:
  *
- * - A fault looks the entry up under the chunk's lock held for reading, and
- *   takes a reference on the frame and the folio lock before it gives the
- *   chunk's lock back. The kernel maps the frame and unlocks it.
- * - Filling a hole needs the lock for reading and a cmpxchg, as there is
- *   nothing mapped yet. So does clearing or setting flags of an entry.
- * - Whoever replaces or removes an entry holds the lock for writing, waits for
- *   the folio lock of the frame (a fault that is about to map it), and
- *   unmaps the page before giving the lock up. Unmapping runs the MMU
- *   notifiers, so that KVM's mappings go with the VMM's.
- * - To find out whether nobody can write to a private page, it is unmapped
- *   under the lock held for writing. A fault under way holds a reference on the
- *   frame, and so does a pin. With neither, the page is *clean*: every later
- *   write comes to fisc_region_own() first. What a clean page was seen to
- *   contain, it contains as long as it is clean, so pages are hashed and
- *   compared with no lock held, and only the last step, replacing the entry
- *   if it is clean still, needs the lock.
+ * - A fault looks up the entry with the chunk's lock held for reading, and
+ *   takes a reference on the frame and the folio lock before it drops the
+ *   chunk's lock. The kernel maps the frame and unlocks it.
+ * - Filling a hole takes the chunk's lock for reading and a cmpxchg, because
+ *   nothing is mapped yet. So does setting or clearing an entry's flags.
+ * - Code that replaces or removes an entry holds the chunk's lock for writing,
+ *   waits for the folio lock of the frame (a fault may be about to map it), and
+ *   unmaps the page before it drops the chunk's lock. Unmapping runs the MMU
+ *   notifiers, so KVM's mappings go together with the VMM's.
+ * - To establish that nobody can write to a private page, it is unmapped with
+ *   the chunk's lock held for writing. A fault in progress holds a reference on
+ *   the frame, and so does a pin. If there is neither, the page is *clean*:
+ *   every later write goes through fisc_chunk_own() first. A clean page keeps
+ *   the content it was seen to have for as long as it is clean. So pages are
+ *   hashed and compared without a lock; only the last step, which replaces the
+ *   entry if it is still clean, needs the lock.
  *
- * The lock of a chunk is what guests wait for. It is held for writing for no
- * longer than it takes to unmap one chunk, to look at its 512 entries or, when
- * a large frame is made of small ones, to copy 2 MiB; debugfs has a histogram
+ * Guests wait for a chunk's lock. It is held for writing no longer than it
+ * takes to unmap one chunk, to look at its 512 entries, or to copy 2 MiB when a
+ * large frame is made from small ones; debugfs has a histogram
  * (fisc_wait_account()).
  *
- * Mappings are not VM_MIXEDMAP, as vm_insert_page() would want: the kernel does
- * not keep count of large pages in such mappings (vma_is_special_huge()).
+ * Mappings are not VM_MIXEDMAP, which vm_insert_page() would require: in such
+ * mappings the kernel does not count large pages (vma_is_special_huge()).
  *
  * Lock order, outermost first::
  *
@@ -72,12 +73,12 @@ struct fisc_vm;
  *	    fisc_chunk.lock
  *	      folio lock
  *	        i_mmap_rwsem, MMU notifier, page table lock (in the kernel)
- *	      sharing table and hint bucket locks
+ *	      shared frames' and hints' bucket locks
  *	        fisc_region.chunks' lock (marks)
  *	      fisc_vm.lock
  *
  * Frames are allocated before a chunk's lock is taken. Page tables may be
- * allocated under it; nothing that reclaim calls takes it.
+ * allocated while it is held; nothing that memory reclaim calls takes it.
  */
 
 #define FISC_CHUNK_SHIFT	FISC_LARGE_ORDER
@@ -88,38 +89,43 @@ struct fisc_vm;
 #define FISC_MARK_LATER		XA_MARK_1	/* has pages to be read later */
 #define FISC_MARK_WATCHED	XA_MARK_2	/* is mapped page by page */
 
-/* Bits of fisc_chunk.flags: the marks, to be looked at without the xarray. */
+/*
+ * Bits of fisc_chunk.flags. The first three mirror the marks, so that testing
+ * one needs no access to the xarray.
+ */
 #define FISC_CHUNK_DUE		0
 #define FISC_CHUNK_LATER	1
 #define FISC_CHUNK_WATCHED	2
 #define FISC_CHUNK_SAMPLED	3	/* may have pages of a sample */
-#define FISC_CHUNK_SETTLING	4	/* somebody copies what comes in */
+#define FISC_CHUNK_SETTLING	4	/* incoming memory is being copied */
 
 /**
  * struct fisc_chunk - the frame map of 2 MiB of guest memory
  * @lock: see DOC: The frame map
- * @leaf: FISC_CHUNK_PAGES entries, NULL if all are holes or @large is set; set
- *	under @lock held for reading, by cmpxchg, cleared under @lock held for
- *	writing, freed after a grace period of RCU
+ * @leaf: FISC_CHUNK_PAGES entries; NULL if all are holes or @large is set. Set
+ *	by cmpxchg with @lock held for reading, cleared with @lock held for
+ *	writing, freed after an RCU grace period
  * @large: entry of a large frame, or 0
- * @region: the region it is part of
- * @hints: what the scanner knows of the content (share/hint.c); set and read by
- *	the scanner
- * @balloon: which of its pages are in the balloon, NULL if none ever was
- *	(balloon/pages.c)
- * @incoming: memory of a process that is going to be this chunk's
- *	(adopt/incoming.c), or NULL
- * @flags: FISC_CHUNK_DUE and so on; changed under @lock
+ * @region: its region
+ * @hints: what the scanner knows about the content (share/hint.c); set and read
+ *	by the scanner
+ * @balloon: its pages in the balloon (memory/balloon.c); NULL if there never
+ *	were any
+ * @incoming: memory of a process that becomes this chunk's (memory/incoming.c),
+ *	or NULL
+ * @flags: FISC_CHUNK_DUE and so on, changed by atomic bit operations; the marks
+ *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the
+ *	chunk
  * @filled: entries of the leaf that have content: private, shared and swapped
  * @duplicates: pages of @large that are known to be zero or to have an equal
- *	somewhere else
+ *	elsewhere
  * @nr: its index in fisc_region.chunks
- * @next_due: epoch in which the first page that is to be read later is due
+ * @next_due: epoch at which the first page that is marked for later becomes due
  * @nid: node whose thread scans it: where it was first touched
- * @armed: when it was unmapped to see which pages are used (reclaim/swap.c), in
- *	jiffies; 0 if it was not, or pages were paged out since
- * @broken: when its large frame was broken, in epochs
- * @breaks: how often that happened
+ * @armed: when it was unmapped to see which pages are used (reclaim/pageout.c),
+ *	in jiffies; 0 if it was not, or if pages have been paged out since
+ * @broken: epoch in which its large frame was last broken
+ * @breaks: how often that happened; does not exceed U8_MAX
  */
 struct fisc_chunk {
 	struct rw_semaphore lock;
@@ -143,20 +149,22 @@ struct fisc_chunk {
 /**
  * struct fisc_region - one file of guest memory
  * @inode: the file; valid as long as the region is held
- * @vm: the VM it belongs to, held by reference
+ * @vm: its VM, held by reference
  * @vm_node: in fisc_vm.regions
  * @users: 1 for the inode and 1 for each fisc_region_get_live()
- * @released: done when @users reaches 0
+ * @released: completed when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
- * @next_due: the earliest of its chunks' that wait for their time
- * @adopted: it has a process's memory (DOC: Adoption), which alone may map it
- * @source: what this was the memory of, if that was shared (adopt/shared.h);
+ * @next_due: the earliest epoch at which a chunk marked for later becomes due
+ * @adopted: it holds a process's memory (DOC: Adoption), and only that process
+ *	may map it
+ * @source: shared memory that this was before (adopt/source.h), or NULL;
  *	protected by the inode's lock
- * @admitted: size that has been admitted, in pages (tax/quota.c)
- * @settled: size that it had when targets were last asked for because of it, in pages
- * @backing: where pages are that were paged out (reclaim/backing.c), or NULL; it is
- *	there if there is a swapped entry
- * @counters: what this region holds and has seen
+ * @admitted: size that was admitted, in pages (tax/quota.c)
+ * @settled: size at which targets were last asked for because of it, in pages
+ *	(tax/quota.c)
+ * @backing: the file that holds pages that were paged out (memory/backing.c);
+ *	not NULL if there is a swapped entry
+ * @counters: counters of this region
  */
 struct fisc_region {
 	struct inode *inode;
@@ -177,11 +185,26 @@ struct fisc_region {
 #define FISC_INDEX_BITS		32
 #define FISC_REGION_MAX_BYTES	((loff_t)1 << (FISC_INDEX_BITS + PAGE_SHIFT))
 
+/**
+ * fisc_region_of() - return the region of an inode
+ * @inode: inode of a file of guest memory
+ *
+ * Context: any.
+ * Return: the region.
+ */
 static inline struct fisc_region *fisc_region_of(const struct inode *inode)
 {
 	return inode->i_private;
 }
 
+/**
+ * fisc_count() - count something that belongs to a region
+ * @region: the region
+ * @c: the counter
+ * @n: number to add; may be negative
+ *
+ * Context: any.
+ */
 static inline void fisc_count(struct fisc_region *region, enum fisc_counter c,
 			      long n)
 {
@@ -189,19 +212,39 @@ static inline void fisc_count(struct fisc_region *region, enum fisc_counter c,
 	fisc_count_total(c, n);
 }
 
-/* Number of pages up to the end of the file, the last one perhaps in part. */
+/**
+ * fisc_region_size_pages() - return the size of a file
+ * @region: the region
+ *
+ * Context: any.
+ * Return: the size in pages, rounded up: the last page may be a partial one.
+ */
 static inline pgoff_t fisc_region_size_pages(const struct fisc_region *region)
 {
 	return DIV_ROUND_UP_ULL(i_size_read(region->inode), PAGE_SIZE);
 }
 
-/* The entry of page @i of a chunk that @large holds. */
+/**
+ * fisc_large_entry() - return the entry of a page of a large frame
+ * @large: the large frame's entry
+ * @i: the page's position in the chunk
+ *
+ * Context: any.
+ * Return: the entry.
+ */
 static inline unsigned long fisc_large_entry(unsigned long large, unsigned int i)
 {
 	return large + ((unsigned long)i << FISC_ENTRY_PFN_SHIFT);
 }
 
-/* The entry of a page. Context: @chunk->lock held, for reading at least. */
+/**
+ * fisc_chunk_entry() - return the entry of a page
+ * @chunk: its chunk
+ * @index: the page
+ *
+ * Context: any; @chunk->lock held, at least for reading.
+ * Return: the entry; 0 for a hole.
+ */
 static inline unsigned long fisc_chunk_entry(const struct fisc_chunk *chunk,
 					     pgoff_t index)
 {
@@ -217,17 +260,26 @@ static inline unsigned long fisc_chunk_entry(const struct fisc_chunk *chunk,
 	return leaf ? READ_ONCE(leaf[i]) : 0;
 }
 
+/**
+ * fisc_chunk_start() - return the first page of a chunk
+ * @chunk: the chunk
+ *
+ * Context: any.
+ * Return: index of the page.
+ */
 static inline pgoff_t fisc_chunk_start(const struct fisc_chunk *chunk)
 {
 	return (pgoff_t)chunk->nr << FISC_CHUNK_SHIFT;
 }
 
 /**
- * fisc_region_get_live() - hold a region
+ * fisc_region_get_live() - take a reference on a region that is not going away
  * @region: a region that cannot be freed right now
  *
- * Context: any. Hold it for a short while: deleting the file waits.
- * Return: true, or false if it is going away.
+ * Hold the reference only briefly: deleting the file waits for it.
+ *
+ * Context: any.
+ * Return: true, or false if the region is going away.
  */
 static inline bool fisc_region_get_live(struct fisc_region *region)
 {

@@ -17,13 +17,13 @@
 
 static atomic_t fisc_nr_regions;
 
-/* What tells a file of guest memory from any other: see fisc_region_of_file(). */
+/* Identifies a file of guest memory: see fisc_region_of_file(). */
 const struct address_space_operations fisc_aops = {
 	.dirty_folio = noop_dirty_folio,
 };
 
 /**
- * fisc_count_entry() - an entry of a leaf comes or goes
+ * fisc_count_entry() - count an entry of a leaf that comes or goes
  * @region: the region
  * @chunk: the chunk
  * @e: the entry
@@ -56,14 +56,14 @@ void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_frame_attach() - make a new frame private to an entry, or to a chunk
+ * fisc_frame_attach() - make a new frame private to a page or a chunk
  * @folio: the frame
  * @region: the region
  * @index: its page, or its first page
  *
- * It is dirty, for good: there is no other copy, and the kernel must not think
- * (of a frame with a memory error) that it can drop a clean one from a page
- * cache.
+ * The frame stays dirty for as long as it lives: there is no other copy, and
+ * when the kernel handles a memory error it must not take the frame for a clean
+ * one that can be dropped from a page cache.
  *
  * Context: any; nobody else knows the frame.
  */
@@ -76,11 +76,11 @@ void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
 }
 
 /**
- * fisc_frame_detach() - a private frame leaves the map
- * @folio: the frame, named by no entry any more
+ * fisc_frame_detach() - remove a private frame from the map
+ * @folio: the frame, no longer named by an entry
  *
- * Waits for a fault that is about to map it, and gives back the entry's
- * reference. Unmap its pages after this, not before.
+ * Waits for a fault that is about to map the frame, and drops the entry's
+ * reference. The caller unmaps the frame's pages after this, not before.
  *
  * Context: may sleep; the chunk's lock held for writing.
  */
@@ -93,8 +93,8 @@ void fisc_frame_detach(struct folio *folio)
 }
 
 /*
- * Give back what an entry held after it has been replaced. Waits for a fault
- * that is about to map the frame; unmap the page after this, not before.
+ * Drop what an entry held, after it has been replaced. Waits for a fault that
+ * is about to map the frame; unmap the page after this, not before.
  */
 static void fisc_entry_release(unsigned long e)
 {
@@ -120,7 +120,7 @@ static void fisc_entry_release(unsigned long e)
  * @chunk: the chunk
  *
  * Context: may sleep.
- * Return: what fisc_chunk_unlock() wants.
+ * Return: the time, for fisc_chunk_unlock().
  */
 u64 fisc_chunk_lock(struct fisc_chunk *chunk)
 {
@@ -130,9 +130,9 @@ u64 fisc_chunk_lock(struct fisc_chunk *chunk)
 }
 
 /**
- * fisc_chunk_unlock() - undo fisc_chunk_lock() and count how long it was
+ * fisc_chunk_unlock() - undo fisc_chunk_lock(), and account for the time held
  * @chunk: the chunk
- * @since: from fisc_chunk_lock()
+ * @since: return value of fisc_chunk_lock()
  *
  * Context: any.
  */
@@ -142,12 +142,26 @@ void fisc_chunk_unlock(struct fisc_chunk *chunk, u64 since)
 	fisc_wait_account(FISC_WAIT_HOLD, since);
 }
 
-/* A leaf is freed after a grace period: the scanner peeks (share/hint.c). */
+/**
+ * fisc_leaf_alloc() - allocate a leaf
+ *
+ * Context: may sleep.
+ * Return: FISC_CHUNK_PAGES holes; NULL if there is no memory. Use kfree() while
+ * nobody else knows the leaf, fisc_leaf_free() afterwards.
+ */
 unsigned long *fisc_leaf_alloc(void)
 {
 	return kzalloc(FISC_CHUNK_PAGES * sizeof(unsigned long), GFP_KERNEL);
 }
 
+/**
+ * fisc_leaf_free() - free a leaf after a grace period
+ * @leaf: the leaf, or NULL
+ *
+ * The scanner reads leaves under RCU only (fisc_chunk_peek() in share/hint.c).
+ *
+ * Context: may sleep.
+ */
 void fisc_leaf_free(unsigned long *leaf)
 {
 	if (leaf)
@@ -155,13 +169,13 @@ void fisc_leaf_free(unsigned long *leaf)
 }
 
 /**
- * fisc_region_unmap() - remove pages from every page table, KVM's included
+ * fisc_region_unmap() - unmap pages from all page tables, including KVM's
  * @region: the region
  * @first: the first page
  * @nr: number of pages
  *
- * Context: may sleep; their chunk's lock held for writing, else they may be
- * back before this returns.
+ * Context: may sleep; the chunk's lock held for writing, or the pages may be
+ * mapped again before this returns.
  */
 void fisc_region_unmap(struct fisc_region *region, pgoff_t first, pgoff_t nr)
 {
@@ -171,10 +185,10 @@ void fisc_region_unmap(struct fisc_region *region, pgoff_t first, pgoff_t nr)
 /**
  * fisc_region_find_chunk() - look up a chunk
  * @region: the region
- * @index: index of a page in it
+ * @index: a page in the chunk
  *
  * Context: any; the chunk lives as long as the region.
- * Return: the chunk, NULL if nothing was ever put into it.
+ * Return: the chunk, NULL if it was never created.
  */
 struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 					  pgoff_t index)
@@ -183,9 +197,9 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 }
 
 /**
- * fisc_region_make_chunk() - look up a chunk, or make it
+ * fisc_region_make_chunk() - look up a chunk, creating it if needed
  * @region: the region
- * @index: index of a page in it
+ * @index: a page in the chunk
  *
  * Context: may sleep.
  * Return: the chunk, NULL if there is no memory.
@@ -224,10 +238,10 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was a hole when last looked at; others may be filling it
- * @e: what it becomes
+ * @e: its new entry
  *
- * Context: may sleep; @chunk->lock held for reading at least.
- * Return: 0, -EAGAIN if it is no hole any more, -ENOMEM.
+ * Context: may sleep; @chunk->lock held, at least for reading.
+ * Return: 0; -EAGAIN if the page is no longer a hole; -ENOMEM.
  */
 int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    pgoff_t index, unsigned long e)
@@ -265,13 +279,13 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_region_fill_zero() - let a zero frame serve a hole
+ * fisc_region_fill_zero() - fill a hole with a zero frame
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was a hole when last looked at
  *
  * Context: may sleep; @chunk->lock held for reading.
- * Return: 0, -EAGAIN if it is no hole any more, -ENOMEM.
+ * Return: 0; -EAGAIN if the page is no longer a hole; -ENOMEM.
  */
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index)
@@ -283,18 +297,18 @@ int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_region_replace() - make an entry name another frame
+ * fisc_region_replace() - replace the entry of a page
  * @region: the region
  * @chunk: the chunk of @index, which has a leaf
  * @index: a page that is not a hole
- * @e: what it becomes
+ * @e: its new entry
  *
- * Takes over what @e holds (a private frame's reference, a shared frame's
- * user), and gives back what the old entry held, but for a swapped one: the caller
- * drops what the backing has.
+ * Takes over what @e holds (a private frame's reference, or a place among a
+ * shared frame's users) and drops what the old entry held. If the old entry is
+ * swapped, the caller drops the page from the backing.
  *
  * Context: may sleep; @chunk->lock held for writing. The caller unmaps the page
- * before it drops the lock, unless it is not mapped.
+ * before it drops the lock, unless the page is not mapped.
  */
 void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 			 pgoff_t index, unsigned long e)
@@ -317,14 +331,15 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_region_give() - holes of a chunk get what they hold
+ * fisc_region_give() - fill holes of a chunk with private frames
  * @region: the region
  * @chunk: a chunk without a large frame
- * @leaf: entries of private frames that nobody knows, where @chunk has holes; holes
- *	elsewhere; becomes @chunk's, if it has no leaf
+ * @leaf: entries of private frames that nobody else knows, for pages that are
+ *	holes in @chunk; 0 elsewhere. It becomes the leaf of @chunk if that has
+ *	none
  *
  * Context: any; @chunk->lock held for writing.
- * Return: what is left of @leaf, to be freed, or NULL.
+ * Return: @leaf, for the caller to free, or NULL if it is in use now.
  */
 unsigned long *fisc_region_give(struct fisc_region *region,
 				struct fisc_chunk *chunk, unsigned long *leaf)
@@ -346,7 +361,7 @@ unsigned long *fisc_region_give(struct fisc_region *region,
 	}
 	if (!chunk->leaf) {
 		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
-		/* Pairs with fisc_chunk_peek(): the entries are there before. */
+		/* Pairs with fisc_chunk_peek(): entries are visible first. */
 		smp_store_release(&chunk->leaf, leaf);
 		leaf = NULL;
 	}
@@ -358,11 +373,12 @@ unsigned long *fisc_region_give(struct fisc_region *region,
 }
 
 /**
- * fisc_region_make_shared() - a private frame has become a shared one
+ * fisc_region_make_shared() - note that a private frame is shared now
  * @region: the region, one of the frame's users
  * @chunk: the chunk of @index, which has a leaf
- * @index: a clean page with a private frame that only its mappings and the
- *	caller refer to; fisc_shared_add() takes over the entry's reference
+ * @index: a clean page whose private frame has no references but those of its
+ *	mappings and of the caller; fisc_shared_add() takes over the entry's
+ *	reference
  *
  * Where the frame is mapped, it stays mapped.
  *
@@ -383,12 +399,12 @@ void fisc_region_make_shared(struct fisc_region *region,
 }
 
 /**
- * fisc_chunk_look() - say what a page is
+ * fisc_chunk_look() - return the state of a page
  * @chunk: its chunk
  * @index: the page
  *
  * Context: may sleep; @chunk->lock not held.
- * Return: its state, at the moment.
+ * Return: its state, which may change at any time.
  */
 enum fisc_state fisc_chunk_look(struct fisc_chunk *chunk, pgoff_t index)
 {
@@ -402,12 +418,12 @@ enum fisc_state fisc_chunk_look(struct fisc_chunk *chunk, pgoff_t index)
 }
 
 /**
- * fisc_region_look() - what is a page?
+ * fisc_region_look() - return the state of a page
  * @region: the region
  * @index: the page
  *
  * Context: may sleep; no lock of this module held.
- * Return: its state, at the moment.
+ * Return: its state, which may change at any time.
  */
 enum fisc_state fisc_region_look(struct fisc_region *region, pgoff_t index)
 {
@@ -421,7 +437,7 @@ enum fisc_state fisc_region_look(struct fisc_region *region, pgoff_t index)
  * @region: the region
  * @index: where to start
  * @end: where to stop; not looked at
- * @data: look for data if true, else for a hole
+ * @data: find data if true, a hole if false
  *
  * A page of zeroes counts as a hole once the module knows that it is one.
  *
@@ -471,7 +487,7 @@ pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,
 }
 
 /**
- * fisc_region_sum() - value of one of a region's counters
+ * fisc_region_sum() - return one of a region's counters
  * @region: the region
  * @c: the counter
  *
@@ -488,8 +504,8 @@ long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c)
  * @file: any file, or NULL
  *
  * Context: any.
- * Return: the region, which lives as long as the file is held; NULL if the file is
- * not guest memory.
+ * Return: the region, which lives as long as the file is held; NULL if the file
+ * is not guest memory.
  */
 struct fisc_region *fisc_region_of_file(const struct file *file)
 {
@@ -499,7 +515,7 @@ struct fisc_region *fisc_region_of_file(const struct file *file)
 EXPORT_SYMBOL_NS_GPL(fisc_region_of_file, FISC);
 
 /**
- * fisc_region_alloc() - make the frame map of a new file
+ * fisc_region_alloc() - allocate the frame map of a new file
  * @inode: the file
  *
  * Context: may sleep.
@@ -530,8 +546,8 @@ struct fisc_region *fisc_region_alloc(struct inode *inode)
 
 /**
  * fisc_region_free() - free the frame map of a file
- * @region: the region; it is empty, nobody holds it, and what others have attached to
- *	its chunks is gone
+ * @region: the region; it has no chunks and no other users, and what other
+ *	parts attached to its chunks is gone
  *
  * Context: may sleep.
  */
@@ -545,10 +561,10 @@ void fisc_region_free(struct fisc_region *region)
 
 /**
  * fisc_region_free_chunk() - free an empty chunk
- * @region: its region
+ * @region: its region, which is going away
  * @chunk: the chunk
  *
- * Context: any; the region is on its way out.
+ * Context: any.
  */
 void fisc_region_free_chunk(struct fisc_region *region,
 			    struct fisc_chunk *chunk)
@@ -559,7 +575,7 @@ void fisc_region_free_chunk(struct fisc_region *region,
 }
 
 /**
- * fisc_region_put() - let go of a region
+ * fisc_region_put() - drop a reference on a region
  * @region: the region
  *
  * Context: any.
@@ -571,7 +587,7 @@ void fisc_region_put(struct fisc_region *region)
 }
 
 /**
- * fisc_region_count() - number of files of guest memory
+ * fisc_region_count() - return the number of files of guest memory
  *
  * Context: any.
  * Return: the number of regions.

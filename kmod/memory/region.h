@@ -6,7 +6,7 @@
 
 #include "memory/map.h"
 
-/* A chunk, and its part of the xarray's two lowest levels. */
+/* Bytes of a chunk, with its share of the xarray's two lowest levels. */
 #define FISC_CHUNK_BYTES						\
 	(sizeof(struct fisc_chunk) +					\
 	 sizeof(struct xa_node) / XA_CHUNK_SIZE * (XA_CHUNK_SIZE + 1) /	\

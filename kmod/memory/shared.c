@@ -2,14 +2,14 @@
 /*
  * Shared frames, by domain and hash of their content.
  *
- * A hash table whose nodes lie in the frames' own struct page (see DOC: Frames):
- * folio->lru.next is the link, folio->lru.prev the hash, folio->private the
- * domain and the number of users. Beside one pointer for each bucket, of which
- * there are as many as frames (DOC: Growing tables), a shared frame costs no
- * memory.
+ * A hash table whose nodes lie in the frames' own struct page (see DOC:
+ * Frames): folio->lru.next is the link, folio->lru.prev the hash,
+ * folio->private holds the domain and the number of users. A shared frame needs
+ * no memory besides one pointer for each bucket, and there are about as many
+ * buckets as frames (DOC: Growing tables).
  *
- * A frame does not get more than max_users users. Then the table does not find
- * it any more, and the scanner makes another frame of the same content.
+ * A frame has at most max_users users. When it has as many, lookups no longer
+ * find it, and the scanner makes another frame of the same content.
  */
 #include <linux/mm.h>
 #include <linux/spinlock.h>
@@ -21,13 +21,16 @@
 #include "memory/shared.h"
 #include "uapi/fisc.h"
 
-/* folio->private: the domain above, the number of users below. */
+/* folio->private: the domain in the upper bits, the users in the lower. */
 #define FISC_USERS_BITS			24
 #define FISC_USERS_MASK			((1UL << FISC_USERS_BITS) - 1)
 
 unsigned int fisc_share_max_users = FISC_MAX_USERS_DEFAULT;
 
-/* The link is where the kernel looks for the mark of a tail page: bit 0. */
+/*
+ * The kernel takes bit 0 of this word for the mark of a tail page; links are
+ * pointers, so the bit is clear.
+ */
 static struct folio **fisc_shared_link(struct folio *folio)
 {
 	return (struct folio **)&folio->lru.next;
@@ -82,7 +85,7 @@ static void fisc_shared_join(void *into, void *from)
 	*link = *head;
 }
 
-/* A lock protects the number of users of the frames in its chains, too. */
+/* A bucket's lock also protects the number of users of its frames. */
 static struct fisc_heads fisc_shared_heads = {
 	.size = sizeof(struct folio *),
 	.split = fisc_shared_split,
@@ -109,14 +112,14 @@ static struct folio *fisc_shared_lookup(u64 domain, int nid, u64 hash)
 
 /**
  * fisc_shared_find() - find a shared frame and become its user
- * @domain: the domain it has to belong to
- * @nid: the node it has to be on, or NUMA_NO_NODE
- * @hash: hash of the content wanted
+ * @domain: its domain
+ * @nid: its node, or NUMA_NO_NODE for any
+ * @hash: hash of its content
  *
- * That the content is equal is for the caller to check.
+ * The caller checks that the content really is equal.
  *
  * Context: any.
- * Return: the frame with one user more, NULL if there is none.
+ * Return: the frame, with one more user; NULL if there is none.
  */
 struct folio *fisc_shared_find(u64 domain, int nid, u64 hash)
 {
@@ -133,7 +136,7 @@ struct folio *fisc_shared_find(u64 domain, int nid, u64 hash)
 }
 
 /**
- * fisc_shared_exists() - would fisc_shared_find() find a frame?
+ * fisc_shared_exists() - test whether fisc_shared_find() would find a frame
  * @domain: as there
  * @nid: as there
  * @hash: as there
@@ -155,9 +158,9 @@ bool fisc_shared_exists(u64 domain, int nid, u64 hash)
 
 /**
  * fisc_shared_add() - make a private frame a shared one
- * @folio: a frame of 4 KiB that cannot be written; the map entry's reference
- *	becomes the users'
- * @domain: the domain it belongs to
+ * @folio: a frame of 4 KiB that cannot be written; its users take over the map
+ *	entry's reference
+ * @domain: its domain
  * @hash: hash of its content
  * @users: number of users, at least 1
  *
@@ -184,8 +187,8 @@ void fisc_shared_add(struct folio *folio, u64 domain, u64 hash,
 }
 
 /**
- * fisc_shared_put() - be a user of a shared frame no longer
- * @folio: the frame; freed when its last user and its last mapping are gone
+ * fisc_shared_put() - stop being a user of a shared frame
+ * @folio: the frame; it is freed when its last user and last mapping are gone
  *
  * Context: any.
  */
@@ -216,10 +219,10 @@ void fisc_shared_put(struct folio *folio)
 }
 
 /**
- * fisc_shared_resize() - have as many buckets as there are shared frames
+ * fisc_shared_resize() - adapt the number of buckets to that of frames
  *
- * Chains are two frames long at most, on average, and buckets are given back when
- * three quarters of them are empty.
+ * On average a chain has at most two frames. Buckets are given back when there
+ * are more than four for each frame.
  *
  * Context: may sleep; no lock of this module held.
  */
@@ -232,11 +235,22 @@ void fisc_shared_resize(void)
 		fisc_heads_resize(&fisc_shared_heads, frames);
 }
 
+/**
+ * fisc_shared_init() - make the empty table of shared frames
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int fisc_shared_init(void)
 {
 	return fisc_heads_init(&fisc_shared_heads, totalram_pages());
 }
 
+/**
+ * fisc_shared_exit() - free the table of shared frames
+ *
+ * Context: may sleep; there are no shared frames left.
+ */
 void fisc_shared_exit(void)
 {
 	WARN_ON_ONCE(fisc_total_sum(FISC_SHARED));

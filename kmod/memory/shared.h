@@ -6,6 +6,7 @@
 
 struct folio;
 
+/* Largest number of users of a shared frame; a knob. */
 extern unsigned int fisc_share_max_users;
 
 struct folio *fisc_shared_find(u64 domain, int nid, u64 hash);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A page comes back from swap. See DOC: Host paging in swap.h; which pages go out is
- * decided in reclaim/pageout.c.
+ * Page in from swap. See DOC: Host paging in swap.h; reclaim/pageout.c decides
+ * which pages go out.
  */
 #include <linux/err.h>
 #include <linux/highmem.h>
@@ -13,7 +13,7 @@
 #include "memory/region.h"
 #include "memory/swap.h"
 
-/* Put @folio in the place of a swapped page. Lock held for writing. */
+/* Replace a swapped entry by the frame @folio. Lock held for writing. */
 static int fisc_swap_place(struct fisc_region *region, struct fisc_chunk *chunk,
 			   pgoff_t index, struct page *copy,
 			   struct folio *folio)
@@ -40,7 +40,7 @@ static int fisc_swap_place(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_swap_in() - have a page that was paged out in a frame of its own
+ * fisc_swap_in() - page in a page into a frame of its own
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was swapped when last looked at
@@ -48,8 +48,8 @@ static int fisc_swap_place(struct fisc_region *region, struct fisc_chunk *chunk,
  * @gfp: modifiers for the allocation of the frame
  *
  * Context: may sleep, for as long as swap takes; no lock of this module held.
- * Return: 0 if it is worth looking again, -ENOMEM; -EIO, -EHWPOISON and so on if
- * the content is lost.
+ * Return: 0 if the caller should look at the entry again; -ENOMEM; -EIO,
+ * -EHWPOISON and so on if the content is lost.
  */
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,
 		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)

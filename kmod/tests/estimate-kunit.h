@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * KUnit: fractions, averages and their error.
- */
+/* KUnit: fractions, averages and their errors. */
 #include <kunit/test.h>
 #include <linux/sizes.h>
 
