@@ -139,6 +139,14 @@ struct fisc_adoption {
 	u64 next_left[FISC_NR_LEFT];
 };
 
+/**
+ * fisc_ram_offset() - Return the file offset of an address
+ * @ram: the file
+ * @addr: an address between @ram's start and end
+ *
+ * Context: any.
+ * Return: the offset in bytes.
+ */
 static inline unsigned long fisc_ram_offset(const struct fisc_ram *ram,
 					    unsigned long addr)
 {

@@ -39,12 +39,19 @@ struct pid;
  * fisc_names_mutex, inode locks and mmap_lock are taken within it.
  */
 
+/**
+ * enum fisc_auto_policy - which VMs are adopted automatically
+ * @FISC_AUTO_NONE: no VMs
+ * @FISC_AUTO_LISTED: VMs whose name matches one of the patterns
+ * @FISC_AUTO_ALL: all VMs
+ */
 enum fisc_auto_policy {
 	FISC_AUTO_NONE,
 	FISC_AUTO_LISTED,
 	FISC_AUTO_ALL,
 };
 
+/* Least memory, in bytes, of a VM that is adopted automatically. */
 extern u64 fisc_auto_min_bytes;
 
 enum fisc_auto_policy fisc_auto_policy(void);

@@ -40,6 +40,7 @@
  * waits for the code that it runs after dropping that reference.
  */
 
+/* Operations of fisc_adoption.notifier. */
 extern const struct mmu_notifier_ops fisc_discard_ops;
 
 #endif /* _FISC_ADOPT_DISCARD_H */

@@ -267,6 +267,14 @@ const struct attribute_group fisc_adopt_vm_group = {
 	.attrs = fisc_adopt_vm_attrs,
 };
 
+/**
+ * fisc_adopt_stats_show() - Print the file "adopt" in debugfs
+ * @m: where to print
+ * @v: unused
+ *
+ * Context: may sleep; takes fisc_adopt_mutex.
+ * Return: 0.
+ */
 int fisc_adopt_stats_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "adoptions: %u\n", fisc_adopt_count());
