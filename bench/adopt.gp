@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# How long a guest's accesses took, and how long the module held them off, from bench/adopt's holds.csv.
+# How long a guest's accesses took, and how long the module blocked them, from
+# holds.csv of bench/adopt.
 set terminal svg size 800,480 background "white"
 set output dir."/adopt.svg"
 set datafile separator comma

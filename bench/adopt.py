@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Adoption of running guests, inside the lab host.  For how long the module holds
-a guest's accesses to memory off while it is adopted or released, and for how long they
-take, whatever the reason, against first accesses to memory that the host gives the guest on
-large pages, and against the time that copying 2 MiB takes; how
-fast an adopted guest's memory is and what is saved of it, against guests that were
-started on fisc's files; and CYCLES (100) adoptions and releases of each of two
-guests that write and check their memory all the time.  RUNS (3) of what is timed, in
-turn; medians count, or the worst of all for what may not be exceeded."""
+"""Adoption of running guests, inside the lab host.
+
+Measures how long the module blocks a guest's accesses to memory while it is
+adopted or released, and how long accesses take in total, compared with first
+accesses to memory that the host provides on large pages, and with the time it
+takes to copy 2 MiB. Compares the speed of an adopted guest's memory, and the
+memory saved, with guests that were started on fisc's files. Then adopts and
+releases each of two guests CYCLES (100) times while they write and check their
+memory.
+
+Everything that is timed runs RUNS (3) times, in turn. The results are medians,
+or the worst of all runs where they are upper bounds."""
 import os
 import re
 import statistics
@@ -26,7 +30,7 @@ MEMORY_S = 0.5
 CHECK_MIB = 32
 LIMIT_S = 600
 STILL_S = 10
-# Of mappings that are exchanged, and of a chunk to be copied.
+# Waits for a mapping to be replaced, and for a chunk to be copied.
 WAITS = ("map", "copy", "release")
 
 
@@ -37,7 +41,7 @@ def start(prefix, guests, *backend):
 
 
 def end():
-    """Frames that are left when all guests are gone."""
+    """Kill all guests; return the number of frames that are left."""
     inside.run("lab/guest", "kill", "-9", "--all")
     return inside.remove_memory()
 
@@ -51,13 +55,13 @@ def release(names):
 
 
 def parse_holds(text):
-    """What bench/hold.c prints."""
+    """Parse the output of bench/hold.c."""
     pairs = (line.split() for line in text.splitlines() if " " in line)
     return {key: float(value) for key, value in pairs}
 
 
 def hold_during(name, work):
-    """A guest's accesses, round and round, while something is done with it."""
+    """Measure a guest's accesses, over and over, during some work on it."""
     inside.run("lab/guest", "bg", name, "--",
                "rm -f /run/hold.*; "
                f"/fisc/hold again {HOLD_MIB} >/run/hold.out")
@@ -71,7 +75,7 @@ def hold_during(name, work):
 
 
 def holds():
-    """Histograms by what happened meanwhile, a row each."""
+    """Return histograms, one row for each kind of work and run."""
     rows = []
     for run in range(RUNS):
         name, = start("hold", 1, "--anon")
@@ -89,8 +93,8 @@ def holds():
 
 
 def histogram(rows):
-    """Of all runs, a row for each length, a column for each of what happened, and for
-    what the module has counted so far."""
+    """Sum up all runs: a row for each duration, a column for each kind of work
+    and for each wait that the module has counted so far."""
     kinds = sorted({row["what"] for row in rows})
     module = inside.read_stats("adopt")
     return [{"us": int(key[3:])} | {kind: sum(
@@ -100,7 +104,8 @@ def histogram(rows):
 
 
 def hold_ms():
-    """For how long the module held anybody off so far, one wait after the other."""
+    """Return how long the module has blocked accesses at most so far: the
+    longest waits that can follow each other, added up."""
     waits = inside.read_stats("adopt")
     return {"adoption": (waits["map_max_us"] + waits["copy_max_us"]) / 1000,
             "release": waits["release_max_us"] / 1000}
@@ -111,7 +116,7 @@ def longest_ms(rows, what):
 
 
 def saved():
-    """Pages, when the scanner finds no more."""
+    """Return the pages saved when the scanner finds no more."""
     inside.write_knob("share/domain", "bench")
     inside.scan()
     history = []
@@ -124,7 +129,7 @@ def saved():
 
 
 def speed(names):
-    """MiB/s in order, ns an access at random: of each guest in turn."""
+    """Return read MiB/s, ns per random access, write MiB/s of each guest."""
     lines = []
     for name in names:
         text = inside.guest_run(
@@ -134,7 +139,7 @@ def speed(names):
 
 
 def against_native():
-    """Two guests on files and two that are adopted, a row for each run."""
+    """Compare two guests on files with two adopted ones, a row per run."""
     rows = []
     for run in range(RUNS):
         for kind in ("native", "adopted"):
@@ -143,7 +148,7 @@ def against_native():
                                      else ["--anon"]))
             if not native:
                 inside.adopt(names)
-            # Guests have things to do when they are up.
+            # Guests are busy for a while after they have booted.
             time.sleep(SETTLE_S)
             reads, accesses, writes = zip(*speed(names))
             row = {"kind": kind, "run": run,
@@ -160,7 +165,7 @@ def against_native():
 
 
 def cycle():
-    """Adopt and release under load: passes, wrong bytes."""
+    """Adopt and release under load; return passes and wrong bytes."""
     names = start("cycle", 2, "--anon")
     for name in names:
         inside.run("lab/guest", "bg", name, "--",

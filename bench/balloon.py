@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """How fast balloons are, inside the lab host: QEMU's own virtio-balloon, fisc's
-device with the kernel's driver, and with the paired driver; the memory is fisc's
-each time.  One guest of MEM (1G) at a time, that has touched all its memory; its
-balloon goes up to half of that and back, RUNS (3) times.  Says MiB a second,
-what the host's CPUs spent on it beside the guest, and how much of the memory is on
-2 MiB again once the guest has touched all of it afterwards."""
+device with the kernel's driver, and fisc's device with the paired driver, all
+on memory of fisc.
+
+Runs one guest of MEM (1G) at a time, which has touched all its memory, and
+inflates its balloon to half of that and deflates it, RUNS (3) times. Reports
+MiB per second, the CPU time of the host without that of the guest, and how much
+of the memory is on 2 MiB pages once the guest has touched all of it again."""
 import json
 import os
 import time
@@ -18,7 +20,7 @@ LIMIT_S = 300
 MIB = 1 << 20
 NAME = "vm1"
 BALLOON = f"{inside.SYSFS}/vms/{NAME}/balloon"
-# Leaves the guest what it needs to live. Nobody looks for zeroes here.
+# Leaves the guest what it needs to run. Zeroes will do: nothing scans for them.
 FILL = ("mount -o remount,size=100% /dev/shm && "
         "dd if=/dev/zero of=/dev/shm/fill bs=1M status=none count=$(awk "
         "'/^MemAvailable/ { print int($2 / 1024) - 64 }' /proc/meminfo) && "
@@ -26,7 +28,7 @@ FILL = ("mount -o remount,size=100% /dev/shm && "
 
 
 class Qemu:
-    """QEMU's own device: tells its guest how much memory to have."""
+    """QEMU's own device, which is told how much memory its guest may have."""
     options = ["--balloon"]
 
     def __init__(self):
@@ -69,14 +71,14 @@ DEVICES = {"qemu": Qemu, "stock": Fisc, "paired": Paired}
 
 
 def host_cpu_s():
-    """Time of the host's CPUs that went into something, guests aside."""
+    """Return the busy time of the host's CPUs, without guests."""
     user, nice, system, _, _, irq, softirq, _, guest, guest_nice = map(
         int, inside.read_file("/proc/stat").splitlines()[0].split()[1:11])
     return (user + nice + system + irq + softirq - guest - guest_nice) / 100
 
 
 def move(device, size):
-    """The balloon becomes as large as that. Returns MiB/s and CPU ms a MiB."""
+    """Resize the balloon; return MiB/s and CPU ms per MiB."""
     before = device.actual()
     cpu, begin = host_cpu_s(), time.monotonic()
     device.set(size)
@@ -88,7 +90,7 @@ def move(device, size):
 
 
 def large_percent():
-    """Of the guest's memory that is present, what is on pages of 2 MiB."""
+    """Return how much of the guest's present memory is on 2 MiB pages."""
     return inside.percent(inside.read_vm(NAME, "large_pages") * 512,
                           inside.read_vm(NAME, "present_pages"))
 
@@ -98,7 +100,7 @@ def measure(kind, run):
                inside.MOUNT, *DEVICES[kind].options)
     device = DEVICES[kind]()
     inside.guest_run(NAME, FILL)
-    # A frame for what it has not touched, too, so that each page frees one.
+    # Give untouched pages a frame, too, so that each page frees one.
     inside.run("fallocate", "-l", MEM, f"{inside.MOUNT}/{NAME}")
     row = {"kind": kind, "run": run, "large_before_pct": large_percent()}
     size = inside.read_vm(NAME, "size_bytes") // 2

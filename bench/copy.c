@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * copy: on the host, how long it takes to copy 2 MiB on large pages, in microseconds:
- * the median of many copies, to and from other memory each.
+ * copy: on the host, print how long it takes to copy 2 MiB on large pages, in
+ * microseconds: the median of many copies, each between different memory.
  */
 #define _GNU_SOURCE
 #include <err.h>

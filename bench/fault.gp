@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# How long pages took, from bench/fault's histograms.csv.
+# How long each page took, from histograms.csv of bench/fault.
 set terminal svg size 1000,480 background "white"
 set output dir."/fault.svg"
 set datafile separator comma

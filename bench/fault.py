@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What page faults cost, inside the lab host: fisc against memfd and KSM, in
-turn.  RUNS and PAGES are taken from the environment."""
+"""What page faults cost, inside the lab host: fisc compared with memfd and KSM,
+in turn. RUNS (5) and PAGES (8192) come from the environment."""
 import csv
 import os
 import subprocess
@@ -16,7 +16,7 @@ LIMIT_S = 300
 
 
 def share_all(pages, vm=os.path.basename(PATH)):
-    """Have that many pages of a VM, which have equals, shared."""
+    """Wait until that many pages of a VM, which have equals, are shared."""
     inside.scan()
     inside.wait_until("sharing", lambda: inside.read_vm(
         vm, "sharing_pages") >= pages, LIMIT_S)
@@ -24,8 +24,8 @@ def share_all(pages, vm=os.path.basename(PATH)):
 
 
 def merge_all(pages):
-    """Have that many pages of anonymous memory merged by KSM."""
-    # Forget what is counted of processes that have ended.
+    """Wait until KSM has merged that many pages of anonymous memory."""
+    # Reset the counts of processes that have ended.
     inside.write_file(f"{KSM}/run", 2)
     inside.write_file(f"{KSM}/pages_to_scan", 5000)
     inside.write_file(f"{KSM}/run", 1)
@@ -36,14 +36,14 @@ def merge_all(pages):
 
 
 class Faults:
-    """Measurements in nanoseconds a page, and histograms of them."""
+    """Measurements in nanoseconds per page, and their histograms."""
 
     def __init__(self, pages):
         self.pages = pages
         self.histograms = {}
 
     def touch(self, backing, names, *steps, wait=None):
-        """Run the steps; the times of those that have a name."""
+        """Run the steps; return the times of the timed ones by their names."""
         with subprocess.Popen([TOUCH, backing, str(self.pages), *steps],
                               text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as child:
@@ -63,13 +63,13 @@ class Faults:
         return times
 
     def fisc(self, *args, **kwargs):
-        """The same on a file of fisc's, new and unlinked afterwards."""
+        """Do the same on a new file of fisc, and unlink it afterwards."""
         times = self.touch(PATH, *args, **kwargs)
         inside.remove_memory()
         return times
 
     def once(self):
-        """Everything, each beside what it is compared with."""
+        """Measure everything once, each next to what it is compared with."""
         row = {}
         for size, shmem, large in (("4k", "never", 0), ("2m", "always", 1)):
             inside.write_file(SHMEM_HUGE, shmem)
@@ -82,7 +82,7 @@ class Faults:
             row |= self.touch("memfd", [f"memfd_{size}_read"], "read")
             row |= self.fisc([f"fisc_{size}_read"], "read")
         inside.write_file(SHMEM_HUGE, "never")
-        # Small frames, so that all of it is shared at once.
+        # Small frames, so that everything is shared at once.
         inside.write_knob("large/enabled", 0)
         row |= self.touch("anon", ["ksm_cow"], "fill", "wait", "write",
                           wait=merge_all)
@@ -94,7 +94,7 @@ class Faults:
         return row
 
     def save(self, path):
-        """Histograms: how many pages took less than so many nanoseconds."""
+        """Save the histograms: how many pages took less than below_ns."""
         with open(path, "w", newline="", encoding="ascii") as file:
             writer = csv.writer(file)
             writer.writerow(["below_ns", *self.histograms])
@@ -104,7 +104,7 @@ class Faults:
 
 
 def ratios(median):
-    """Of medians of rows of Faults.once()."""
+    """Return the ratios of medians of rows of measure()."""
     def memfd(what):
         return median[f"fisc_{what}"] / median[f"memfd_{what}"]
 
@@ -127,8 +127,8 @@ def ratios(median):
 
 
 class GuestProgram:
-    """A program in a guest of its own that is told when to go on. What it needs
-    there is done before."""
+    """A program in a guest of its own that is told when to go on. "before" is a
+    command that the guest runs first."""
 
     def __init__(self, name, place, program, mem="192M", before="true"):
         self.name = f"{name}1"
@@ -137,13 +137,13 @@ class GuestProgram:
         inside.guest_run(self.name,
                          f"({before}; mkfifo /run/go; /fisc/{program} <>/run/go "
                          ">/run/said) </dev/null >/run/log 2>&1 &")
-        # Waits there, for some time: each question is work for the host's CPU.
+        # Wait inside the guest: each command costs the host CPU time.
         inside.wait_until(program, lambda: inside.guest_run(
             self.name, "for i in $(seq 10); do [ ! -s /run/said ] || break; "
             "sleep 0.5; done; cat /run/said 2>/dev/null || true"), LIMIT_S)
 
     def ask(self, line, answers=1):
-        """Send a line, wait for as many; fields of each."""
+        """Send a line, wait for the answers; return the fields of each."""
         said = inside.guest_run(
             self.name,
             f"n=$(wc -l </run/said); echo {line} >/run/go; "
@@ -157,7 +157,7 @@ class GuestProgram:
 
 
 def guest_cow(pages):
-    """Nanoseconds for a guest to write to a shared page, after reading it."""
+    """Time a guest's writes to shared pages that it has read, in ns."""
     row = {}
     for name, place, share in (
             ("ksm", ["--anon"], merge_all),
@@ -173,7 +173,7 @@ def guest_cow(pages):
 
 
 def guest_first_write(pages):
-    """Nanoseconds for a guest to write to a page it has never touched."""
+    """Time a guest's writes to pages it has never touched, in ns."""
     row = {}
     for name, place in (("memfd", ["--memfd"]),
                         ("fisc", ["--backend", inside.MOUNT])):
@@ -184,7 +184,7 @@ def guest_first_write(pages):
 
 
 def measure(faults):
-    """All there is to measure, once."""
+    """Measure everything once, guests included."""
     return faults.once() | guest_cow(faults.pages) | \
         guest_first_write(faults.pages)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# Figure 2: dbench in guests that a balloon leaves so much memory, and in guests
-# that were given no more, from points.csv.
+# Figure 2: dbench in guests whose balloon leaves them a given amount of memory,
+# and in guests of that size, from points.csv.
 set terminal svg size 800,520 background "white"
 set output dir."/figure-2.svg"
 set datafile separator comma

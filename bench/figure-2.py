@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Figure 2 of the paper inside the lab host: throughput of dbench with 40 clients
-in a guest of MEM_MIB (512) whose balloon leaves it less, against guests that
-were given so much from the beginning, with the same device and driver but nothing
-in the balloon.  RUNS (9) of SECONDS_WORK (4) of counted time for each, in turn, so
-that what disturbs one disturbs the other. Each begins with no file and an empty
-cache, when free memory has been reported to the host; dirty pages are written back when
-there are too many, not every few seconds. Both guests are new for each size, as
-most were fastest in the beginning, and after a run that does not end (see
-Documentation/benchmarks.rst), which is repeated."""
+"""Figure 2 of the paper, inside the lab host: throughput of dbench with 40
+clients in a guest of MEM_MIB (512) that has less memory because of its balloon,
+compared with guests that have that amount from the start, with the same device
+and driver but an empty balloon.
+
+RUNS (9) runs of SECONDS_WORK (4) seconds of measured time for each, in turn, so
+that a disturbance affects both. Each run starts without files and with an empty
+cache, after free memory has been reported to the host; dirty pages are written
+back when there are too many, not every few seconds. Both guests are new for
+each size, as most were fastest in the beginning, and after a run that does not
+end (see Documentation/benchmarks.rst), which is repeated."""
 import os
 import re
 import shutil
@@ -24,13 +26,13 @@ CLIENTS = 40
 # 50, 62.5, 75 and 87.5 % of the full size, as in the paper.
 EIGHTHS = (4, 5, 6, 7)
 DISK_MIB = 1024
-# Runs that do not end, for each size, until it is given up.
+# Give up after this many runs of a size that do not end.
 MOST_REPEATED = 5
 MIB = 1 << 20
 
 
 def make_disk(name):
-    """An ext4 with dbench on it; guests have no disk of their own."""
+    """Make an ext4 with dbench; guests have no disk of their own."""
     path, tree = f"/tmp/{name}.img", f"/tmp/{name}.tree"
     os.makedirs(tree)
     inside.run("cp", "/usr/bin/dbench", "/usr/share/dbench/client.txt", tree)
@@ -46,7 +48,7 @@ def make_disk(name):
 
 
 def start(name, mib):
-    """A guest with a disk and the paired driver."""
+    """Start a guest with a disk and the paired driver."""
     device = inside.balloon_device(f"{name}1")
     inside.run("lab/guest", "start", "1", "--prefix", name, "--mem",
                f"{mib}M", "--backend", inside.MOUNT, "--disk-modules",
@@ -76,7 +78,7 @@ def dbench(name):
 
 
 def inflate(mib):
-    """Leave the full-sized guest so much."""
+    """Inflate the balloon of the full-sized guest to leave it mib MiB."""
     path = f"{inside.SYSFS}/vms/full1/balloon"
     size = (MEM_MIB - mib) * MIB
     inside.write_file(f"{path}/target", size)
@@ -85,7 +87,7 @@ def inflate(mib):
 
 
 def pair(mib):
-    """Throughput of both, or None if one does not end."""
+    """Return the throughput of both, or None if one does not end."""
     try:
         return {"native": dbench(f"native{mib}-"), "ballooned": dbench("full")}
     except subprocess.CalledProcessError:
@@ -93,11 +95,11 @@ def pair(mib):
 
 
 def begin(mib):
-    """A guest of that size and one that its balloon leaves as much."""
+    """Start a guest of that size, and one that a balloon shrinks to it."""
     start(f"native{mib}-", mib)
     start("full", MEM_MIB)
     inflate(mib)
-    # The first of each is not counted: everything is new to the guest.
+    # The first run does not count: everything is new to the guests.
     return pair(mib) is not None
 
 
@@ -126,14 +128,14 @@ def main():
     rows = []
     for eighths in EIGHTHS:
         rows += compare(MEM_MIB * eighths // 8)
-        # The next size may not come to an end.
+        # Save now, as the next size may not come to an end.
         inside.write_rows("/out/runs.csv", rows)
     points = []
     for mib in sorted({row["mib"] for row in rows}):
         runs = [row for row in rows if row["mib"] == mib]
         middle = inside.medians(runs)
-        # Of pairs that ran one after the other: the machine's own ups and downs
-        # are the same for both.
+        # Compare within pairs, which ran one after the other: changes in the
+        # machine's speed affect both alike.
         ratio = statistics.median(row["ballooned"] / row["native"]
                                   for row in runs)
         points.append({"mib": mib, "native": middle["native"],

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Figure 4: memory shared and reclaimed by number of guests, from shared.csv,
-# and what the paper's text says of its own (Waldspurger, OSDI 2002, section 4.3).
+# and the results that the paper states (Waldspurger, OSDI 2002, section 4.3).
 set terminal svg size 640,800 background "white"
 set output dir."/figure-4.svg"
 set datafile separator comma

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Figure 4 of the paper, inside the lab host: 1 to VMS (10) identical guests of
-MEM (128M) with work to do, and what they share.  SECONDS_WORK (60): how long
-they work after the last one has come."""
+MEM (128M) under load, and how much memory they share.
+
+SECONDS_WORK (60): how long they work after the last guest has been started."""
 import os
 import time
 
@@ -14,8 +15,8 @@ SECONDS_WORK = int(os.environ.get("SECONDS_WORK", 60))
 DOMAIN = "figure4"
 LIMIT_S = 300
 
-# Reads programs, sorts, compresses, computes; in the same order in all guests,
-# each on data of its own, every two minutes: ten guests have one emulated CPU.
+# Reads programs, sorts, compresses, computes: in the same order in all guests,
+# each on its own data; every two minutes, as ten guests have one emulated CPU.
 WORKLOAD = """
 mkdir -p /run/work; cd /run/work
 while :; do
@@ -41,14 +42,14 @@ def start(number):
 
 
 def wait_for_passes(passes):
-    """Whole passes that begin after this."""
+    """Wait for a number of complete passes that begin after this call."""
     seen = inside.read_stats("share")["full_scans"]
     inside.wait_until("passes", lambda: inside.read_stats("share")["full_scans"]
                       > seen + passes, LIMIT_S)
 
 
 def measure(number):
-    """As the paper counts: shared pages, and those of them that need no frame."""
+    """Count as the paper does: shared pages, and how many need no frame."""
     wait_for_passes(5)
     core, share = inside.read_stats("core"), inside.read_stats("share")
     row = {
@@ -72,7 +73,7 @@ def main():
     rows = []
     for number in range(1, VMS + 1):
         start(number)
-        # Work as long as the next one takes to boot, and then some.
+        # Work for some time, in addition to what the next guest takes to boot.
         time.sleep(SECONDS_WORK if number == VMS else SECONDS_WORK / 4)
         rows.append(measure(number))
     inside.run("lab/guest", "kill", "-9", "--all")

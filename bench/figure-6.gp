@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Figure 6: memory that is touched, and what sampling makes of it, from
+# Figure 6: memory that is touched, and its estimate by sampling, from
 # samples.csv; below, with large pages, from samples-large.csv.
 set terminal svg size 800,900 background "white"
 set output dir."/figure-6.svg"

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Figure 6 of the paper, inside the lab host: what sampling makes of a guest of
-MEM (512M) that touches more and less of its memory; and what sampling costs.
-PERIOD_MS (5000): the period, shorter than the default, so that the experiment
-is.  SAMPLES: pages in a period, the default if not given.  RUNS (9): of each
-setting, for the cost.  All else is as the module has it, but for large pages,
-which are off where it is not said."""
+"""Figure 6 of the paper, inside the lab host: how well sampling estimates the
+memory in use of a guest of MEM (512M) that touches varying amounts of it; and
+what sampling costs.
+
+PERIOD_MS (5000): the period, shorter than the default to shorten the
+experiment. SAMPLES: pages per period, if not the default. RUNS (9): of each
+setting, for the cost. Otherwise the module's defaults apply, except that large
+pages are off unless noted."""
 import math
 import os
 import statistics
@@ -18,14 +20,15 @@ from toucher import LOOKS, MEM, PERIOD_MS, Toucher, looks
 RUNS = int(os.environ.get("RUNS", 9))
 SAMPLES = os.environ.get("SAMPLES")
 
-# Touched in each step, in percent of the VM's memory. Its kernel and user land
-# leave 74 % of 512M.
+# Touched in each step, in percent of the VM's memory. Kernel and user space of
+# the guest leave 74 % of 512M.
 STEPS = (20, 60, 40, 70, 30, 10)
 STEPS_LARGE = (20, 60, 30)
-# How long a step is watched once the estimate has had time to follow.
+# How long a step is observed once the estimate has had time to follow.
 STEADY_PERIODS = 8
-# Growth is to be seen at once. A drop is, when of it less than this is left in
-# the slow average; but not earlier than that.
+# The estimate should follow growth at once. It should have followed a drop when
+# less than SETTLED_POINTS of the drop are left in the slow average, but no
+# earlier than after SETTLED_PERIODS.
 GROWN_PERIODS = 2
 SETTLED_POINTS = 2
 SETTLED_PERIODS = 6
@@ -35,7 +38,7 @@ DEFAULTS = {"pages": 100, "period_ms": 30000}
 RATES = {
     "off": {"pages": 10, "period_ms": 3600000},
     "default": DEFAULTS,
-    # So many faults that what they cost is more than the noise.
+    # Enough faults for their cost to exceed the noise.
     "many": {"pages": 1000, "period_ms": 500},
 }
 COST_MEM = "256M"
@@ -49,7 +52,7 @@ def set_sampling(settings):
 
 
 def settling_periods(drop):
-    """Of the slow average, after the touched part fell by so many points."""
+    """Return how long the slow average takes to follow a drop in points."""
     keeps = 1 - int(inside.read_file(
         f"{inside.SYSFS}/sample/slow_percent")) / 100
     return max(SETTLED_PERIODS,
@@ -57,8 +60,8 @@ def settling_periods(drop):
 
 
 class Watch:
-    """What the module says of a VM, in percent of its memory, beside what its
-    toucher does."""
+    """What the module reports about a VM, in percent of its memory, next to
+    what its toucher does."""
 
     def __init__(self, toucher):
         self.name = toucher.name
@@ -71,13 +74,13 @@ class Watch:
         return inside.percent(inside.read_vm(self.name, value), self.size)
 
     def read_young_pct(self):
-        """Accessed by the guest since the last time, by KVM's access bits."""
+        """Return what the guest accessed since the last call, by KVM's bits."""
         pages = dict(line.split() for line in inside.read_file(
             f"{inside.DEBUGFS}/young").splitlines())
         return inside.percent(4096 * int(pages[self.name]), self.size)
 
     def step(self, touched, periods, steady_from):
-        """Touch so much for so many periods; rows of what is seen."""
+        """Touch an amount for a number of periods; add rows."""
         self.toucher.touch(round(touched / 100 * self.size / (1 << 20)))
         self.read_young_pct()
         for look in looks(periods):
@@ -99,7 +102,7 @@ class Watch:
             if key.endswith("_pct")))
 
     def idle_pct(self):
-        """What all of the guest but its toucher accesses in a period."""
+        """Return what the guest without its toucher accesses in a period."""
         self.step(0, IDLE_PERIODS, GROWN_PERIODS)
         return statistics.median(young(self.rows))
 
@@ -113,14 +116,14 @@ class Watch:
 
 
 def young(rows):
-    """As counted in whole periods of steady stretches."""
+    """Return the counts of whole periods in steady stretches."""
     return [row["young_pct"] for row in rows
             if row["steady"] and row["young_pct"] != ""]
 
 
 def watch(steps, name, path, idle=None):
-    """A new guest that goes through the steps; rows, with the truth in them,
-    and what the guest accesses of itself, if that is not known."""
+    """Take a new guest through the steps. Return rows, including the truth,
+    and what the guest itself accesses: "idle", or measured if that is None."""
     size_mib = int(MEM.rstrip("M"))
     toucher = Toucher(name, round(max(steps) / 100 * size_mib))
     seen = Watch(toucher)
@@ -139,7 +142,7 @@ def watch(steps, name, path, idle=None):
 
 
 def growth_periods(rows):
-    """How long after each growth it was seen; the longest."""
+    """Return the longest delay, in periods, until growth was detected."""
     longest, before, waiting = 0, 0, False
     for row in rows:
         if row["touched_pct"] != before:
@@ -152,7 +155,7 @@ def growth_periods(rows):
 
 
 def differences(rows, key):
-    """From the truth, in steady stretches."""
+    """Return the differences from the truth in steady stretches."""
     return [row[key] - row["true_pct"] for row in rows
             if row["steady"] and row[key] != ""]
 
@@ -162,7 +165,7 @@ def mean_abs(values):
 
 
 def judge(rows):
-    """A summary of what was seen with small pages."""
+    """Return a summary of the observations with small pages."""
     steady = [row for row in rows if row["steady"]]
     estimate = differences(rows, "estimate_pct")
     counted = [row for row in steady if row["young_pct"] != ""]
@@ -173,14 +176,14 @@ def judge(rows):
         "undershoot_beyond_error_points": max(0, max(
             row["true_pct"] - row["estimate_pct"] - row["error_pct"]
             for row in steady)),
-        # Of the looks, how many saw too little by more than the error.
+        # How many of the estimates are too low by more than the error.
         "below_error_pct": inside.percent(
             sum(row["true_pct"] - row["estimate_pct"] > row["error_pct"]
                 for row in steady), len(steady)),
         "reported_error_points": statistics.fmean(
             row["error_pct"] for row in steady),
         "growth_seen_periods": growth_periods(rows),
-        # The same, had the truth been what KVM's access bits say.
+        # The same, taking KVM's access bits for the truth.
         "mean_abs_error_to_young_points": mean_abs(
             row["estimate_pct"] - row["young_pct"] for row in counted),
         "truth_to_young_points": mean_abs(differences(rows, "young_pct")),
@@ -188,15 +191,15 @@ def judge(rows):
 
 
 class CostGuest(fault.GuestProgram):
-    """A guest that goes over its memory, and how fast it is."""
+    """A guest that goes over its memory and measures how fast that is."""
 
     def __init__(self):
         super().__init__("cost", ["--backend", inside.MOUNT],
                          f"memory {COST_MIB} {COST_S}", COST_MEM)
 
     def measure(self, rate):
-        """Read while that is how memory is sampled, from a new sample on: the
-        pages of the last one are still to fault."""
+        """Read while memory is sampled at that rate. Starts with a new sample,
+        as the pages of the last one have yet to fault."""
         set_sampling(RATES[rate] | {"period_ms": 100})
         time.sleep(0.5)
         set_sampling(RATES[rate])
@@ -215,7 +218,7 @@ class CostGuest(fault.GuestProgram):
 
 
 def slower_pct(rows, rate):
-    """Than with sampling off beside it, of each round."""
+    """Compare with sampling off in the same round, for each round."""
     def values(name):
         return [row["read_mib_s"] for row in rows if row["rate"] == name]
 
@@ -224,13 +227,13 @@ def slower_pct(rows, rate):
 
 
 def spread(values):
-    """Half of what the middle half of them spans."""
+    """Return half of the interquartile range."""
     low, _, high = statistics.quantiles(values, n=4)
     return (high - low) / 2
 
 
 def measure_cost():
-    """What sampling costs a guest that does nothing but use memory; a summary."""
+    """Measure what sampling costs a guest that only uses memory; summarize."""
     guest = CostGuest()
     rows = []
     for number in range(RUNS):
@@ -246,7 +249,7 @@ def measure_cost():
         return statistics.fmean(row[key] for row in rows
                                 if row["rate"] == rate)
 
-    # With one CPU, what the sampler itself takes is in this.
+    # With one CPU, this includes what the sampler itself takes.
     many_pct = statistics.median(slower_pct(rows, "many"))
     fault_us = many_pct / 100 / of_rate("many", "faults_per_s") * 1e6
     return {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Figure 7: memory of an idle and a busy guest without and with the tax on idle
-# memory, and what the busy one reads, from targets.csv; beside it what the paper's
-# text says of its own (Waldspurger, OSDI 2002, section 5.2): 179 MB of 256 each
-# without a tax, and 30 % more throughput with it.
+# memory, and what the busy one reads, from targets.csv; for comparison, the
+# results that the paper states (Waldspurger, OSDI 2002, section 5.2): 179 of
+# 256 MB each without a tax, and 30 % more throughput with it.
 set terminal svg size 800,900 background "white"
 set output dir."/figure-7.svg"
 set datafile separator comma

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Figure 7 of the paper, inside the lab host: two guests of MEM (384M) with
-equal shares, balloons with the paired driver, and 70 % of what both have for
-them; one idle, whose page cache is full of what it read last, one that reads all
-the time what its page cache would hold if it had all of its memory.  Without a
-tax on idle memory, then with 75 %: what they should have and have, what is known
-of their activity, and how much the busy one reads.
-PERIOD_MS (5000): the sampling period, shorter than the default, so that the
-experiment is."""
+equal shares and balloons with the paired driver, on 70 % of the memory of both.
+One is idle, and its page cache is full of what it read last; the other one
+continuously reads what its page cache would hold if it had all of its memory.
+First without a tax on idle memory, then with 75 %: targets, allocated memory,
+the estimates of active memory, and how much the busy guest reads.
+
+PERIOD_MS (5000): the sampling period, shorter than the default to shorten the
+experiment."""
 import statistics
 import time
 
@@ -15,10 +16,10 @@ import inside
 from reader import MIB, READ_MIB, SIZE, Reader, swap_on
 from toucher import LOOKS, PERIOD_MS, looks
 
-# As in the paper: two times 256 MB in 358 MB.
+# As in the paper: twice 256 MB in 358 MB.
 CAPACITY = 358 / 512
 TAX_PERCENT = 75
-# Each half; results are of the last of them.
+# Periods in each half; the results are those of the last STEADY_PERIODS.
 PERIODS = 14
 STEADY_PERIODS = 7
 SETTLE_S = 30
@@ -55,8 +56,9 @@ def watch(tax_percent, begin):
 
 
 def expected(active, most, capacity, tax_percent):
-    """Targets at equal shares per taxed page, an idle page's price being
-    1 / (1 - tax), none above what the VM has: what both can pay for is sought."""
+    """Return the targets at equal shares per taxed page, where an idle page
+    costs 1 / (1 - tax), and no target exceeds the VM's size ("most"): found by
+    bisecting the taxed pages that both can pay for."""
     def target(taxed, idle_from):
         return min(most, min(taxed, idle_from) +
                    max(0, taxed - idle_from) * (1 - tax_percent / 100))
@@ -72,7 +74,7 @@ def expected(active, most, capacity, tax_percent):
 
 
 def add_reads(rows, seconds, begin):
-    """MiB read a second, between one look and the next."""
+    """Add the MiB read per second between one look and the next."""
     last = 0
     for row in rows:
         reads = [nr for at, nr, _ in seconds if last < at - begin <= row["time_s"]]
@@ -124,8 +126,8 @@ def main():
     inside.write_knob("sample/period_ms", PERIOD_MS)
     inside.write_knob("tax/tax_rate", 0)
     inside.write_knob("tax/capacity", round(CAPACITY * 2 * SIZE))
-    # Memory gets short as the second one comes: by then the first has its driver. What
-    # would be paged out of the idle one then would stay there.
+    # Memory gets short when the second guest starts, and only the first has its
+    # driver by then. What is paged out of the idle guest now would stay so.
     inside.write_knob("reclaim/paging", 0)
     for who, name in NAMES.items():
         busy = Reader(who, ["--backend", inside.MOUNT],

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hold fresh|again MIB: in a guest, for how long accesses to memory take.
- * Writes a byte of each page, in order, and takes the time of each access. Of memory that
- * the guest has not had before ("fresh"), once; or of memory that it has had,
- * after the word "ready", round and round until there is a file /run/hold.stop.
+ * hold fresh|again MIB: in a guest, measure how long accesses to memory take.
  *
- * Prints how many accesses took less than 1, 2, 4 ... microseconds, and the longest.
+ * Writes a byte of each page, in order, and times each access: once to memory
+ * that the guest has not had before ("fresh"); or to memory that it has had,
+ * after printing "ready", over and over until a file /run/hold.stop exists.
+ *
+ * Prints how many accesses took less than 1, 2, 4 ... microseconds, and how
+ * long the longest took.
  */
 #define _GNU_SOURCE
 #include <err.h>

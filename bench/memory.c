@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * memory MIB SECONDS: in a guest, how fast memory is. Fills MIB MiB (pages of
- * CONTENTS different contents, so that the host can share them), says "ready",
- * and for each line on its standard input measures for SECONDS seconds each:
- * reading in order, reading at random, one read after the other, and writing in
- * order.
+ * memory MIB SECONDS: in a guest, measure how fast memory is. Fills MIB MiB
+ * (pages of CONTENTS different contents, so that the host can share them),
+ * prints "ready", and for each line on its standard input measures, for
+ * SECONDS seconds each: sequential reads, dependent random reads, and
+ * sequential writes.
  *
- * Prints MiB/s, nanoseconds an access, MiB/s. A line "read" does not write.
+ * Prints MiB/s, nanoseconds per access, MiB/s. After a line "read", it does
+ * not write.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -24,7 +25,7 @@
 
 static __u64 *memory;
 static size_t words;
-/* Have the compiler believe that somebody wants it. */
+/* Make the compiler believe that the value is used. */
 static void use(__u64 value)
 {
 	asm volatile("" : : "r" (value));
@@ -62,7 +63,7 @@ static void write_in_order(void)
 	}
 }
 
-/* Where to go next depends on what was read. */
+/* Each address depends on what was read before. */
 static void read_at_random(void)
 {
 	static __u64 x = 1;
@@ -74,7 +75,7 @@ static void read_at_random(void)
 	use(x);
 }
 
-/* How often in a second. */
+/* Return how many times per second the work is done. */
 static double rate(void (*work)(void), double seconds)
 {
 	double begin = now(), spent;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * oracle [-a] PATH...: read files of guest memory and count their pages, those
- * that are all zero, and the different contents of the others. That is what
- * perfect sharing would keep of them. -a: each file alone, as if no VM shared
- * with another.
+ * that are all zero, and the distinct contents of the others, which is what
+ * perfect sharing would keep of them. -a: consider each file alone, as if VMs
+ * did not share with each other.
  *
- * Prints "pages N", "zero N", "distinct N". Contents are told apart by two
- * independent hashes of 64 bits. Stop the guests first.
+ * Prints "pages N", "zero N", "distinct N". Contents are compared by two
+ * independent 64-bit hashes. Stop the guests first.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -100,7 +100,7 @@ static int compare(const void *x, const void *y)
 	return memcmp(x, y, sizeof(struct digest));
 }
 
-/* Count the different ones and forget them. */
+/* Count the distinct digests and forget them. */
 static void count_distinct(void)
 {
 	size_t i;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# An idle and a busy guest, on fisc and on a host without: their memory, and what the
-# busy one reads, from compared.csv; and a guest in a rush, from reactions.csv. The
-# first run of each.
+# An idle and a busy guest, with fisc and on a host without it: their memory,
+# and what the busy one reads, from compared.csv; and a guest that writes to all
+# of its memory, from reactions.csv. The first run of each.
 set terminal svg size 800,1200 background "white"
 set output dir."/overcommit.svg"
 set datafile separator comma

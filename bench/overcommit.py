@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Over-commitment, inside the lab host, all in one boot: fisc against what a host
-does without it.  Two guests of MEM (384M) and 70 % of that for both; one idle, whose
-page cache is full of what it read last; the other one begins to read what its own
-page cache would hold if it had all of its memory.  On fisc with balloons, sharing and
-paging, as the module is when loaded; and on anonymous memory in a memory cgroup, with
-KSM as the kernel is when booted.  Swap is the same disk.  RUNS (3), in turn.
+"""Overcommit, inside the lab host, all in one boot: fisc compared with a host
+without it.
 
-Then, on fisc, how fast memory comes back: a guest that writes to all of its memory as
-fast as it can beside an idle one that has to give, by its balloon or, without one, by
-paging; RUNS of each."""
+Two guests of MEM (384M) get 70 % of their memory in total. One is idle, and its
+page cache is full of what it read last; the other one starts to read what its
+own page cache would hold if it had all of its memory. With fisc: balloons,
+sharing and paging with the module's defaults. Without: anonymous memory in a
+memory cgroup, and KSM with the kernel's defaults. Both swap to the same disk.
+RUNS (3), in turn.
+
+Then, with fisc, how fast memory is reclaimed: a guest writes to all of its
+memory as fast as it can, next to an idle one that has to give some up, by its
+balloon or, without one, by paging; RUNS of each."""
 import os
 import statistics
 import subprocess
@@ -27,12 +30,12 @@ SETTLE_S = 20
 WATCH_S = 60
 LOOK_S = 2
 STEADY_S = 20
-# "Has its memory", "reads as fast as it will": this part of what it gains, or comes
-# to.
+# "Has its memory": it has gained this part of what it gains in the end.
+# "Full speed": it reads at this part of the final speed.
 NEARLY = 0.95
 
-# The other experiment: what is written, how it comes back, for how long and how
-# often it is looked at once memory is short.
+# The other experiment: how much is written, by which way memory is reclaimed,
+# and for how long (once memory is short) and how often the state is read.
 RUSH_MIB = 220
 WAYS = ("balloon", "paging")
 RUSH_S = 15
@@ -44,7 +47,7 @@ NAMES = ("idle1", "busy1")
 
 
 def start(place, devices=None):
-    """The idle one comes last: what it has read is the newest in memory."""
+    """Start the idle guest last: what it has read is the newest in memory."""
     return {name: Reader(name[:-1], place, (devices or {}).get(name, ""))
             for name in reversed(NAMES)}
 
@@ -84,8 +87,8 @@ class Fisc:
 
 
 def resident(pid, size):
-    """Bytes present of a VMM's guest memory: its mapping of that size, or more of
-    them if the kernel has split it."""
+    """Return how many bytes of a VMM's guest memory are present: in its mapping
+    of that size, or the largest part if the kernel has split the mapping."""
     best, rss, length = 0, 0, 0
     with open(f"/proc/{pid}/smaps", encoding="ascii") as file:
         for line in file:
@@ -108,11 +111,11 @@ class Host:
         inside.write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
         inside.write_file(f"{CGROUP}/memory.max", "max")
         inside.write_file(f"{fault.KSM}/run", 1)
-        # What this process starts from now on is in there.
+        # Processes started from now on are in that cgroup.
         self.move(CGROUP)
         guests = start(self.place)
         self.move("/sys/fs/cgroup")
-        # A file in memory of those who made it.
+        # This file in memory is charged to the cgroup that created it.
         os.unlink("/run/fisc-guests/.initramfs")
         self.limit()
         return guests
@@ -125,7 +128,7 @@ class Host:
         return int(inside.read_file(f"{CGROUP}/memory.current"))
 
     def limit(self):
-        """So much for the guests, beside what else the VMMs have."""
+        """Set the guests' limit, on top of what else the VMMs use."""
         apart = self.used() - sum(self.has(name) for name in NAMES)
         inside.say(f"VMMs have {apart / MIB:.1f} MiB that are not the guests'")
         inside.write_file(f"{CGROUP}/memory.max", LIMIT + apart)
@@ -153,12 +156,12 @@ def watch(engine, run, begin):
 
 
 def first(points, goal):
-    """When it was reached first."""
+    """Return when the goal was first reached."""
     return next((at for at, value in points if value >= goal), "")
 
 
 def compare_once(engine, run):
-    """New guests, from the idle state to what it comes to."""
+    """Measure new guests, from the idle state to the steady state."""
     busy = engine.start()["busy1"]
     time.sleep(SETTLE_S)
     busy.read()
@@ -198,7 +201,7 @@ def compare_once(engine, run):
 
 
 def compare(engines):
-    """fisc against the host alone; rows, and a summary."""
+    """Compare fisc with the host alone; return rows and a summary."""
     rows, results = [], {engine.name: [] for engine in engines}
     for run in range(RUNS):
         for engine in engines:
@@ -215,7 +218,7 @@ def compare(engines):
 
 
 def look(begin):
-    """What a guest that wants memory does to the pool, and to an idle one."""
+    """Return the state of the pool, the hungry guest and the idle one."""
     stats = inside.read_stats("reclaim")
     return {"time_s": time.monotonic() - begin,
             "state": inside.read_file(f"{inside.SYSFS}/reclaim/state"),
@@ -233,7 +236,7 @@ def oom_kills():
 
 
 def rush(hungry, way, run):
-    """Rows of what happens while a guest writes to all of its memory."""
+    """Return rows of samples while a guest writes to all of its memory."""
     begin = time.monotonic()
     rows = []
     with subprocess.Popen(["lab/guest", "exec", hungry.name, "--",
@@ -248,8 +251,8 @@ def rush(hungry, way, run):
 
 
 def judge_rush(rows):
-    """Times from when memory was short: until some came back, and until it was
-    not short any more."""
+    """Return the times from when memory became short until the first memory
+    was reclaimed, and until memory was no longer short."""
     short = [row["time_s"] for row in rows if row["state"] not in CALM]
     back = next(row["time_s"] for row in rows if row["time_s"] >= short[0] and
                 row["idle_mib"] < rows[0]["idle_mib"] - 1)
@@ -261,7 +264,7 @@ def judge_rush(rows):
 
 
 def react_once(engine, way, run):
-    """A guest after memory that an idle one has to give."""
+    """Measure a guest that wants memory which an idle one has to give up."""
     engine.limit()
     Reader("idle", engine.place,
            engine.devices["idle1"] if way == "balloon" else "")
@@ -271,7 +274,7 @@ def react_once(engine, way, run):
     time.sleep(SETTLE_S)
     kills = oom_kills()
     rows = rush(hungry, way, run)
-    # ns a page, once it is done.
+    # Nanoseconds per page, once it is done.
     took = inside.guest_run(hungry.name, "until grep write /run/said; do "
                             "sleep 1; done").split()[1]
     result = judge_rush(rows) | {
@@ -285,7 +288,7 @@ def react_once(engine, way, run):
 
 
 def react(engine):
-    """By either way; rows, and a summary."""
+    """Measure each way; return rows and a summary."""
     rows, summary = [], {}
     for way in WAYS:
         results = []

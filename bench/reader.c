@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * reader PATH SEED MIB: in a guest, a job that lives on the page cache. Reads the
- * first MIB MiB of a file or disk once, says "ready", and reads nothing. A number on
- * its standard input is how many of the MiB, from the first on, it reads from then
- * on: blocks of 64 KiB at random, as fast as it can, one of COLD_ONE_IN from the last
- * part, the others from the HOT_PERCENT before it. A word of every 64 bytes is
- * checked. A block that is not what was written is the end of it.
+ * reader PATH SEED MIB: in a guest, a job that depends on the page cache. It
+ * reads the first MIB MiB of a file or disk once, prints "ready", and then
+ * reads nothing. A number on its standard input says how many of the MiB, from
+ * the start, it reads from then on: random blocks of 64 KiB, as fast as it
+ * can, one in COLD_ONE_IN from the last part, the others from the first
+ * HOT_PERCENT. One word in every 64 bytes is checked. It ends if a block is
+ * not what was written.
  *
- * Prints a line a second: seconds of the guest's clock, MiB it has to read from,
- * blocks read in that second, and the longest that one took in milliseconds.
+ * Prints a line per second: seconds on the guest's clock, MiB it reads from,
+ * blocks read in that second, and how many milliseconds the longest read took.
  *
- * reader PATH SEED MIB write: write what is to be read; each page and each seed has
- * a content of its own.
+ * reader PATH SEED MIB write: write the data to be read; the content differs
+ * for each page and each seed.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -34,7 +35,7 @@
 static int fd;
 static __u64 buffer[WORDS];
 static __u64 seed;
-/* To read from. */
+/* How many blocks to read from. */
 static unsigned long blocks;
 
 static unsigned long now_ns(void)
@@ -90,7 +91,7 @@ static void read_random(__u64 *x)
 		read_block(random % hot);
 }
 
-/* Another part from now on, if the standard input says so; wait for that. */
+/* Change the number of blocks if the standard input says so; wait for that. */
 static void listen(unsigned long most, int wait_ms)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	read_all(most);
-	/* Nothing is read ahead: what is not asked for is not of use. */
+	/* No readahead: blocks that are not asked for are useless here. */
 	if (posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM))
 		errx(1, "POSIX_FADV_RANDOM");
 	setvbuf(stdin, NULL, _IONBF, 0);

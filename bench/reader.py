@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest whose job lives on its page cache, for figure 7 and what is compared
-with it: see bench/reader.c.
+"""A guest whose job depends on its page cache, for figure 7 and the overcommit
+benchmark: see bench/reader.c.
 
-Its disk is a file in the host's memory, and so is what the host swaps to: they have
-no latency of their own. What a read costs is the work for it: exits, the VMM, the
-host's block layer. In comparison with one from the page cache that is less than on
-a real disk."""
+Its disk is a file in the host's memory, and so is the host's swap: they have no
+latency of their own. A read costs only the work it causes: exits, the VMM, the
+host's block layer. Compared with a read from the page cache, that is less than
+on a real disk."""
 import os
 import time
 
@@ -16,7 +16,7 @@ MEM = os.environ.get("MEM", "384M")
 MIB = 1 << 20
 BLOCKS_PER_MIB = 16
 SIZE = int(MEM.rstrip("M")) * MIB
-# Read: most of what the guest's kernel leaves.
+# The part that is read: most of what the guest's kernel leaves.
 READ_PART = 0.6
 READ_MIB = round(SIZE * READ_PART / MIB)
 
@@ -30,15 +30,16 @@ def make_disk(name, seed):
 
 
 def swap_on(mib):
-    """A disk in memory."""
+    """Swap on a disk in memory."""
     inside.run("modprobe", "brd", "rd_nr=1", f"rd_size={mib << 10}")
     inside.run("mkswap", "-q", "/dev/ram0")
     inside.run("swapon", "/dev/ram0")
 
 
 class Reader(fault.GuestProgram):
-    """It has read its disk once, and reads as much of that as it is told. With
-    a balloon of fisc's: that is its option for QEMU, the driver is the paired one."""
+    """A guest that has read its disk once, and reads as much of it as it is
+    told to. balloon: QEMU's option for a balloon of fisc, which makes the guest
+    load the paired driver."""
 
     def __init__(self, name, place, balloon=""):
         # Content of its own, so that there is nothing to share.
@@ -52,7 +53,8 @@ class Reader(fault.GuestProgram):
                          "for m in /fisc/disk/*.ko " + (
                              "/fisc/fisc_balloon.ko" if balloon else "") +
                          "; do insmod $m; done")
-        # Of the guest's clock when the host's is 0, to half of this.
+        # What the host's clock shows when the guest's is 0, to within half of
+        # the time that comparing them takes.
         before = time.monotonic()
         guest = float(inside.guest_run(self.name, "cut -d' ' -f1 /proc/uptime"))
         after = time.monotonic()
@@ -60,11 +62,11 @@ class Reader(fault.GuestProgram):
         self.offset = (before + after) / 2 - guest
 
     def read(self):
-        """From now on."""
+        """Start reading."""
         inside.guest_run(self.name, f"echo {READ_MIB} >/run/go")
 
     def seconds(self):
-        """(host's time, MiB read, longest ms) of each second that it read."""
+        """Return (host's time, MiB read, longest ms) per second of reading."""
         said = inside.guest_run(self.name, "tail -n +2 /run/said")
         lines = [line.split() for line in said.splitlines()]
         return [(float(at) + self.offset, int(blocks) / BLOCKS_PER_MIB,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Saved memory over time and over the scanner's CPU time, by engine, from
-# bench/share's saved.csv; latencies of faults, from its histograms.csv.
+# saved.csv of bench/share; latencies of faults, from its histograms.csv.
 set terminal svg size 1000,900 background "white"
 set output dir."/share.svg"
 set datafile separator comma

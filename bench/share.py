@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Sharing, inside the lab host, all in one boot: fisc against KSM over the same
-guests, memory of guests on fisc against a memfd's with large pages, and page
-faults.  Taken from the environment: RUNS (3), of each in turn, medians count;
-VMS (4) guests of MEM (128M); STEADY_S (60), for how long the steady state is
-watched, after as long a rest; PAGES (8192), for faults."""
+"""Sharing, inside the lab host, all in one boot: fisc compared with KSM on the
+same guests, memory of guests on fisc compared with a memfd's with large pages,
+and page faults.
+
+Environment: RUNS (3), of each in turn, results are medians; VMS (4) guests of
+MEM (128M); STEADY_S (60), for how long the steady state is observed, after a
+rest of the same length; PAGES (8192), for faults."""
 import os
 import statistics
 import time
@@ -20,20 +22,20 @@ PAGES = int(os.environ.get("PAGES", 8192))
 
 KSM = fault.KSM
 KSM_SETTINGS = {
-    # What the kernel comes with, and what hosts that need memory are told.
+    # The kernel's default, and the usual advice for hosts short of memory.
     "ksm_default": {"pages_to_scan": 100, "sleep_millisecs": 20},
     "ksm_fast": {"pages_to_scan": 5000, "sleep_millisecs": 20},
 }
 SETTLE_S = 10
-# Converged: this much more in this many seconds, no more.
+# Converged: less than this much change within this many seconds.
 STILL_MIB = 1.0
 STILL_S = 20
 CONVERGE_LIMIT_S = 400
-# "The same saving": this part of what the one that saves least saves.
+# "The same saving": this part of what the engine that saves least saves.
 SAME_SAVING = 0.95
 
-# A tmpfs with large pages is what a memfd with large pages is made of; QEMU
-# aligns a file of it, but not a memfd.
+# A memfd with large pages is a file in a tmpfs with large pages; QEMU aligns a
+# file that it is given, but not a memfd.
 THP_MOUNT = "/dev/shm-huge"
 MEMORY_MIB = 48
 MEMORY_S = 0.5
@@ -57,10 +59,10 @@ class Fisc:
         inside.write_knob("share/run", 0)
 
     def judge(self):
-        """What perfect sharing would keep of the same memory, now."""
+        """Compare with what perfect sharing would keep of the same memory."""
         for number in range(1, VMS + 1):
             inside.qmp(f"vm{number}", "stop")
-        # Stop looking, too: what is counted is one moment.
+        # Stop the scanner, too, so that all counts are of the same moment.
         self.stop()
         core = inside.read_stats("core")
         files = [f"{inside.MOUNT}/vm{n}" for n in range(1, VMS + 1)]
@@ -105,7 +107,7 @@ class Ksm:
 
 
 def available_mib():
-    """Free host memory: the same measure for all."""
+    """Return the host's available memory: the same measure for all engines."""
     for line in inside.read_file("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) / 1024
@@ -113,7 +115,7 @@ def available_mib():
 
 
 def converge(engine, rows, number):
-    """Watch until nothing more is saved; samples of time, saved, CPU."""
+    """Wait until nothing more is saved; return samples (time, saved, CPU)."""
     thread = inside.process(engine.thread)
     before, begin = available_mib(), time.monotonic()
     cpu_before, passes = inside.cpu_seconds(thread), engine.passes()
@@ -135,7 +137,7 @@ def converge(engine, rows, number):
 
 
 def steady(engine):
-    """CPU seconds of the scanner in a minute, with nothing left to gain."""
+    """Return the scanner's CPU seconds per minute in the steady state."""
     thread = inside.process(engine.thread)
     time.sleep(STEADY_S)
     begin, before = time.monotonic(), inside.cpu_seconds(thread)
@@ -145,7 +147,7 @@ def steady(engine):
 
 
 def share_once(engine, rows, number):
-    """New guests, one scanner, from nothing to the steady state."""
+    """Measure one engine on new guests, from nothing to the steady state."""
     inside.run("lab/guest", "start", str(VMS), "--mem", MEM, *engine.backend)
     time.sleep(SETTLE_S)
     samples = converge(engine, rows, number)
@@ -165,7 +167,7 @@ def share_once(engine, rows, number):
 
 
 def cpu_to_save(samples, goal_mib):
-    """CPU seconds spent when so much was saved first."""
+    """Return the CPU seconds after which goal_mib were saved first."""
     for _, saved, cpu in samples:
         if saved >= goal_mib:
             return cpu
@@ -173,7 +175,7 @@ def cpu_to_save(samples, goal_mib):
 
 
 def compare_sharing(rows):
-    """fisc against KSM; a summary."""
+    """Compare fisc with KSM; return a summary."""
     engines = [Fisc(), Ksm("ksm_default"), Ksm("ksm_fast")]
     columns = []
     for number in range(RUNS):
@@ -196,7 +198,7 @@ def compare_sharing(rows):
         for name in KSM_SETTINGS:
             ratio[f"{what}_ratio_to_{name}"] = \
                 median[f"fisc_{ours}"] / median[f"{name}_{ours}"]
-        # The setting that does best.
+        # The setting of KSM that does best.
         ratio[f"{what}_ratio_to_ksm"] = max(
             ratio[f"{what}_ratio_to_{name}"] for name in KSM_SETTINGS)
     return {"saved_vs_oracle_pct": median["fisc_saved_vs_oracle_pct"]} | \
@@ -204,13 +206,13 @@ def compare_sharing(rows):
 
 
 class MemoryGuest(fault.GuestProgram):
-    """A guest that measures its memory when it is told to, stopped between."""
+    """A guest that measures its memory on request, and is stopped otherwise."""
 
     def __init__(self, name, place):
         super().__init__(name, place, f"memory {MEMORY_MIB} {MEMORY_S}")
 
     def measure(self, line):
-        """MiB/s read, ns an access, MiB/s written."""
+        """Return MiB/s read, ns per access, MiB/s written."""
         inside.qmp(self.name, "cont")
         numbers = self.ask(line)[0]
         inside.qmp(self.name, "stop")
@@ -218,10 +220,10 @@ class MemoryGuest(fault.GuestProgram):
 
 
 def compare_memory(rows):
-    """Memory of guests; a summary."""
+    """Compare the memory of guests; return a summary."""
     os.makedirs(THP_MOUNT, exist_ok=True)
     inside.run("mount", "-t", "tmpfs", "-o", "huge=always", "none", THP_MOUNT)
-    # The one that is to be shared comes first, while the scanner runs.
+    # The guest whose memory gets shared comes first, while the scanner runs.
     inside.write_knob("share/domain", "\n")
     shared = MemoryGuest("shared", ["--backend", inside.MOUNT])
     fault.share_all(MEMORY_MIB * inside.PAGES_PER_MIB, shared.name)
@@ -251,12 +253,12 @@ def compare_memory(rows):
         return [row[what] for row in rows if row["memory"] == name]
 
     def against_memfd(name, what):
-        """Median of rounds: what is compared was measured side by side."""
+        """Return the median of the rounds, each measured side by side."""
         return 100 * statistics.median(
             ours / theirs for ours, theirs in
             zip(values(name, what), values("memfd", what)))
 
-    # 100 is a memfd; more is faster, in all of them.
+    # 100 is a memfd, and more is faster, for all of these.
     result = {
         "bandwidth_vs_memfd_pct": against_memfd("large", "read_mib_s"),
         "write_bandwidth_vs_memfd_pct": against_memfd("large", "write_mib_s"),
@@ -276,7 +278,7 @@ def compare_memory(rows):
 
 
 def compare_faults():
-    """Page faults; a summary."""
+    """Measure page faults; return a summary."""
     faults = fault.Faults(PAGES)
     rows = [fault.measure(faults) for _ in range(RUNS)]
     faults.save("/out/histograms.csv")
@@ -295,7 +297,7 @@ def compare_faults():
 
 def main():
     inside.load()
-    # Keep few free pages for a CPU alone: they do not count as available.
+    # Keep few free pages per CPU, as those do not count as available.
     inside.write_file("/proc/sys/vm/percpu_pagelist_high_fraction", 1 << 20)
     faults = compare_faults()
     rows = []

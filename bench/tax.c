@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How long sharing out memory takes: fisc_tax_targets() for random VMs. Prints
- * the medians of RUNS populations of each size, in ms, as JSON.
+ * How long it takes to divide memory among VMs: fisc_tax_targets() for random
+ * VMs. Prints the medians of RUNS populations of each size, in ms, as JSON.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 static struct fisc_claim claims[MOST];
 
-/* 64 MiB to 64 GiB, shares as ESX names them, memory for 60 % of it all. */
+/* 64 MiB to 64 GiB, shares as in ESX, memory for 60 % of the total. */
 static u64 random_vms(size_t nr)
 {
 	static const unsigned int per_mib[] = { 5, 10, 20 };
@@ -38,7 +38,7 @@ static u64 random_vms(size_t nr)
 	return total * 6 / 10;
 }
 
-/* None comes to its next page before the others: x is bisected to the end. */
+/* No VM gets its next page before the others: x is bisected to the end. */
 static u64 equal_vms(size_t nr)
 {
 	size_t i;

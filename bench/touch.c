@@ -3,15 +3,16 @@
  * touch BACKING PAGES STEP...: map that many pages and go over them, page by
  * page, once for each STEP.
  *
- * BACKING: memfd, anon (memory that may be merged by KSM) or the path of a file,
- * which is made if need be.
+ * BACKING: memfd, anon (memory that KSM may merge) or the path of a file,
+ * which is created if it does not exist.
  *
  * STEP: read or write (one byte of each page, timed), fill (one of CONTENTS
- * contents, so that pages have equals), forget (map them anew), wait (for a line
- * on the standard input, after one on the standard output).
+ * contents, so that pages have equals), forget (unmap them, to be faulted in
+ * again), wait (print a line, then wait for one on the standard input).
  *
- * For each step that is timed prints its name, the mean of the nanoseconds a page
- * took, and how many pages took less than 2^0, 2^1, ... 2^(BUCKETS - 1) of them.
+ * For each timed step, prints its name, the mean number of nanoseconds per
+ * page, and for each i how many pages took less than 2^i ns, but not less than
+ * 2^(i - 1): i is 0 to BUCKETS - 1, and the last includes all slower ones.
  */
 #define _GNU_SOURCE
 #include <err.h>

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * toucher MIB: in a guest, memory of which a known part is in use. Fills MIB MiB
- * of small pages, each with a content of its own, says "ready", and touches
- * nothing. A number on its standard input is how many of the MiB, from the first
- * on, it touches from then on: each page once every SWEEP_NS, evenly over that
- * time, one word of it, read and written in turn.
+ * toucher MIB: in a guest, memory of which a known part is in use. Fills MIB
+ * MiB of small pages, each with different content, prints "ready", and touches
+ * nothing. A number on its standard input says how many of the MiB, from the
+ * start, it touches from then on: each page once every SWEEP_NS, evenly spread
+ * over that time, one word of it, alternately read and written.
  *
- * Prints a line a second: seconds since it was ready, MiB it has to touch, pages
- * touched in that second, and the longest time between two ticks in milliseconds:
- * no page was left alone for longer than this and SWEEP_NS.
+ * Prints a line per second: seconds since it was ready, MiB it touches, pages
+ * touched in that second, and the longest time between two ticks in
+ * milliseconds. No page was left untouched for longer than that time plus
+ * SWEEP_NS.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -28,7 +29,7 @@
 #define TICK_NS		20000000UL
 
 static __u64 *memory;
-/* Pages to touch since when, and touches since then. */
+/* Pages to touch, since when, and touches since then. */
 static unsigned long pages, since, touches;
 
 static unsigned long now_ns(void)
@@ -50,7 +51,7 @@ static void sleep_until(unsigned long ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
-/* Pseudo random: no two pages are equal. */
+/* Pseudorandom: no two pages are equal. */
 static void fill(unsigned long words)
 {
 	__u64 x = 1;
@@ -72,7 +73,7 @@ static void touch(unsigned long page, bool is_write)
 		__atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-/* Touch what is due; never a page twice, however late. How many were touched. */
+/* Touch what is due, no page twice, however late. Return how many pages. */
 static unsigned long touch_due(unsigned long now)
 {
 	unsigned long due = (now - since) * pages / SWEEP_NS, touched = 0;
@@ -85,7 +86,7 @@ static unsigned long touch_due(unsigned long now)
 	return touched;
 }
 
-/* Another part from now on, if the standard input says so. */
+/* Change the number of pages if the standard input says so. */
 static void listen(unsigned long most, unsigned long now)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };

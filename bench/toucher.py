@@ -8,13 +8,13 @@ import inside
 
 PERIOD_MS = int(os.environ.get("PERIOD_MS", 5000))
 MEM = os.environ.get("MEM", "512M")
-# What is to be seen is looked at so often in a period.
+# How many times per period the values are read.
 LOOKS = 4
 
 
 class Toucher(fault.GuestProgram):
-    """A guest that has filled so many MiB, and touches as many of them as it
-    is told to every second: see bench/toucher.c."""
+    """A guest that has filled a number of MiB, and continuously touches as
+    many of them as it is told to: see bench/toucher.c."""
 
     def __init__(self, name, mib):
         super().__init__(name, ["--backend", inside.MOUNT], f"toucher {mib}",
@@ -24,13 +24,13 @@ class Toucher(fault.GuestProgram):
         inside.guest_run(self.name, f"echo {mib} >/run/go")
 
     def longest_pause_ms(self):
-        """Between two ticks of 20 ms, ever."""
+        """Return the longest time between two ticks, which are 20 ms apart."""
         said = inside.guest_run(self.name, "tail -n +2 /run/said")
         return max(int(line.split()[3]) for line in said.splitlines())
 
 
 def looks(periods):
-    """Numbers from 1 to the last look, each when it is time for it."""
+    """Yield the numbers from 1 to the last look, each when it is due."""
     begin = time.monotonic()
     for number in range(1, periods * LOOKS + 1):
         time.sleep(max(0, begin + number * PERIOD_MS / 1000 / LOOKS -

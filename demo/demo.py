@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The demo, inside the lab host: guests, sharing, what it saved; and what happens
-when they want more than there is."""
+"""The demo, inside the lab host: guests share memory, and then use more than
+there is."""
 import argparse
 import os
 import subprocess
@@ -20,14 +20,14 @@ LIMIT_S = 300
 
 
 class Series:
-    """What was seen when, one row a second."""
+    """Samples over time, one row per second."""
 
     def __init__(self):
         self.rows = []
         self.start = time.monotonic()
 
     def restart(self):
-        """Time is counted from here; what came before is negative."""
+        """Count time from now on; make the times of earlier rows negative."""
         now = time.monotonic() - self.start
         for row in self.rows:
             row["time_s"] -= now
@@ -55,7 +55,7 @@ class Series:
 
 
 def start_guests(args, series):
-    """Start the guests; lab/guest says of each when it is up."""
+    """Start the guests; lab/guest prints when each of them is up."""
     command = ["lab/guest", "start", str(args.vms), "--mem", args.mem,
                "--backend", "anon" if args.adopt else MOUNT, "--timeout", str(LIMIT_S + 60 * args.vms)]
     said = ""
@@ -71,7 +71,7 @@ def start_guests(args, series):
 
 
 def adopt_guests(args, series):
-    """Guests that know nothing of fisc come under its management."""
+    """Adopt the guests, which know nothing of fisc."""
     names = [f"vm{number}" for number in range(1, args.vms + 1)]
     say(f"adopting {args.vms} guests, which run on ordinary memory")
     adopt(names)
@@ -81,7 +81,7 @@ def adopt_guests(args, series):
 
 
 def share(args, series):
-    """Share until PASSES whole passes are done; the last row."""
+    """Share until PASSES complete passes are done; return the last row."""
     first = read_stats("share")["full_scans"]
     series.restart()
     # At full speed, as nothing else runs here.
@@ -96,7 +96,7 @@ def share(args, series):
 
 
 def table(names):
-    """Per VM and in total. A shared frame counts equally for all its users."""
+    """Print a row per VM and a total. Users of a shared frame count equally."""
     share_stats = read_stats("share")
     kept = share_stats["shared"] / max(share_stats["sharing"], 1)
     columns = "{:8} {:>12} {:>12} {:>12} {:>8} {:>12}"
@@ -121,7 +121,7 @@ def row(present, sharing, saved, zero):
 
 
 def stop():
-    """Kill everything, unload; frames that are left."""
+    """Kill all guests, unload; return the number of frames left."""
     run("lab/guest", "kill", "-9", "--all")
     frames = remove_memory()
     run("umount", MOUNT)
@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--vms", type=int, default=8)
     parser.add_argument("--mem", default="128M")
     parser.add_argument("--adopt", action="store_true",
-                        help="start them on ordinary memory, and adopt them")
+                        help="start guests on ordinary memory, and adopt them")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The demo's second act: the guests want more than there is."""
+"""The demo's second act: the guests use more memory than there is."""
 import re
 import time
 
 from inside import (SYSFS, guest_run, mib, read_file, read_stats, read_vm, run, say,
                     write_file, write_knob)
 
-# Of its free memory each guest fills so much, and of all that so much is there.
+# Each guest fills this part of its free memory; this part of that total exists.
 FILL_OF_FREE = 0.6
 THERE = 0.5
 SWAP_MIB = 1024
 WATCH_S = 40
 LOOK_S = 4
 BAR = 40
-# Files, not what a guest's tools need: /dev/shm is memory. Content that nothing
-# shares and nobody can compress.
+# Fills files in /dev/shm, which is memory that the guest's tools do not need.
+# The content can be neither shared nor compressed.
 FILL = "head -c {bytes} /dev/urandom >/dev/shm/fill; sha256sum </dev/shm/fill"
 CHECK = "sha256sum </dev/shm/fill"
 
 
 def swap_on():
-    """Compressed memory of the host as swap."""
+    """Swap to compressed memory of the host."""
     run("modprobe", "zram")
     write_file("/sys/block/zram0/disksize", f"{SWAP_MIB}M")
     run("mkswap", "-q", "/dev/zram0")
@@ -36,7 +36,7 @@ def state():
 
 
 def bar(name):
-    """A VM's memory: its own, shared, zero, swapped, and never touched."""
+    """Draw a VM's memory: private, shared, zero, swapped, never touched."""
     size = read_vm(name, "size_bytes") / 4096
     parts = (("#", read_vm(name, "private_pages")),
              ("=", read_vm(name, "sharing_pages")),
@@ -50,14 +50,14 @@ def bar(name):
 
 
 def fill(name):
-    """Part of what the guest has free, with something to be found again."""
+    """Fill part of the guest's free memory; return the checksum."""
     free_kib = int(re.search(r"MemAvailable: +(\d+)", guest_run(
         name, "grep MemAvailable /proc/meminfo"))[1])
     return guest_run(name, FILL.format(bytes=int(free_kib * FILL_OF_FREE) * 1024))
 
 
 def look(names, began, least):
-    """One look at everything; the least that was free, up to now."""
+    """Print the state of everything; return the least free memory so far."""
     stats = read_stats("reclaim")
     free = stats["pool_free"]
     say(f"{time.monotonic() - began:6.0f} s  state {state():5}  free {mib(free):6.1f} of "
@@ -70,10 +70,10 @@ def look(names, began, least):
 
 
 def overcommit(names):
-    """Have the guests want more than there is; what is to be said of it."""
+    """Have the guests use more than there is; return a summary."""
     swap_on()
     before = read_stats("core")["frames"]
-    say("each guest fills memory of its own: what it is, is remembered")
+    say("each guest fills memory of its own; its checksum is kept")
     sums = {name: fill(name) for name in names}
     grown = read_stats("core")["frames"] - before
     pool = int(before + grown * THERE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Saved memory over time, from the demo's series.csv.
+# Saved memory over time, from series.csv of the demo.
 set terminal svg size 800,480 background "white"
 set output dir."/saved.svg"
 set datafile separator comma

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMs that run are adopted and released. See DOC: Adoption in adopt.h.
+ * Adopt running VMs and release them. See DOC: Adoption in adopt.h.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -21,7 +21,7 @@
 #include "kvm/vmm.h"
 #include "vm/vm.h"
 
-/* How often memslots are looked at for new memory. */
+/* Interval at which the memslots are checked for new memory. */
 #define FISC_ADOPT_LOOK		HZ
 
 static DEFINE_MUTEX(fisc_adopt_mutex);
@@ -67,7 +67,7 @@ static int fisc_adopt_thread(void *data)
 						 FISC_ADOPT_LOOK);
 	} while (err != -ESRCH);
 	fisc_adoption_free(adoption);
-	/* Not from here: the module may be gone by then. */
+	/* Do not return: the module may be gone by then. */
 	module_put_and_kthread_exit(0);
 }
 
@@ -123,7 +123,7 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/* There is a VM of KVM: that is all that is asked. */
+/* Called if there is a VM of KVM, which is all that is asked. */
 static int fisc_adopt_seen(void *arg, int as_id,
 			   const struct kvm_memory_slot *memslot)
 {
@@ -141,7 +141,7 @@ static bool fisc_adopt_has(const struct pid *pid)
 	return false;
 }
 
-/* Make it known, unless there is one of this process. */
+/* Add an adoption to the list, unless the process has one already. */
 static int fisc_adoption_add(struct fisc_adoption *adoption)
 {
 	guard(mutex)(&fisc_adopt_mutex);
@@ -155,10 +155,10 @@ static int fisc_adoption_add(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_name() - what a VM is called that has no name
+ * fisc_adopt_name() - Make a name for a VM that has none
  * @pid: its process
- * @name: the name
- * @size: of @name
+ * @name: buffer for the name, "pid-N"
+ * @size: size of @name in bytes
  *
  * Context: any.
  */
@@ -168,15 +168,16 @@ void fisc_adopt_name(struct pid *pid, char *name, size_t size)
 }
 
 /**
- * fisc_adopt_start() - begin to adopt a VM
+ * fisc_adopt_start() - Start to adopt a VM
  * @pid: its process
- * @task: the same
- * @name: what it is to be called
+ * @task: the same process
+ * @name: name for the VM
  *
- * Context: may sleep.
- * Return: 0; -ENODEV if it has no VM of KVM, or the module is on its way out; -EALREADY
- * if it is adopted; -EEXIST, -EACCES for the name; -ESRCH if it has ended; -ENOMEM;
- * -EINTR if a signal is pending.
+ * Context: process context; may sleep. Takes fisc_adopt_mutex and mmap_lock.
+ * Return: 0; -ENODEV if the process has no VM of KVM, or the module is being
+ * unloaded; -EALREADY if the VM is adopted already; -EEXIST if the name is
+ * taken; -EACCES if it cannot be a name; -ESRCH if the process has ended;
+ * -ENOMEM; -EINTR if a signal is pending.
  */
 int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 		     const char *name)
@@ -188,7 +189,7 @@ int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	err = fisc_kvm_each_memslot(task, fisc_adopt_seen, NULL);
 	if (err)
 		return err;
-	/* For the thread. */
+	/* The thread holds this reference. */
 	if (!try_module_get(THIS_MODULE))
 		return -ENODEV;
 	adoption = fisc_adoption_alloc(pid, task, name);
@@ -219,9 +220,9 @@ static void fisc_adopt_ask_release(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_release_all() - begin to give all VMs their memory back
+ * fisc_adopt_release_all() - Start to release all adopted VMs
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_adopt_mutex.
  */
 void fisc_adopt_release_all(void)
 {
@@ -233,11 +234,11 @@ void fisc_adopt_release_all(void)
 }
 
 /**
- * fisc_adopt_release_vm() - begin to give a VM its memory back
+ * fisc_adopt_release_vm() - Start to release a VM
  * @vm: the VM
  *
- * Context: may sleep.
- * Return: 0, or -ENODEV if it is not adopted.
+ * Context: may sleep; takes fisc_adopt_mutex.
+ * Return: 0, or -ENODEV if the VM is not adopted.
  */
 int fisc_adopt_release_vm(struct fisc_vm *vm)
 {
@@ -250,12 +251,12 @@ int fisc_adopt_release_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_adopt_get_report() - say how far the adoption of a VM is
+ * fisc_adopt_get_report() - Report how far the adoption of a VM has come
  * @vm: the VM
  * @report: the result
  *
- * Context: may sleep.
- * Return: 0, or -ENODEV if it is not adopted.
+ * Context: may sleep; takes fisc_adopt_mutex.
+ * Return: 0, or -ENODEV if the VM is not adopted.
  */
 int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report)
 {
@@ -275,9 +276,9 @@ int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report)
 }
 
 /**
- * fisc_adopt_count() - return the number of adopted VMs
+ * fisc_adopt_count() - Return the number of adopted VMs
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_adopt_mutex.
  * Return: the number.
  */
 unsigned int fisc_adopt_count(void)
@@ -288,9 +289,9 @@ unsigned int fisc_adopt_count(void)
 }
 
 /**
- * fisc_adopt_exit() - let go of what is left of adoptions, which have ended
+ * fisc_adopt_exit() - Free what is left of adoptions after all have ended
  *
- * Context: may sleep.
+ * Context: process context.
  */
 void fisc_adopt_exit(void)
 {

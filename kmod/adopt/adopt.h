@@ -13,53 +13,56 @@ struct task_struct;
 /**
  * DOC: Adoption
  *
- * VMs that run on ordinary memory come under management as they are, and get ordinary
- * memory back when they are told to. Neither the VMM nor the guest takes part.
+ * VMs that run on ordinary memory come under management as they are, and get
+ * ordinary memory back on request. Neither the VMM nor the guest takes part.
  *
- * An adopted VM has a directory like any other, made by the module, with a file for
- * each mapping that guest memory is in. A thread of its own (fisc_adopt_thread())
- * asks KVM for memslots, moves what lies in them to the files, 2 MiB at a time (DOC:
- * Memory that comes in), and looks again every second: for slots that came later,
- * and for memory that was in use by somebody else. Private anonymous memory is moved,
- * and shared memory if that is wanted (DOC: Adoption of shared memory). What else
- * there is, is left alone, and counted by reason.
+ * An adopted VM has a directory like any other. The module makes it, with one
+ * file for each mapping that guest memory is in. Each adoption has a thread
+ * (fisc_adopt_thread()), which asks KVM for the memslots and moves their
+ * memory to the files, 2 MiB at a time (see memory/incoming.h). It looks again
+ * every second: for slots that were added, and for memory that was in use
+ * elsewhere. It moves private anonymous memory, and shared memory if that is
+ * enabled (DOC: Adoption of shared memory). Everything else is left alone, and
+ * counted by reason.
  *
- * Where a page of the process's memory lies in its file follows from its address, so
- * that large pages can be mapped: file offset and address are the same modulo
- * 2 MiB, and a file begins where its mapping did.
+ * The address of a page in the process determines its offset in the file, so
+ * that large pages can be mapped: file offset and address are equal modulo
+ * 2 MiB, and a file begins where its mapping did, rounded down to 2 MiB.
  *
- * *Release* is the other way round, 64 MiB at a time: a private mapping of
- * /dev/zero, which is what anonymous memory is, takes the place of the file's. Until
- * all content has been copied, page faults that it does not know are served by the
- * module (fisc_release_vm_operations), with copies of what the file holds; nobody
- * writes to the file any more. The thread writes to each page that has content, or
- * has the kernel believe so, so that all is copied; then the mapping becomes one that
- * the module has no part in. The kernel does not join it with the one before, and a
- * process may have 65530 mappings (vm.max_map_count): so it is not done in smaller parts,
- * and not in one, as faults wait while a mapping is exchanged. A file that is
- * made for such memory later is one for all of it.
+ * *Release* is the reverse, 64 MiB at a time: a private mapping of /dev/zero,
+ * which the kernel treats as anonymous memory, takes the place of the file's
+ * mapping. Until all content has been copied, the module serves faults on
+ * pages that are not present yet (fisc_release_vm_operations) with copies of
+ * what the file holds; nothing writes to the file any more. The thread causes
+ * a write fault on each page that has content, so that everything is copied.
+ * After that, the module has no part in the mapping. The kernel does not merge
+ * it with the one before, and a process may have 65530 mappings
+ * (vm.max_map_count), so smaller parts are out of the question. Larger ones
+ * are, too: faults wait while a mapping is exchanged. If such memory is
+ * adopted again, one file covers all of these mappings.
  *
- * *Lifetimes.* The thread holds the file system (simple_pin_fs()), and by that the
- * module; the VM; and the process's mm_struct, but its memory (mm_users) only while
- * it works on a chunk: a process that ends or executes something else is not held up.
- * When it has ended, and after a release, the files are unlinked and the thread ends.
+ * *Lifetimes.* The thread holds a reference on the VM and on the file system
+ * (simple_pin_fs()), which keeps the module loaded. It holds the process's
+ * mm_struct, but its memory (mm_users) only while it works on a chunk: it does
+ * not delay a process that exits or calls execve(). After the process has
+ * ended, or after a release, the thread unlinks the files and ends.
  *
- * *Forks.* A child of the VMM would share memory with it that it had a copy of
- * before. So adopted mappings are not inherited (VM_DONTCOPY), as QEMU's are not
- * anyway.
+ * *Forks.* A child of the VMM would share memory of which it used to get a
+ * copy. So adopted mappings are not inherited (VM_DONTCOPY); QEMU sets that
+ * flag anyway.
  *
- * Locks: fisc_adopt_mutex protects the list of adoptions and fisc_vm.adoption; nothing
- * is taken within it. A step takes the file's inode lock, then mmap_lock through
- * vm_mmap().
+ * Locks: fisc_adopt_mutex protects the list of adoptions and
+ * fisc_vm.adoption; it is an innermost lock. A step takes the file's inode
+ * lock, then mmap_lock through vm_mmap().
  */
 
 /**
- * struct fisc_adopt_report - how far an adoption is
- * @state: see there
- * @err: what a release failed for
- * @bytes: memory in memslots, of any kind
- * @adopted: of it, what is in files
- * @left: of it, what is left alone, by reason
+ * struct fisc_adopt_report - how far an adoption has come
+ * @state: its state
+ * @err: why the last release failed, as -errno; 0 if it did not
+ * @bytes: bytes in memslots, of any kind of memory
+ * @adopted: of these, bytes that are in files
+ * @left: of these, bytes that are left alone, by reason
  */
 struct fisc_adopt_report {
 	enum fisc_adopt_state state;

@@ -7,7 +7,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/sizes.h>
 
-/* What the files of adopt/ have in common. */
+/* Types that the files of adopt/ share. */
 
 struct dentry;
 struct file;
@@ -18,11 +18,11 @@ struct fisc_vm;
 struct pid;
 
 /**
- * enum fisc_adopt_state - how far an adoption is
- * @FISC_ADOPT_ADOPTING: memory is being moved
- * @FISC_ADOPT_ADOPTED: all that can be has been
- * @FISC_ADOPT_RELEASING: it is given back
- * @FISC_ADOPT_STATES: number of these
+ * enum fisc_adopt_state - how far an adoption has come
+ * @FISC_ADOPT_ADOPTING: memory is being moved to files
+ * @FISC_ADOPT_ADOPTED: all memory that can be moved has been moved
+ * @FISC_ADOPT_RELEASING: memory is being given back
+ * @FISC_ADOPT_STATES: number of states
  */
 enum fisc_adopt_state {
 	FISC_ADOPT_ADOPTING,
@@ -34,14 +34,15 @@ enum fisc_adopt_state {
 /**
  * enum fisc_adopt_left - why memory in a memslot is left alone
  * @FISC_LEFT_ROM: the slot is read-only, or its memory is a guest_memfd
- * @FISC_LEFT_FILE: it is a file's, a device's, huge pages of hugetlbfs, or not to be
- *	read and written, but executed
- * @FISC_LEFT_SHARED: it is shared memory, and that is not wanted or it is mapped somewhere
- *	else, too
- * @FISC_LEFT_LOCKED: it is locked (mlock()), or watched by userfaultfd()
- * @FISC_LEFT_BUSY: somebody else has a reference on it; it is tried again
+ * @FISC_LEFT_FILE: the memory belongs to a file or a device, consists of huge
+ *	pages of hugetlbfs, is not both readable and writable, or is executable
+ * @FISC_LEFT_SHARED: the memory is shared, and adopting shared memory is
+ *	disabled or the memory is mapped elsewhere, too
+ * @FISC_LEFT_LOCKED: the memory is locked (mlock()), or userfaultfd() watches
+ *	it
+ * @FISC_LEFT_BUSY: there is another reference on the memory; it is tried again
  * @FISC_LEFT_ERROR: something else failed; it is tried again
- * @FISC_NR_LEFT: number of these
+ * @FISC_NR_LEFT: number of reasons
  */
 enum fisc_adopt_left {
 	FISC_LEFT_ROM,
@@ -53,20 +54,20 @@ enum fisc_adopt_left {
 	FISC_NR_LEFT,
 };
 
-/* How long to wait for memory before trying again, where there is no way back. */
+/* Delay between attempts to allocate where there is no way back. */
 #define FISC_ADOPT_RETRY_MS	10
 
-/* What is given back at once. */
+/* How much memory is given back at a time. */
 #define FISC_RELEASE_BYTES	SZ_64M
 
 /**
  * struct fisc_ram - a file with memory of an adopted VM
  * @node: in fisc_adoption.rams
  * @file: the file, open
- * @source: what it was the memory of, NULL if it was anonymous
- * @kept: flags that the mapping had before
+ * @source: the file that the memory was moved from, NULL if it was anonymous
+ * @kept: flags that the mapping had before and keeps (FISC_VM_KEPT)
  * @start: address of its first page
- * @end: address after its last one
+ * @end: address after its last page
  */
 struct fisc_ram {
 	struct list_head node;
@@ -78,14 +79,15 @@ struct fisc_ram {
 };
 
 /**
- * struct fisc_step - what the mapping that is being made is about
- * @ram: the file that it is a mapping of
- * @incoming: where pages are pinned, NULL if none are to be
- * @chunk: whose they are going to be
- * @kept: flags of the mapping that was there before
- * @index: its first page in @ram's source
- * @zero: /dev/zero if it goes the other way
- * @gap: what was there is gone already, for want of memory
+ * struct fisc_step - parameters of the mapping that is being made
+ * @ram: the file that is mapped
+ * @incoming: where pages are pinned, NULL if none are
+ * @chunk: the chunk that these pages are for
+ * @kept: flags of the previous mapping to keep (FISC_VM_KEPT)
+ * @index: first page in the file of @ram's source
+ * @zero: /dev/zero during a release, otherwise NULL
+ * @gap: the previous mapping is gone, and memory ran out before the new one
+ *	was in place
  */
 struct fisc_step {
 	const struct fisc_ram *ram;
@@ -98,24 +100,24 @@ struct fisc_step {
 };
 
 /**
- * struct fisc_adoption - a VM that is adopted
+ * struct fisc_adoption - an adopted VM
  * @node: in fisc_adoptions
  * @vm: the VM, held
- * @pid: the process
+ * @pid: the process, held
  * @mm: its memory, held by mm_count only
- * @notifier: is told what the process throws away
+ * @notifier: reports what the process discards
  * @dir: the VM's directory, held
- * @rams: its files; the thread's
- * @sources: files that their memory comes from; the thread's
- * @step: what the thread is doing; the thread's
- * @state: see there
- * @release: it is to be given back
- * @err: what a release failed for
- * @bytes: memory in memslots, of any kind
- * @adopted: of it, what is in files
- * @left: of it, what is left alone, by reason
- * @next_adopted: @adopted, being counted
- * @next_left: @left, being counted
+ * @rams: its files; only the thread uses this
+ * @sources: files that memory was moved from; only the thread uses this
+ * @step: what the thread is doing; only the thread uses this
+ * @state: its state
+ * @release: a release is requested
+ * @err: why the last release failed, as -errno; 0 if it did not
+ * @bytes: bytes in memslots, of any kind of memory
+ * @adopted: of these, bytes that are in files
+ * @left: of these, bytes that are left alone, by reason
+ * @next_adopted: @adopted, while being counted
+ * @next_left: @left, while being counted
  */
 struct fisc_adoption {
 	struct list_head node;
@@ -137,6 +139,14 @@ struct fisc_adoption {
 	u64 next_left[FISC_NR_LEFT];
 };
 
+/**
+ * fisc_ram_offset() - Return the file offset of an address
+ * @ram: the file
+ * @addr: an address between @ram's start and end
+ *
+ * Context: any.
+ * Return: the offset in bytes.
+ */
 static inline unsigned long fisc_ram_offset(const struct fisc_ram *ram,
 					    unsigned long addr)
 {

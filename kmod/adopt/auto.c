@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMs that are adopted without being named one by one. See DOC: Automatic adoption in auto.h.
+ * Adopt VMs that are not named one by one. See DOC: Automatic adoption in
+ * auto.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,8 +31,8 @@
  * struct fisc_auto_candidate - a process that may be adopted
  * @node: in fisc_auto_candidates
  * @pid: the process, held
- * @looks: how often it has been looked at
- * @told: KVM says that it has a VM, though its file may be on its way still
+ * @looks: how often it has been checked
+ * @told: KVM reported a VM, even if the VM's file is not open yet
  */
 struct fisc_auto_candidate {
 	struct list_head node;
@@ -50,14 +51,14 @@ u64 fisc_auto_min_bytes = FISC_AUTO_MIN_BYTES;
 static void fisc_auto_look(struct work_struct *work);
 static DECLARE_DELAYED_WORK(fisc_auto_work, fisc_auto_look);
 
-/* --- candidates ------------------------------------------------------------------ */
+/* --- candidates ----------------------------------------------------------- */
 
 static int fisc_memslot_bytes(void *arg, int as_id,
 			      const struct kvm_memory_slot *memslot)
 {
 	u64 *bytes = arg;
 
-	/* SMM's slots are the same memory again. */
+	/* The slots of SMM are the same memory once more. */
 	if (!as_id)
 		*bytes += (u64)memslot->npages << PAGE_SHIFT;
 
@@ -159,7 +160,7 @@ struct fisc_pids {
 	unsigned int room;
 };
 
-/* All processes there are, held. Return: false if there were more than room. */
+/* Collect all processes, held. Return: false if there is too little room. */
 static bool fisc_pids_collect(struct fisc_pids *list)
 {
 	struct task_struct *task;
@@ -208,10 +209,10 @@ static int fisc_auto_collect(void)
 	return err;
 }
 
-/* --- settings -------------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------- */
 
 /**
- * fisc_auto_policy() - return which VMs are adopted
+ * fisc_auto_policy() - Return the policy of automatic adoption
  *
  * Context: any.
  * Return: the policy.
@@ -222,10 +223,10 @@ enum fisc_auto_policy fisc_auto_policy(void)
 }
 
 /**
- * fisc_auto_set_policy() - choose which VMs are adopted, and look at all processes
+ * fisc_auto_set_policy() - Set the policy and consider all processes anew
  * @policy: the policy
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_auto_mutex.
  * Return: 0 or -ENOMEM.
  */
 int fisc_auto_set_policy(enum fisc_auto_policy policy)
@@ -238,11 +239,11 @@ int fisc_auto_set_policy(enum fisc_auto_policy policy)
 }
 
 /**
- * fisc_auto_uid() - return whose processes are adopted
- * @uid: the owner, if it is not anybody
+ * fisc_auto_uid() - Return the owner whose processes are adopted
+ * @uid: the owner, if there is such a filter
  *
- * Context: may sleep.
- * Return: true if only @uid's are.
+ * Context: may sleep; takes fisc_auto_mutex.
+ * Return: true if only processes of @uid are adopted.
  */
 bool fisc_auto_uid(kuid_t *uid)
 {
@@ -253,11 +254,11 @@ bool fisc_auto_uid(kuid_t *uid)
 }
 
 /**
- * fisc_auto_set_uid() - choose whose processes are adopted
- * @any: anybody's
- * @uid: else the owner
+ * fisc_auto_set_uid() - Set the owner whose processes are adopted
+ * @any: adopt processes of any owner
+ * @uid: the owner, unless @any
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_auto_mutex.
  */
 void fisc_auto_set_uid(bool any, kuid_t uid)
 {
@@ -267,10 +268,10 @@ void fisc_auto_set_uid(bool any, kuid_t uid)
 }
 
 /**
- * fisc_auto_created() - look at a process, as it has made a VM
+ * fisc_auto_created() - Consider a process that has created a VM
  * @pid: the process; the reference is taken over
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_auto_mutex.
  * Return: 0 or -ENOMEM.
  */
 int fisc_auto_created(struct pid *pid)
@@ -284,7 +285,9 @@ int fisc_auto_created(struct pid *pid)
 }
 
 /**
- * fisc_auto_exit() - adopt nothing any more; nobody changes the settings
+ * fisc_auto_exit() - Stop automatic adoption
+ *
+ * The settings can no longer be changed.
  *
  * Context: may sleep.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that a VMM throws away. See discard.h.
+ * Free memory that a VMM discards. See discard.h.
  */
 #include <linux/compat.h>
 #include <linux/file.h>
@@ -26,8 +26,8 @@
  * @work: of the thread that is in the system call
  * @node: in fisc_discards
  * @task: that thread
- * @start: address
- * @end: and address after it
+ * @start: first address
+ * @end: address after the last
  * @running: the work has begun
  */
 struct fisc_discard {
@@ -42,7 +42,7 @@ struct fisc_discard {
 static DEFINE_SPINLOCK(fisc_discard_lock);
 static LIST_HEAD(fisc_discards);
 
-/* Is the current thread throwing memory away by itself, and which? */
+/* Is the current thread discarding memory itself, and which? */
 static bool fisc_discard_is_asked(unsigned long *start, unsigned long *end)
 {
 	unsigned long args[6];
@@ -77,7 +77,7 @@ static bool fisc_vma_is_adopted(const struct vm_area_struct *vma)
 	return region && region->adopted;
 }
 
-/* A mapping of an adopted file in a range, with a reference; or NULL. */
+/* Return a mapping of an adopted file in a range, with a reference; or NULL. */
 static struct file *fisc_discard_next(struct mm_struct *mm, unsigned long *addr,
 				      unsigned long end, pgoff_t *first,
 				      pgoff_t *last)
@@ -132,7 +132,7 @@ static void fisc_discard_work(struct callback_head *work)
 
 	scoped_guard(spinlock, &fisc_discard_lock)
 		discard->running = true;
-	/* A thread that ends has no memory any more. */
+	/* A thread that exits has no memory any more. */
 	if (current->mm)
 		fisc_discard_range(current->mm, discard->start, discard->end);
 	scoped_guard(spinlock, &fisc_discard_lock)
@@ -141,7 +141,7 @@ static void fisc_discard_work(struct callback_head *work)
 	module_put(THIS_MODULE);
 }
 
-/* Before it is unmapped. */
+/* Called before the range is unmapped. */
 static void fisc_discard_add(unsigned long start, unsigned long end)
 {
 	struct fisc_discard *discard = kmalloc(sizeof(*discard),
@@ -153,13 +153,13 @@ static void fisc_discard_add(unsigned long start, unsigned long end)
 		.task = current, .start = start, .end = end,
 	};
 	init_task_work(&discard->work, fisc_discard_work);
-	/* There is an adoption, so it is held by that. */
+	/* The adoption holds the module, so this cannot fail. */
 	__module_get(THIS_MODULE);
 	scoped_guard(spinlock, &fisc_discard_lock)
 		list_add(&discard->node, &fisc_discards);
 	if (!task_work_add(current, &discard->work, TWA_RESUME))
 		return;
-	/* It ends. */
+	/* The thread exits. */
 	scoped_guard(spinlock, &fisc_discard_lock)
 		list_del(&discard->node);
 	kfree(discard);
@@ -175,7 +175,7 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 	if (range->event != MMU_NOTIFY_CLEAR || current->mm != range->mm ||
 	    !fisc_discard_is_asked(&start, &end) || fisc_discard_is_running())
 		return 0;
-	/* A large page that is to be split is notified about as a whole. */
+	/* For a large page that is split, the range is the whole page. */
 	start = max(start, range->start);
 	end = min(end, range->end);
 	if (start >= end)

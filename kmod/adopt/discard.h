@@ -5,37 +5,42 @@
 #include <linux/mmu_notifier.h>
 
 /**
- * DOC: Memory that the VMM throws away
+ * DOC: Memory that the VMM discards
  *
- * A VMM gives memory back by madvise(MADV_DONTNEED): what its guest put into its
- * balloon, or reports to be free. Of anonymous memory nothing is left after that, and
- * it reads as zeroes. Of a file's nothing but the mapping is gone, and the VMM does
- * not know that its memory is a file's now. (Of memory that was shared: see DOC: Adoption
- * of shared memory.) So adoption has to do the rest: the
- * pages become holes of the file before the system call returns.
+ * A VMM gives memory back with madvise(MADV_DONTNEED): memory that its guest
+ * has put into the balloon, or reports as free. For anonymous memory, that
+ * frees the pages, and the memory reads as zeroes. For a file, only the
+ * mapping is removed, and the VMM does not know that its memory belongs to a
+ * file now. (For shared memory, see DOC: Adoption of shared memory.) So
+ * adoption has to do the rest: the pages become holes in the file before the
+ * system call returns.
  *
- * *How it is noticed.* An MMU notifier of the process is told that a range is being
- * unmapped (MMU_NOTIFY_CLEAR). That is discarded if the current thread is the
- * process's, in a system call madvise() with that advice, and the range is a mapping of an
- * adopted file. Nothing else is: pages are unmapped for many reasons, by this
- * module, too. Nor is what the call does not name: of a mapped large page that loses a
- * part, the kernel unmaps all.
+ * *How it is detected.* An MMU notifier of the process reports that a range is
+ * being unmapped (MMU_NOTIFY_CLEAR). The range is discarded if the current
+ * thread belongs to the process and is in a system call madvise() with that
+ * advice (or MADV_DONTNEED_LOCKED), and the range is a mapping of an adopted
+ * file. In all other cases it is not: pages are unmapped for many reasons, by
+ * this module, too. Only addresses that the system call names are discarded:
+ * if a mapped large page loses a part, the kernel unmaps all of it.
  *
- * *When it is done.* Not in the notifier, where the module's locks cannot be taken: they
- * are held where pages are unmapped, which calls notifiers. A task work does it, that the
- * thread runs before it returns to user space, with no lock held: it locks the inode,
- * so that it waits for a step of an adoption or a release, and removes the pages. While it
- * does so notifiers are called again, with the system call's registers still there; each
- * work says that it is running (fisc_discard.running), and those calls are ignored.
+ * *When it is done.* Not in the notifier: this module unmaps pages with its
+ * locks held, and unmapping calls notifiers, so they cannot take these locks.
+ * A task work does it, which the thread runs before it returns to user space,
+ * with no lock held. It locks the inode, so that it waits for a step of an
+ * adoption or a release, and removes the pages. Meanwhile notifiers are called
+ * again, and the registers of the system call are unchanged; each work records
+ * that it is running (fisc_discard.running), and those calls are ignored.
  *
- * Without memory for a work the content stays, as it would of any file. So it may of a page
- * that is discarded while the VM is being released.
+ * If there is no memory for a work, the content stays, as it would in any
+ * file. So may the content of a page that is discarded while the VM is being
+ * released.
  *
- * Locks: fisc_discard_lock protects the list of works; nothing is taken within it. A work
- * holds the module until it has run; fisc_exit() waits for what it does after letting
- * go.
+ * Locks: fisc_discard_lock protects the list of works; it is an innermost
+ * lock. A work holds a reference on the module until it is done; fisc_exit()
+ * waits for the code that it runs after dropping that reference.
  */
 
+/* Operations of fisc_adoption.notifier. */
 extern const struct mmu_notifier_ops fisc_discard_ops;
 
 #endif /* _FISC_ADOPT_DISCARD_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What VMs are called, and which names are listed. See DOC: Automatic adoption in
- * auto.h.
+ * The names of VMs, and which of them are listed. See DOC: Automatic
+ * adoption in auto.h.
  */
 #include <linux/cleanup.h>
 #include <linux/ctype.h>
@@ -16,11 +16,11 @@
 
 #include "adopt/name.h"
 
-/* Of a command line, as much as is read to find a name. */
+/* How many bytes of a command line are searched for a name. */
 #define FISC_NAME_ARGS	4096
 
 static DEFINE_MUTEX(fisc_names_mutex);
-/* Patterns, one a line; NULL if there are none. */
+/* Patterns, one per line; NULL if there are none. */
 static char *fisc_names;
 
 static bool fisc_is_name(const char *name)
@@ -54,12 +54,12 @@ static bool fisc_name_of_option(char *option, char *name)
 }
 
 /**
- * fisc_name_of_task() - find the name that a VMM was told to give its VM
+ * fisc_name_of_task() - Find a VM's name in its VMM's command line
  * @task: the process
  * @name: room for FISC_NAME_MAX characters
  *
- * Context: may sleep.
- * Return: true if there is one that can be the name of a VM.
+ * Context: may sleep; takes mmap_lock of the process.
+ * Return: true if there is a name and a VM can be called that.
  */
 bool fisc_name_of_task(struct task_struct *task, char *name)
 {
@@ -94,10 +94,10 @@ bool fisc_name_of_task(struct task_struct *task, char *name)
 }
 
 /**
- * fisc_name_is_listed() - say whether a name matches one of the patterns
+ * fisc_name_is_listed() - Tell whether a name matches one of the patterns
  * @name: the name
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_names_mutex.
  * Return: true if it does.
  */
 bool fisc_name_is_listed(const char *name)
@@ -120,12 +120,12 @@ bool fisc_name_is_listed(const char *name)
 }
 
 /**
- * fisc_names_set() - choose the patterns
- * @words: patterns, with white space between them
+ * fisc_names_set() - Set the patterns
+ * @words: patterns, separated by white space
  *
- * Context: may sleep.
- * Return: 0; -ENAMETOOLONG if one is longer than a name may be, -E2BIG if all are
- * longer than a page, -ENOMEM.
+ * Context: may sleep; takes fisc_names_mutex.
+ * Return: 0; -ENAMETOOLONG if a pattern is longer than a name may be, -E2BIG if
+ * all together are longer than a page, -ENOMEM.
  */
 int fisc_names_set(const char *words)
 {
@@ -152,10 +152,10 @@ int fisc_names_set(const char *words)
 }
 
 /**
- * fisc_names_get() - print the patterns, one a line
+ * fisc_names_get() - Print the patterns, one per line
  * @buf: a page
  *
- * Context: may sleep.
+ * Context: may sleep; takes fisc_names_mutex.
  * Return: number of characters.
  */
 ssize_t fisc_names_get(char *buf)
@@ -166,9 +166,9 @@ ssize_t fisc_names_get(char *buf)
 }
 
 /**
- * fisc_names_exit() - forget the patterns; nobody asks for them any more
+ * fisc_names_exit() - Free the patterns, which nothing uses any more
  *
- * Context: may sleep.
+ * Context: any.
  */
 void fisc_names_exit(void)
 {

@@ -6,6 +6,7 @@
 
 struct task_struct;
 
+/* Room for a VM's name or a pattern, including the final 0. */
 #define FISC_NAME_MAX	64
 
 bool fisc_name_of_task(struct task_struct *task, char *name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Files of adopted VMs. See DOC: Adoption in adopt.h.
+ * The files of adopted VMs. See DOC: Adoption in adopt.h.
  */
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -21,7 +21,7 @@ static struct vfsmount *fisc_adopt_mount;
 static int fisc_adopt_mounts;
 
 /**
- * fisc_adopt_pin_fs() - have the file system for files of adopted VMs
+ * fisc_adopt_pin_fs() - Mount the file system for the files of adopted VMs
  *
  * Context: may sleep.
  * Return: 0 or -errno.
@@ -32,7 +32,7 @@ int fisc_adopt_pin_fs(void)
 }
 
 /**
- * fisc_adopt_release_fs() - undo fisc_adopt_pin_fs()
+ * fisc_adopt_release_fs() - Undo fisc_adopt_pin_fs()
  *
  * Context: may sleep.
  */
@@ -82,23 +82,29 @@ static struct dentry *fisc_adopt_create(struct dentry *dir, const char *name,
 }
 
 /**
- * fisc_adopt_unlink() - remove a directory or a file
+ * fisc_adopt_unlink() - Remove a directory or a file
  * @dentry: its name; held by the caller
  *
- * Context: may sleep.
+ * Retries for as long as there is no memory. Does nothing if it has been
+ * removed already.
+ *
+ * Context: may sleep; takes the inode lock of the parent directory.
  */
 void fisc_adopt_unlink(struct dentry *dentry)
 {
 	struct dentry *dir;
 	int err;
 
-	/* An open file keeps its inode as long as somebody else has the dentry. */
+	/*
+	 * While there are other references on the dentry, an open file keeps
+	 * its inode.
+	 */
 	dget(dentry);
 	do {
 		dir = dget_parent(dentry);
 		inode_lock_nested(d_inode(dir), I_MUTEX_PARENT);
 		err = 0;
-		/* Somebody may have moved or removed it. */
+		/* It may have been moved or removed meanwhile. */
 		if (dentry->d_parent == dir && !d_unhashed(dentry))
 			err = d_is_dir(dentry) ?
 			      vfs_rmdir(&nop_mnt_idmap, d_inode(dir), dentry) :
@@ -139,7 +145,7 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 	return file;
 }
 
-/* A file for the mapping from @start to @end. */
+/* Create a file for the mapping from @start to @end. */
 static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 				      unsigned long start, unsigned long end,
 				      struct fisc_source *source)
@@ -164,14 +170,14 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 	return ram;
 }
 
-/* Is it what a release has left, as mappings of /dev/zero one after the other? */
+/* Is it left by a release, as one of adjacent mappings of /dev/zero? */
 static bool fisc_vma_was_released(struct vm_area_struct *vma)
 {
 	return vma && vma->vm_file && vma_is_anonymous(vma) &&
 	       fisc_vma_refused(vma) == FISC_NR_LEFT;
 }
 
-/* All of such memory that the mapping from @start to @end is a part of. */
+/* Extend a range to all such memory that the mapping is a part of. */
 static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
 			    unsigned long *end)
 {
@@ -194,17 +200,18 @@ static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
 }
 
 /**
- * fisc_ram_get() - the file for part of a process's memory
- * @adoption: the current thread's
- * @start: address of the part
- * @end: and its end
- * @vma_start: address of the mapping it is in, all of which the file has room for
- * @vma_end: and its end
- * @from: the file whose memory that is, NULL if it is anonymous
+ * fisc_ram_get() - Return the file for a part of a process's memory
+ * @adoption: the current thread's adoption
+ * @start: first address of the part
+ * @end: address after its last
+ * @vma_start: first address of the mapping that it is in; a new file has room
+ *	for all of the mapping
+ * @vma_end: address after its last
+ * @from: the file that the memory belongs to, NULL if it is anonymous
  *
- * Context: may sleep.
- * Return: the file, or an error pointer: -ENOMEM, -ENOSPC if it is not admitted, -EEXIST
- * if there was memory of another kind.
+ * Context: may sleep; takes mmap_lock for reading and inode locks.
+ * Return: the file, or an error pointer: -ENOMEM; -ENOSPC if the file is not
+ * admitted; -EEXIST if there already is a file for memory of another kind.
  */
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
@@ -227,10 +234,10 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_rams_free() - remove all files
- * @adoption: whose
+ * fisc_rams_free() - Remove all files of an adoption
+ * @adoption: the adoption
  *
- * Context: may sleep.
+ * Context: may sleep; takes inode locks.
  */
 void fisc_rams_free(struct fisc_adoption *adoption)
 {
@@ -248,17 +255,17 @@ void fisc_rams_free(struct fisc_adoption *adoption)
 	}
 	INIT_LIST_HEAD(&adoption->rams);
 	fisc_sources_free(adoption);
-	/* Threads of the kernel close their files later; have it done. */
+	/* Kernel threads defer closing files: have it done now. */
 	flush_delayed_fput();
 }
 
 /**
- * fisc_adopt_make_dir() - a directory for a VM
+ * fisc_adopt_make_dir() - Create a directory for a VM
  * @name: its name
  *
- * Context: may sleep; fisc_adopt_pin_fs() done.
- * Return: the directory, held, or an error pointer: -EEXIST, -EACCES if it cannot be
- * a name, -ENOMEM.
+ * Context: may sleep; after fisc_adopt_pin_fs().
+ * Return: the directory, held, or an error pointer: -EEXIST if the name is
+ * taken, -EACCES if it cannot be a name, -ENOMEM.
  */
 struct dentry *fisc_adopt_make_dir(const char *name)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory of a file becomes a process's again. See DOC: Adoption in adopt.h.
+ * Turn memory of a file into a process's memory again. See DOC: Adoption in
+ * adopt.h.
  */
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -17,9 +18,9 @@
 #include "memory/region.h"
 
 /*
- * Copies that page faults were given. The kernel unlocks such a page when it is mapped
- * already, so that it may have been copied again and unmapped by then: it is held until
- * it is unlocked.
+ * Copies that page faults were given. The kernel unlocks such a page only after
+ * mapping it, by when the page may have been copied again and unmapped: so it
+ * is held until it is unlocked.
  */
 static DEFINE_SPINLOCK(fisc_release_lock);
 static LIST_HEAD(fisc_release_pages);
@@ -63,7 +64,7 @@ static void fisc_release_close(struct vm_area_struct *vma)
 	fput(fisc_release_source(vma));
 }
 
-/* A page with no other owner, so it may outlive the module. */
+/* Map a copy: a page with no other owner, so it may outlive the module. */
 static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 {
 	struct page *page = alloc_page(GFP_HIGHUSER |
@@ -83,7 +84,10 @@ static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 	return VM_FAULT_LOCKED;
 }
 
-/* What the kernel does not know yet. What is written it copies itself. */
+/*
+ * Serve a page that is not present yet. Before a write, the kernel makes its
+ * own copy.
+ */
 static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(fisc_release_source(vmf->vma));
@@ -113,9 +117,11 @@ static const struct vm_operations_struct fisc_release_vm_operations = {
 };
 
 /**
- * fisc_release_map() - a file is mapped privately, to be given back
+ * fisc_release_map() - Prepare a private mapping of a file for being filled
  * @vma: the mapping, a new one
  * @zero: /dev/zero, which it becomes a mapping of
+ *
+ * The mapping holds a reference on the file until it is filled or removed.
  *
  * Context: mmap_lock held for writing.
  */
@@ -127,9 +133,9 @@ void fisc_release_map(struct vm_area_struct *vma, struct file *zero)
 }
 
 /*
- * Have the kernel copy a page with content. The mapping may have been changed or
- * removed by the process; there is nothing to be copied then.
- * Return: 1 if it is done with, or -errno.
+ * Have the kernel copy a page with content. If the process has changed or
+ * removed the mapping, there is nothing to copy.
+ * Return: 1 if the page needs nothing more, or -errno.
  */
 static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
 {
@@ -140,7 +146,7 @@ static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
 	mmap_read_lock(mm);
 	vma = vma_lookup(mm, addr);
 	if (vma && vma->vm_ops == &fisc_release_vm_operations) {
-		/* Of a private mapping, what cannot be written is copied, too. */
+		/* In a private mapping, this copies read-only pages, too. */
 		done = pin_user_pages_remote(mm, addr, 1,
 					     FOLL_WRITE | FOLL_FORCE, &page,
 					     NULL);
@@ -152,7 +158,10 @@ static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
 	return done;
 }
 
-/* One chunk's part of a mapping. Return: 0, or -errno if not all is copied. */
+/*
+ * Release one chunk's part of a mapping.
+ * Return: 0, or -errno if not all is copied.
+ */
 static int fisc_release_chunk(struct mm_struct *mm, struct fisc_region *region,
 			      pgoff_t first, pgoff_t last, unsigned long base)
 {
@@ -175,7 +184,7 @@ static int fisc_release_chunk(struct mm_struct *mm, struct fisc_region *region,
 	return 0;
 }
 
-/* All is copied: the kernel alone has the mapping. */
+/* All is copied: make the mapping anonymous, without the module. */
 static void fisc_release_done(struct mm_struct *mm, struct inode *inode,
 			      unsigned long start, unsigned long end)
 {
@@ -201,18 +210,19 @@ static void fisc_release_done(struct mm_struct *mm, struct inode *inode,
 }
 
 /**
- * fisc_release_fill() - copy what a file holds to its private mapping
+ * fisc_release_fill() - Copy what a file holds to its private mapping
  * @mm: the process's memory
  * @region: the file
- * @start: address of the mapping
- * @end: and its end
+ * @start: first address of the mapping
+ * @end: address after its last
  * @base: address of the file's first page
  *
- * The file is empty there after this, and the mapping one of /dev/zero.
+ * Afterwards, the file is empty there, and the mapping is one of /dev/zero that
+ * the module has no part in.
  *
- * Context: may sleep; the inode locked.
- * Return: 0; -EFAULT, -EHWPOISON if something cannot be read: the mapping is served by
- * the file still, and whoever touches that page is told so.
+ * Context: may sleep; the inode is locked. Takes mmap_lock.
+ * Return: 0; -EFAULT, -EHWPOISON if something cannot be read: then the file
+ * still serves the mapping, and an access to that page fails in the same way.
  */
 int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 		      unsigned long start, unsigned long end,
@@ -237,9 +247,9 @@ int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 }
 
 /**
- * fisc_release_exit() - let go of what page faults were given
+ * fisc_release_exit() - Drop the references on copies given to page faults
  *
- * No mapping is served by a file any more.
+ * By now, no file serves a mapping any more.
  *
  * Context: does not sleep.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Files that memory is taken out of: a memfd, a file of a tmpfs, or shared anonymous
- * memory. See DOC: Adoption of shared memory in source.h.
+ * Files that memory is moved out of: a memfd, a file in a tmpfs, or shared
+ * anonymous memory. See DOC: Adoption of shared memory in source.h.
  */
 #include <linux/file.h>
 #include <linux/iversion.h>
@@ -14,9 +14,9 @@
 #include "memory/map.h"
 
 /**
- * fisc_source_get() - find a file that memory is taken out of, or note it
- * @adoption: the current thread's
- * @file: the file, of which there is one source however often it is mapped
+ * fisc_source_get() - Return the source of a file, after adding it if needed
+ * @adoption: the current thread's adoption
+ * @file: the file; it has one source, however often it is mapped
  *
  * Context: may sleep.
  * Return: the source, or an error pointer: -ENOMEM.
@@ -40,12 +40,12 @@ struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_source_remove() - memory that was moved is not needed any more
- * @source: the file that it was the memory of
+ * fisc_source_remove() - Remove memory that has been moved from its old file
+ * @source: the file that the memory belonged to
  * @first: its first page there
  * @nr: number of pages
  *
- * This is no hole that the process has made.
+ * Does not count as a hole that the process has punched.
  *
  * Context: may sleep.
  */
@@ -59,12 +59,12 @@ void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr)
 }
 
 /**
- * fisc_source_may_discard() - does MADV_DONTNEED throw away what a file holds?
- * @region: the file
+ * fisc_source_may_discard() - Tell whether MADV_DONTNEED discards memory
+ * @region: the adopted file that the memory is in
  *
- * Context: the inode locked.
- * Return: true if its memory was anonymous; or if the file that it was the memory of
- * has had holes made since this was last asked about any of its memory.
+ * Context: the inode of @region is locked.
+ * Return: true if the memory was anonymous, or if the file that it was moved
+ * from has had holes punched since the last call for any of that file's memory.
  */
 bool fisc_source_may_discard(const struct fisc_region *region)
 {
@@ -82,8 +82,10 @@ bool fisc_source_may_discard(const struct fisc_region *region)
 }
 
 /**
- * fisc_sources_deny() - have nobody map files for writing that are not mapped any more
- * @adoption: the current thread's
+ * fisc_sources_deny() - Refuse new writable mappings of files no longer mapped
+ * @adoption: the current thread's adoption
+ *
+ * A file that still has a writable shared mapping is left as it is.
  *
  * Context: does not sleep.
  */
@@ -98,8 +100,8 @@ void fisc_sources_deny(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_sources_free() - let go of files that memory was taken out of
- * @adoption: whose
+ * fisc_sources_free() - Drop all sources and allow mappings of their files
+ * @adoption: the adoption
  *
  * Context: may sleep.
  */

@@ -12,33 +12,36 @@ struct fisc_region;
 /**
  * DOC: Adoption of shared memory
  *
- * A VMM's memory may be a memfd, a file of a tmpfs, or anonymous and shared: so that
- * another process, which is given the file, can map it (vhost-user). Adoption takes
- * the memory out of that file, and whoever maps the file after that finds nothing. So
- * it is only done when the administrator says that there is no such process
- * (adoption/shared in sysfs); a mapping is left alone while there is another one of the
- * file's by which its memory could be written, in this process or in any; and when all is
- * moved, new ones are refused by the kernel (EPERM) until the VM is released or ends:
+ * A VMM's memory may be shared: a memfd, a file in a tmpfs, or a shared
+ * anonymous mapping. Then another process that is given the file can map it
+ * (vhost-user). Adoption moves the memory out of that file, and a process that
+ * maps the file afterwards finds it empty. So adoption of shared memory must be
+ * enabled by the administrator, who thereby states that there is no such
+ * process (adoption/shared in sysfs). A mapping is left alone while there is
+ * another mapping by which its memory could be written, in this or any other
+ * process. After all of a file's memory has been moved, the kernel refuses new
+ * such mappings (EPERM) until the VM is released or ends:
  * mapping_deny_writable().
  *
- * *There.* What content there is, is in the page cache or in swap, mapped or not. The
- * pages are held, not pinned (fisc_incoming_hold()); all else is as for anonymous
- * memory. When they are copied they are removed from the file.
+ * *Adopting.* The content is in the page cache or in swap, mapped or not. Its
+ * pages are held, not pinned (fisc_incoming_hold()); otherwise they are handled
+ * like anonymous memory. Once they have been copied, they are removed from the
+ * file.
  *
- * *Back* is private memory, as it is of any VM: the file stays empty.
+ * *Releasing* yields private memory, as for any VM: the file stays empty.
  *
- * *Thrown away.* MADV_DONTNEED does not throw shared memory away: the VMM makes a hole in
- * its file. QEMU does that first, and gives that advice after it. Making a hole changes the
- * version of the file's inode, so that the advice is taken for what it is meant to
- * be if there was a hole made since the last (fisc_source_may_discard()).
+ * *Discarding.* MADV_DONTNEED does not discard shared memory: the VMM punches a
+ * hole in its file. QEMU does that first, and then gives that advice. Punching
+ * a hole changes the version of the file's inode. So the advice discards memory
+ * if a hole has been punched since the last time (fisc_source_may_discard()).
  */
 
 /**
- * struct fisc_source - a file that memory is taken out of
+ * struct fisc_source - a file that memory is moved out of
  * @node: in fisc_adoption.sources
  * @file: the file, held
- * @version: of its inode, when it was last looked at
- * @denied: nobody can map it for writing any more
+ * @version: version of its inode when last checked
+ * @denied: new writable shared mappings are refused
  */
 struct fisc_source {
 	struct list_head node;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One mapping takes the place of another. See DOC: Adoption in adopt.h.
+ * Replace one mapping by another. See DOC: Adoption in adopt.h.
  */
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -23,11 +23,11 @@
 #include "memory/incoming.h"
 #include "memory/region.h"
 
-/* What a mapping keeps when another takes its place. */
+/* Flags that a mapping keeps when it is replaced. */
 #define FISC_VM_KEPT		(VM_DONTCOPY | VM_DONTDUMP | VM_HUGEPAGE | \
 				 VM_NOHUGEPAGE)
 
-/* Is it memory of the file that the step is about, or anonymous as that was? */
+/* Is it the file that memory is moved from, or anonymous if there is none? */
 static bool fisc_vma_is_expected(struct vm_area_struct *vma,
 				 const struct fisc_ram *ram)
 {
@@ -53,10 +53,10 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 }
 
 /*
- * A file is going to be mapped at @addr, @len bytes of one chunk, with mmap_lock held
- * for writing.
- * Return: 0; -EAGAIN if what is there is not what it was; otherwise as
- * fisc_incoming_pin().
+ * Prepare to map a file at @addr, @len bytes of one chunk (in a release, more
+ * than one), with mmap_lock held for writing.
+ * Return: 0; -EAGAIN if the previous mapping has changed; otherwise as
+ * fisc_incoming_pin() and fisc_incoming_hold().
  */
 static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 			     unsigned long len)
@@ -65,7 +65,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	struct vm_area_struct *vma = vma_lookup(current->mm, addr);
 	int err;
 
-	/* It is tried again: what was there is pinned already, or in the file. */
+	/* A retry: the pages are pinned already, or in the file. */
 	if (step->gap)
 		return 0;
 	if (!vma || addr + len > vma->vm_end)
@@ -76,7 +76,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	    !fisc_vma_is_expected(vma, step->ram))
 		return -EAGAIN;
 
-	/* No fault from now on. */
+	/* No page faults in this mapping from here on. */
 	vma_start_write(vma);
 	err = fisc_adopt_take(step, vma, addr, len);
 	if (err)
@@ -89,7 +89,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	return 0;
 }
 
-/* It is being mapped. */
+/* Set up the new mapping. */
 static void fisc_step_map(const struct fisc_step *step,
 			  struct vm_area_struct *vma)
 {
@@ -103,9 +103,9 @@ static void fisc_step_map(const struct fisc_step *step,
 }
 
 /*
- * Is it the adoption's thread that maps its file? Of all threads of the kernel, none
- * but that has the file. The process itself gets here by mremap() and
- * remap_file_pages(), at any time, so the adoption may be gone by then.
+ * Is it the adoption's thread that maps its file? No other kernel thread has
+ * the file. The process itself can get here at any time, by mremap() and
+ * remap_file_pages(); the adoption may be gone by then.
  */
 static bool fisc_step_is_ours(void)
 {
@@ -136,8 +136,8 @@ static int fisc_step_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /*
- * What can be done to the file by way of its mappings. No process has a descriptor
- * of it: those who open it by its name have a file like any other.
+ * File operations reachable through mappings. No process has a descriptor of
+ * this struct file: opening the file by its name gives an ordinary one.
  */
 static const struct file_operations fisc_step_file_operations = {
 	.mmap = fisc_step_mmap,
@@ -147,8 +147,8 @@ static const struct file_operations fisc_step_file_operations = {
 };
 
 /**
- * fisc_step_own_file() - have an adoption's thread map a file by steps
- * @file: the file, which nobody else has
+ * fisc_step_own_file() - Have an adoption's thread map a file in steps
+ * @file: the file, to which the caller has the only reference
  * @adoption: the adoption
  *
  * Context: any.
@@ -159,16 +159,16 @@ void fisc_step_own_file(struct file *file, struct fisc_adoption *adoption)
 	file->private_data = adoption;
 }
 
-/* Does the process end? Somebody works on its memory, and nobody else has it. */
+/* Has the process ended? Then this thread is the only user of its memory. */
 static bool fisc_mm_ends(struct mm_struct *mm)
 {
 	return atomic_read(&mm->mm_users) == 1;
 }
 
 /*
- * Was there no memory, when nothing was mapped any more and the new mapping not
- * yet? Then there is no way back: it has to be mapped as long as it takes. Unless the
- * process ends, or maps something there itself.
+ * Did memory run out after the previous mapping was removed and before the new
+ * one was in place? Then there is no way back: mapping is tried again until it
+ * succeeds, unless the process ends or maps something there itself.
  */
 static bool fisc_adopt_left_gap(struct fisc_step *step, long err,
 				unsigned long addr, unsigned long len)
@@ -185,15 +185,17 @@ static bool fisc_adopt_left_gap(struct fisc_step *step, long err,
 	return true;
 }
 
-/* MAP_FIXED for the first time, when it replaces what was looked at. */
+/* MAP_FIXED at first, to replace the mapping that was checked. */
 static unsigned long fisc_adopt_map_flag(const struct fisc_step *step)
 {
 	return step->gap ? MAP_FIXED_NOREPLACE : MAP_FIXED;
 }
 
 /*
- * Map the file over memory that is to be moved. The process's memory is in use.
- * Return: 0; an error with nothing changed, or -ESRCH if the process ends.
+ * Map the file over memory that is to be moved. kthread_use_mm() has been
+ * called.
+ * Return: 0, or -errno with nothing changed, unless memory ran out as in
+ * fisc_adopt_left_gap() and the process ends or maps something there itself.
  */
 static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 			       const struct fisc_ram *ram, unsigned long addr,
@@ -225,13 +227,14 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_adopt_move() - have memory of the process in a file
- * @adoption: the current thread's
+ * fisc_adopt_move() - Move memory of the process to a file
+ * @adoption: the current thread's adoption
  * @ram: the file
- * @addr: where the memory is, in one mapping
- * @len: bytes, of one chunk
+ * @addr: first address of the memory, which is in one mapping
+ * @len: length in bytes, all in one chunk
  *
- * Context: may sleep; the process's memory in use (kthread_use_mm()).
+ * Context: may sleep; after kthread_use_mm(). Takes the file's inode lock, then
+ * mmap_lock.
  * Return: 0, or -errno with nothing changed.
  */
 int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
@@ -253,14 +256,14 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 	step->incoming = incoming;
 	step->ram = ram;
 
-	/* Nobody else changes the file. */
+	/* Keeps the file from being changed. */
 	inode_lock(inode);
-	/* What was there before the process mapped something else is history. */
+	/* Remove content from before the process mapped something else here. */
 	fisc_region_remove(region, first, first + (len >> PAGE_SHIFT) - 1);
 	err = fisc_adopt_map_over(adoption, ram, addr, len);
 	if (err)
 		kfree(incoming);
-	/* It is the file's now, whatever happens. */
+	/* The memory is the file's now, whatever happens. */
 	while (!err && fisc_incoming_settle(region, step->chunk) == -ENOMEM &&
 	       !fisc_mm_ends(current->mm))
 		msleep(FISC_ADOPT_RETRY_MS);
@@ -273,15 +276,16 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 }
 
 /**
- * fisc_adopt_give_back() - have memory of a file be the process's own
- * @adoption: the current thread's
+ * fisc_adopt_give_back() - Turn memory of a file into the process's own
+ * @adoption: the current thread's adoption
  * @ram: the file
- * @start: address of a mapping of it
- * @end: and its end
- * @prot: what the process may do there
+ * @start: first address of a mapping of the file
+ * @end: address after its last
+ * @prot: protection of the new mapping (PROT_READ, PROT_WRITE)
  *
- * Context: may sleep; the process's memory in use (kthread_use_mm()).
- * Return: 0, or -errno; nothing is lost then.
+ * Context: may sleep; after kthread_use_mm(). Takes the file's inode lock, then
+ * mmap_lock.
+ * Return: 0, or -errno, in which case no content is lost.
  */
 int fisc_adopt_give_back(struct fisc_adoption *adoption,
 			 const struct fisc_ram *ram, unsigned long start,

@@ -47,7 +47,7 @@ static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
 		put_task_struct(task);
 	}
 	put_pid(pid);
-	/* A notifier cannot be registered while a signal is pending: after that. */
+	/* No notifier can be registered while a signal is pending: restart. */
 	if (err == -EINTR)
 		err = -ERESTARTNOINTR;
 
@@ -65,7 +65,7 @@ const struct attribute_group fisc_adopt_group = {
 	.attrs = fisc_adopt_attrs,
 };
 
-/* --- automatic adoption ------------------------------------------------------- */
+/* --- automatic adoption --------------------------------------------------- */
 
 static const char * const fisc_auto_policies[] = {
 	[FISC_AUTO_NONE] = "none",
@@ -154,7 +154,7 @@ static ssize_t uid_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return count;
 }
 
-/* A process has made a VM: what KVM says is the thread that did. */
+/* A process has created a VM: KVM reports the thread that did. */
 static ssize_t created_store(struct kobject *kobj, struct kobj_attribute *attr,
 			     const char *buf, size_t count)
 {
@@ -216,7 +216,7 @@ const struct attribute_group fisc_adoption_group = {
 	.attrs = fisc_adoption_attrs,
 };
 
-/* --- a VM's directory ----------------------------------------------------------- */
+/* --- a VM's directory ----------------------------------------------------- */
 
 static const char * const fisc_adopt_states[FISC_ADOPT_STATES] = {
 	"adopting", "adopted", "releasing",
@@ -267,6 +267,14 @@ const struct attribute_group fisc_adopt_vm_group = {
 	.attrs = fisc_adopt_vm_attrs,
 };
 
+/**
+ * fisc_adopt_stats_show() - Print the file "adopt" in debugfs
+ * @m: where to print
+ * @v: unused
+ *
+ * Context: may sleep; takes fisc_adopt_mutex.
+ * Return: 0.
+ */
 int fisc_adopt_stats_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "adoptions: %u\n", fisc_adopt_count());

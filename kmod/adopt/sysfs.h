@@ -6,6 +6,7 @@
 
 struct seq_file;
 
+/* /sys/kernel/fisc/adopt, /sys/kernel/fisc/adoption/ and vms/<vm>/adoption. */
 extern const struct attribute_group fisc_adopt_group;
 extern const struct attribute_group fisc_adoption_group;
 extern const struct attribute_group fisc_adopt_vm_group;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which mappings can be adopted, and why others cannot.
+ * Decide which mappings can be adopted, and why others cannot.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -11,7 +11,7 @@
 #include "adopt/vma.h"
 #include "memory/region.h"
 
-/* What can be moved, and what can only be left alone. */
+/* Flags of mappings that cannot be moved; flags that a mapping must have. */
 #define FISC_VM_FOREIGN		(VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB | \
 				 VM_GROWSDOWN | VM_GROWSUP | VM_WIPEONFORK | \
 				 VM_EXEC)
@@ -20,10 +20,10 @@
 unsigned int fisc_adopt_shared;
 
 /**
- * fisc_vma_is_shared() - is a mapping one of shared memory?
+ * fisc_vma_is_shared() - Tell whether a mapping is shared memory
  * @vma: the mapping
  *
- * Shared memory of System V is not: it counts its mappings.
+ * System V shared memory does not count: it keeps track of its mappings.
  *
  * Context: mmap_lock held.
  * Return: true if it is.
@@ -41,9 +41,9 @@ static bool fisc_vmas_overlap(struct vm_area_struct *a, struct vm_area_struct *b
 }
 
 /*
- * Is the shared memory of a mapping mapped somewhere else, too? That is so if another
- * process could write to the file, or this one has another mapping of the same part.
- * mmap_lock held.
+ * Is the shared memory of a mapping mapped elsewhere, too? It is if another
+ * process could write to the file, or if this process has another mapping of
+ * the same part. mmap_lock held.
  */
 static bool fisc_vma_is_elsewhere(struct vm_area_struct *vma)
 {
@@ -65,11 +65,11 @@ static bool fisc_vma_is_elsewhere(struct vm_area_struct *vma)
 }
 
 /**
- * fisc_vma_refused() - why a mapping cannot be moved
+ * fisc_vma_refused() - Return the reason why a mapping cannot be adopted
  * @vma: the mapping
  *
  * Context: mmap_lock held.
- * Return: why; FISC_NR_LEFT if it can.
+ * Return: the reason, or FISC_NR_LEFT if the mapping can be adopted.
  */
 enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
 {
@@ -89,7 +89,7 @@ enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
 }
 
 /**
- * fisc_vma_is_of() - is a mapping one of a VM's files?
+ * fisc_vma_is_of() - Tell whether a mapping is one of a VM's files
  * @vma: the mapping
  * @vm: the VM
  *

@@ -8,7 +8,7 @@
 
 struct vm_area_struct;
 
-/* Shared memory is adopted, too: 0 or 1. */
+/* Whether shared memory is adopted, too: 0 or 1. */
 extern unsigned int fisc_adopt_shared;
 
 bool fisc_vma_is_shared(const struct vm_area_struct *vma);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All memory of an adopted VM. See DOC: Adoption in adopt.h.
+ * Walk all memory of an adopted VM. See DOC: Adoption in adopt.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,10 +26,10 @@
 #include "vm/vm.h"
 
 /**
- * struct fisc_range - part of a memslot
- * @start: address
- * @end: address after it
- * @foreign: it is read-only or a guest_memfd
+ * struct fisc_range - a part of a memslot
+ * @start: first address
+ * @end: address after the last
+ * @foreign: the slot is read-only or its memory is a guest_memfd
  */
 struct fisc_range {
 	unsigned long start;
@@ -55,7 +55,7 @@ static int fisc_ranges_add(void *arg, int as_id,
 	};
 	unsigned int i;
 
-	/* SMM has most slots of the normal address space, too. */
+	/* SMM has most slots of the normal address space, too: skip them. */
 	for (i = 0; i < list->nr; i++)
 		if (list->ranges[i].start <= range.start &&
 		    list->ranges[i].end >= range.end)
@@ -72,12 +72,12 @@ static int fisc_ranges_add(void *arg, int as_id,
 
 /**
  * struct fisc_piece - a part of a range that lies in one mapping
- * @end: address after it, but for the chunk's end
- * @vma_start: the mapping
- * @vma_end: and its end
- * @prot: what the process may do there
- * @source: file of shared memory that is to be moved, held; or NULL
- * @ours: it is in a file already
+ * @end: address after its last, at most the end of the chunk
+ * @vma_start: first address of the mapping
+ * @vma_end: address after its last
+ * @prot: protection of the mapping (PROT_READ, PROT_WRITE)
+ * @source: the file, held, if this is shared memory to be moved; or NULL
+ * @ours: it is in one of the VM's files already
  * @left: why it is left alone, or FISC_NR_LEFT
  */
 struct fisc_piece {
@@ -90,7 +90,7 @@ struct fisc_piece {
 	enum fisc_adopt_left left;
 };
 
-/* Undone by fisc_piece_done(). */
+/* fisc_piece_done() undoes this. */
 static void fisc_piece_look(const struct fisc_adoption *adoption,
 			    unsigned long addr, unsigned long end,
 			    struct fisc_piece *piece)
@@ -144,7 +144,7 @@ static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 	return err == -EBUSY || err == -EAGAIN ? FISC_LEFT_BUSY : FISC_LEFT_ERROR;
 }
 
-/* Move what there is in a part of a memslot. The process's memory is in use. */
+/* Move one piece of a memslot. kthread_use_mm() has been called. */
 static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 				      unsigned long addr, unsigned long end,
 				      bool foreign)
@@ -169,7 +169,7 @@ static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 	return piece.end;
 }
 
-/* The process's memory, for as long as it takes to move a chunk. */
+/* Use the process's memory, for as long as it takes to move a chunk. */
 static bool fisc_adopt_enter(struct fisc_adoption *adoption)
 {
 	if (!mmget_not_zero(adoption->mm))
@@ -206,11 +206,11 @@ static int fisc_adopt_range(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_adopt_all() - look at all memslots once, and move what can be moved
- * @adoption: the current thread's
+ * fisc_adopt_all() - Check all memslots once, and move what can be moved
+ * @adoption: the current thread's adoption
  *
  * Context: may sleep.
- * Return: 0, or -ESRCH if the process has ended.
+ * Return: 0, or -ESRCH if the process has ended or has no VM any more.
  */
 int fisc_adopt_all(struct fisc_adoption *adoption)
 {
@@ -236,7 +236,10 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
 	kvfree(list.ranges);
 
-	/* A process that has closed its VM, and has its memory still, is no VMM. */
+	/*
+	 * A process that has closed its VM is no VMM, even if it still has its
+	 * memory.
+	 */
 	return err == -ENODEV || err == -ESRCH ? -ESRCH : 0;
 }
 
@@ -260,7 +263,7 @@ static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
 		fisc_piece_done(&piece);
 		fisc_adopt_leave(adoption);
 		cond_resched();
-		/* The process has changed its mappings since: look again. */
+		/* The process has changed its mappings: check again. */
 		if (err == -EAGAIN) {
 			err = 0;
 			continue;
@@ -274,23 +277,24 @@ static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
 	return err;
 }
 
-/* Pages that all frames of their own would take more than there are now. */
+/* How many more pages it takes to give each page a frame of its own. */
 static u64 fisc_adopt_release_needs(struct fisc_adoption *adoption)
 {
 	struct fisc_vm *vm = adoption->vm;
 
-	/* Frames go as their content is copied, but for a chunk's at a time. */
+	/* Frames are freed as they are copied, one chunk at a time. */
 	return fisc_vm_sum(vm, FISC_SHARING) + fisc_vm_sum(vm, FISC_SWAPPED) +
 	       FISC_CHUNK_PAGES;
 }
 
 /**
- * fisc_adopt_release() - give all memory back
- * @adoption: the current thread's
+ * fisc_adopt_release() - Give all memory of a VM back
+ * @adoption: the current thread's adoption
  *
  * Context: may sleep.
- * Return: 0; -ENOMEM if there is not enough, and nothing has changed; -ESRCH if the
- * process has ended; -EFAULT, -EHWPOISON if something cannot be read.
+ * Return: 0; -ENOMEM if there is too little memory, with nothing changed;
+ * -ESRCH if the process has ended; -EFAULT, -EHWPOISON if something cannot be
+ * read.
  */
 int fisc_adopt_release(struct fisc_adoption *adoption)
 {
@@ -301,7 +305,7 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 	int err = 0;
 
 	if (needs > there) {
-		pr_warn_ratelimited("%s cannot be released: %llu MiB of memory are missing\n",
+		pr_warn_ratelimited("%s cannot be released: %llu MiB more free memory needed\n",
 				    kobject_name(&adoption->vm->kobj),
 				    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
 		return -ENOMEM;

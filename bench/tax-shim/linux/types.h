@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * These headers have as much of the kernel's of the same name as kmod/tax/tax.c
- * needs to be a part of bench/tax.
+ * The headers in this folder provide as much of the kernel's headers of the
+ * same name as kmod/tax/tax.c needs to be compiled into bench/tax.
  */
 #include_next <linux/types.h>
 
