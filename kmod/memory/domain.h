@@ -37,7 +37,7 @@
  * @id: its number, not 0
  * @seed: seed of its hashes
  * @frames: its shared frames
- * @sharing: pages that share them, as last counted by fisc_domain_account()
+ * @sharing: pages that share them, as last counted by fisc_member_count()
  * @part: fraction of a frame that each of these pages is charged for, as last
  *	counted
  * @node: in the list of domains that have a name

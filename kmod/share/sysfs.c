@@ -2,7 +2,6 @@
 /*
  * Sharing in sysfs and debugfs.
  */
-#include <linux/debugfs.h>
 #include <linux/kobject.h>
 #include <linux/math64.h>
 #include <linux/seq_file.h>

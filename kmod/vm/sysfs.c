@@ -2,7 +2,6 @@
 /*
  * A VM's size and counters in sysfs, and the module's counters in debugfs.
  */
-#include <linux/debugfs.h>
 #include <linux/kobject.h>
 #include <linux/seq_file.h>
 #include <linux/sysfs.h>
