@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a VM's balloon is to hold, and what its guest says. See DOC: Balloons in
- * balloon.h.
+ * Balloon targets and guest statistics. See DOC: Balloons in balloon.h.
  */
 #include <linux/export.h>
 #include <linux/math64.h>
@@ -29,7 +28,7 @@ static u64 fisc_balloon_size(struct fisc_vm *vm)
 	return fisc_vm_size(vm) >> PAGE_SHIFT;
 }
 
-/* fisc_balloon_mutex held, or it does not matter. */
+/* fisc_balloon_mutex held, or the result may be out of date. */
 static u64 fisc_balloon_limit(struct fisc_vm *vm)
 {
 	u64 size = fisc_balloon_size(vm);
@@ -41,9 +40,10 @@ static u64 fisc_balloon_limit(struct fisc_vm *vm)
 }
 
 /*
- * What the tax makes of it: all that the VM has above its target. What was paged
- * out is the guest's all the same: with a balloon of that size it would choose
- * better, and what is left would be in memory.
+ * The balloon size that the tax asks for: everything the VM has above its
+ * target. Paged-out memory counts as well: it belongs to the guest, which would
+ * choose better what to give up with a balloon of that size, and what it keeps
+ * would be in memory.
  */
 static u64 fisc_balloon_taxed(struct fisc_vm *vm)
 {
@@ -61,10 +61,10 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 
 	lockdep_assert_held(&fisc_balloon_mutex);
 
-	/* Without a device there is nobody to follow the tax. */
+	/* Without a device, nothing can follow the tax. */
 	if (wanted == FISC_PAGES_FOLLOW) {
 		wanted = balloon->device ? fisc_balloon_taxed(vm) : 0;
-		/* There is enough for all, for now. */
+		/* Memory suffices for now: shrink only. */
 		if (fisc_reclaim_state() < FISC_RECLAIM_SOFT)
 			wanted = min(wanted, balloon->wanted);
 	}
@@ -82,10 +82,10 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_follow() - adjust a balloon to what the tax says now
+ * fisc_balloon_follow() - Adjust a balloon to the current target of memory
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_balloon_follow(struct fisc_vm *vm)
 {
@@ -94,10 +94,10 @@ void fisc_balloon_follow(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_begin() - give a new VM its balloon
+ * fisc_balloon_begin() - Give a new VM its balloon
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_balloon_begin(struct fisc_vm *vm)
@@ -115,17 +115,17 @@ int fisc_balloon_begin(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_end() - undo fisc_balloon_begin()
+ * fisc_balloon_end() - Undo fisc_balloon_begin()
  * @vm: the VM, which ends; it has no device
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_balloon_end(struct fisc_vm *vm)
 {
 	kfree(vm->balloon);
 }
 
-/* Choose a size, or FISC_PAGES_FOLLOW. */
+/* Set *@choice to a size in pages, or to FISC_PAGES_FOLLOW. */
 static int fisc_balloon_choose(struct fisc_vm *vm, u64 *choice, u64 pages)
 {
 	if (pages != FISC_PAGES_FOLLOW && pages > fisc_balloon_size(vm))
@@ -139,12 +139,12 @@ static int fisc_balloon_choose(struct fisc_vm *vm, u64 *choice, u64 pages)
 }
 
 /**
- * fisc_balloon_set_target() - choose what a VM's balloon is to hold
+ * fisc_balloon_set_target() - Set the target of a VM's balloon
  * @vm: the VM
- * @pages: the size; FISC_PAGES_FOLLOW: what the tax says
+ * @pages: the target in pages; FISC_PAGES_FOLLOW to follow the tax
  *
- * Context: may sleep.
- * Return: 0, or -EINVAL if the VM is smaller.
+ * Context: May sleep.
+ * Return: 0, or -EINVAL if @pages exceeds the VM's size.
  */
 int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
 {
@@ -152,11 +152,11 @@ int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_balloon_max() - return what a VM's balloon is to hold at most
+ * fisc_balloon_max() - Return the max of a VM's balloon
  * @vm: the VM
  *
- * Context: may sleep.
- * Return: pages.
+ * Context: May sleep.
+ * Return: the max in pages.
  */
 u64 fisc_balloon_max(struct fisc_vm *vm)
 {
@@ -166,12 +166,13 @@ u64 fisc_balloon_max(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_set_max() - choose what a VM's balloon is to hold at most
+ * fisc_balloon_set_max() - Set the max of a VM's balloon
  * @vm: the VM
- * @pages: the size; FISC_PAGES_FOLLOW: FISC_BALLOON_MAX_PERCENT of the VM
+ * @pages: the max in pages; FISC_PAGES_FOLLOW for FISC_BALLOON_MAX_PERCENT of
+ *	the VM
  *
- * Context: may sleep.
- * Return: 0, or -EINVAL if the VM is smaller.
+ * Context: May sleep.
+ * Return: 0, or -EINVAL if @pages exceeds the VM's size.
  */
 int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
 {
@@ -179,15 +180,15 @@ int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_balloon_attach() - a device begins to serve a VM
- * @vm: the VM; the device holds it from now on
- * @ops: how to tell it something
- * @device: for @ops
+ * fisc_balloon_attach() - Attach a device to a VM
+ * @vm: the VM; the device holds a reference from now on
+ * @ops: operations of the device
+ * @device: argument for @ops
  *
- * What follows the tax does so soon after.
+ * A balloon that follows the tax is adjusted soon after.
  *
- * Context: may sleep; mmap_lock may be held.
- * Return: 0, -EBUSY if the VM has a device.
+ * Context: May sleep; mmap_lock may be held.
+ * Return: 0, or -EBUSY if the VM has a device already.
  */
 int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 			void *device)
@@ -207,10 +208,12 @@ int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_attach, FISC);
 
 /**
- * fisc_balloon_detach() - a device serves a VM no longer
- * @vm: the VM, of which nothing is in the balloon
+ * fisc_balloon_detach() - Detach the device from a VM
+ * @vm: the VM, with an empty balloon
  *
- * Context: may sleep.
+ * Drops the device's reference on the VM.
+ *
+ * Context: May sleep.
  */
 void fisc_balloon_detach(struct fisc_vm *vm)
 {
@@ -231,10 +234,10 @@ static int fisc_balloon_empty_region(struct fisc_region *region, void *arg)
 }
 
 /**
- * fisc_balloon_empty() - forget what is in the balloon, and what the guest said
+ * fisc_balloon_empty() - Forget the balloon's pages and the guest's statistics
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_balloon_empty(struct fisc_vm *vm)
 {
@@ -244,11 +247,11 @@ void fisc_balloon_empty(struct fisc_vm *vm)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty, FISC);
 
 /**
- * fisc_balloon_actual() - what is in a VM's balloon
+ * fisc_balloon_actual() - Return the number of pages in a VM's balloon
  * @vm: the VM
  *
- * Context: any.
- * Return: pages.
+ * Context: Any.
+ * Return: the number of pages.
  */
 u64 fisc_balloon_actual(struct fisc_vm *vm)
 {
@@ -257,12 +260,12 @@ u64 fisc_balloon_actual(struct fisc_vm *vm)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_actual, FISC);
 
 /**
- * fisc_balloon_say() - the guest says something of itself
+ * fisc_balloon_say() - Record a statistic that the guest has sent
  * @vm: the VM
- * @stat: what
- * @value: how much, as the standard and uapi/fisc_balloon.h say
+ * @stat: which one
+ * @value: its value, in the unit of the standard or of uapi/fisc_balloon.h
  *
- * Context: any; one caller at a time.
+ * Context: Any; one caller at a time.
  */
 void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 		      u64 value)
@@ -273,10 +276,10 @@ void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_say, FISC);
 
 /**
- * fisc_balloon_stats_period() - how often guests are to be asked for statistics
+ * fisc_balloon_stats_period() - Return how often to ask guests for statistics
  *
- * Context: any.
- * Return: the time in ms.
+ * Context: Any.
+ * Return: the period in ms.
  */
 unsigned int fisc_balloon_stats_period(void)
 {
@@ -285,9 +288,9 @@ unsigned int fisc_balloon_stats_period(void)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_stats_period, FISC);
 
 /**
- * fisc_balloon_ask_all() - ask all guests for statistics after a new period
+ * fisc_balloon_ask_all() - Ask all guests for statistics after a new period
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_balloon_ask_all(void)
 {

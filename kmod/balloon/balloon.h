@@ -9,40 +9,68 @@ struct fisc_vm;
 /**
  * DOC: Balloons
  *
- * A balloon is a driver in the guest that allocates memory there, as much as the
- * host tells it to, and says which: it is free for the host then. So the guest
- * itself decides what it can do without. (C. Waldspurger, Memory Resource
- * Management in VMware ESX Server, OSDI 2002, section 3.2.)
+ * A balloon is a driver in the guest that allocates as much of the guest's
+ * memory as the host tells it to, and reports the pages to the host, which may
+ * then use them. So the guest itself decides what it can do without. (C.
+ * Waldspurger, Memory Resource Management in VMware ESX Server, OSDI 2002,
+ * section 3.2.)
  *
- * What a VM's balloon is to hold, its *target*, is chosen by the administrator
- * or, unless it is, follows from the tax: what the VM has in the balloon, and
- * what it has above its target of memory (DOC: Targets), paged out or not, but no
- * more than *max*. It grows only while memory is short (from state "soft" on, DOC: Reclaim),
- * and shrinks whenever the target of memory rises. When nothing is short, no VM is
- * above its target, and no balloon holds anything.
+ * The *target* of a VM's balloon is chosen by the administrator or else follows
+ * from the tax: it is what the balloon holds already plus what the VM has above
+ * its target of memory (DOC: Targets), paged out or not, but at most *max*. The
+ * balloon grows only while memory is short (from state "soft" on, DOC:
+ * Reclaim), and shrinks whenever the target of memory rises. When nothing is
+ * short, no VM is above its target, and no balloon holds anything.
  *
- * Which pages are in the balloon is known page by page, as bits beside the
- * frame map (struct fisc_chunk_balloon). Such a page is a hole. When somebody
- * touches it all the same (a guest that was reset without the device, or does not
- * keep to its word), it becomes a page of zeroes like any other hole, leaves
- * the balloon, and is counted as *popped*. Nothing that a guest says about a
- * page is believed longer than that.
+ * Which pages are in the balloon is recorded page by page, as bits beside the
+ * frame map (struct fisc_chunk_balloon). Such a page is a hole. If it is
+ * touched anyway (by a guest that was reset without its device, or that breaks
+ * the protocol), it becomes a page of zeroes like any other hole, leaves the
+ * balloon, and is counted as *popped*. Nothing that a guest says about a page
+ * is trusted longer than that.
  *
- * Guests are reached by a *device* (balloon/device, a module of its own). It
- * attaches itself to the VM whose memory it was given; a VM has one at most.
+ * Guests are reached through a *device* (balloon/device, a separate module). It
+ * attaches itself to the VM whose memory it was given; a VM has at most one.
  *
- * Locks: fisc_balloon_mutex protects what is chosen, and which device there is. It
- * is taken within a device's lock, and nothing but a VM's locks within it. A
- * chunk's bits are set under its lock held for writing, and cleared under it held
- * for reading at least, by atomic operations.
+ * Locks: fisc_balloon_mutex protects the settings and the device pointer. It
+ * nests inside a device's lock; only a VM's locks and the device's config_lock
+ * nest inside it. A chunk's bits are set under the chunk's lock held for
+ * writing, and cleared by atomic operations under that lock held at least for
+ * reading.
  */
 
+/* Default max of a balloon, in percent of the VM's size. */
 #define FISC_BALLOON_MAX_PERCENT	65
 
 /**
- * enum fisc_balloon_stat - what guests say of themselves
+ * enum fisc_balloon_stat - Statistics that guests send
  *
- * Those of the standard, in its order, and those of uapi/fisc_balloon.h.
+ * @FISC_STAT_SWAP_IN: bytes swapped in
+ * @FISC_STAT_SWAP_OUT: bytes swapped out
+ * @FISC_STAT_MAJOR_FAULTS: major page faults
+ * @FISC_STAT_MINOR_FAULTS: minor page faults
+ * @FISC_STAT_FREE: free memory in bytes
+ * @FISC_STAT_TOTAL: total memory in bytes
+ * @FISC_STAT_AVAILABLE: available memory in bytes, as in /proc/meminfo
+ * @FISC_STAT_DISK_CACHES: page cache in bytes
+ * @FISC_STAT_HUGETLB_ALLOCATIONS: hugetlb pages allocated
+ * @FISC_STAT_HUGETLB_FAILURES: failed allocations of hugetlb pages
+ * @FISC_STAT_OOM_KILLS: OOM kills
+ * @FISC_STAT_ALLOC_STALLS: allocations that stalled
+ * @FISC_STAT_ASYNC_SCANNED: bytes scanned by kswapd
+ * @FISC_STAT_DIRECT_SCANNED: bytes scanned by direct reclaim
+ * @FISC_STAT_ASYNC_RECLAIMED: bytes reclaimed by kswapd
+ * @FISC_STAT_DIRECT_RECLAIMED: bytes reclaimed by direct reclaim
+ * @FISC_STAT_PSI_SOME: FISC_BALLOON_S_PSI_SOME
+ * @FISC_STAT_PSI_FULL: FISC_BALLOON_S_PSI_FULL
+ * @FISC_STAT_REFAULTS: FISC_BALLOON_S_REFAULTS
+ * @FISC_STAT_SMALL: FISC_BALLOON_S_SMALL
+ * @FISC_STAT_LARGE: FISC_BALLOON_S_LARGE
+ * @FISC_STAT_FLOOR: FISC_BALLOON_S_FLOOR
+ * @FISC_STAT_SHORT: FISC_BALLOON_S_SHORT
+ * @FISC_NR_STATS: number of statistics
+ *
+ * Those of the standard, in its order, then those of uapi/fisc_balloon.h.
  */
 enum fisc_balloon_stat {
 	FISC_STAT_SWAP_IN,
@@ -72,11 +100,11 @@ enum fisc_balloon_stat {
 };
 
 /**
- * struct fisc_balloon_ops - what a device can be asked to do
- * @retarget: tell the guest of the new target
+ * struct fisc_balloon_ops - Operations of a device
+ * @retarget: tell the guest that the target has changed
  * @ask: ask the guest for statistics after fisc_balloon_stats_period()
  *
- * Neither sleeps.
+ * Neither may sleep.
  */
 struct fisc_balloon_ops {
 	void (*retarget)(void *device);
@@ -84,14 +112,14 @@ struct fisc_balloon_ops {
 };
 
 /**
- * struct fisc_balloon - a VM's balloon
- * @target: pages chosen, or FISC_PAGES_FOLLOW
- * @max: most pages, chosen, or FISC_PAGES_FOLLOW
- * @wanted: pages that the guest is told of
- * @ops: how the device is told
+ * struct fisc_balloon - A VM's balloon
+ * @target: chosen target in pages, or FISC_PAGES_FOLLOW
+ * @max: chosen max in pages, or FISC_PAGES_FOLLOW
+ * @wanted: target that the guest is told, in pages
+ * @ops: operations of the device
  * @device: the device, or NULL
- * @stats: what the guest said last, by enum fisc_balloon_stat
- * @said: which of them it said at all
+ * @stats: latest value of each statistic, by enum fisc_balloon_stat
+ * @said: bits of the statistics that the guest has sent
  */
 struct fisc_balloon {
 	u64 target;
@@ -103,6 +131,7 @@ struct fisc_balloon {
 	unsigned long said;
 };
 
+/* Knob: how often guests are asked for statistics, in ms. */
 extern unsigned int fisc_balloon_stats_ms;
 
 int fisc_balloon_begin(struct fisc_vm *vm);
@@ -113,7 +142,7 @@ u64 fisc_balloon_max(struct fisc_vm *vm);
 int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages);
 void fisc_balloon_ask_all(void);
 
-/* For devices. */
+/* For devices */
 int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 			void *device);
 void fisc_balloon_detach(struct fisc_vm *vm);

@@ -18,7 +18,7 @@ static ssize_t fisc_balloon_show_pages(char *buf, u64 pages)
 	return sysfs_emit(buf, "%llu\n", pages << PAGE_SHIFT);
 }
 
-/* An empty line: none is chosen. */
+/* An empty line unsets the choice. */
 static int fisc_balloon_parse(const char *buf, u64 *pages)
 {
 	*pages = FISC_PAGES_FOLLOW;
@@ -87,7 +87,7 @@ static ssize_t popped_show(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute popped_attr = __ATTR_RO(popped);
 
-/* What guests say, by enum fisc_balloon_stat. */
+/* Statistics of guests, by enum fisc_balloon_stat. */
 static struct kobj_attribute fisc_stats[FISC_NR_STATS];
 
 static ssize_t fisc_stat_show(struct kobject *kobj, struct kobj_attribute *attr,

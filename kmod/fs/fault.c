@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page faults: a VMM's, vhost's and, through get_user_pages(), KVM's.
+ * Page faults of VMMs, of vhost and, through get_user_pages(), of KVM.
  *
- * Every page is given to the kernel with its folio locked, and the kernel maps
- * it: a page of a large frame with all its frame, where the mapping is aligned.
- * The only other lock taken is that of the chunk the page lies in, and only
- * copying a shared page takes it for writing.
+ * A fault returns its page to the kernel with the folio locked, and the kernel
+ * maps it; if the page belongs to a large frame, it maps the whole frame where
+ * the mapping is aligned. The only other lock taken is that of the page's
+ * chunk, and only copying a shared page takes it for writing.
  *
  * There is no fault-around: it would need VM_MIXEDMAP, which excludes large
  * pages (DOC: The frame map).
@@ -23,14 +23,14 @@
 #include "reclaim/wait.h"
 #include "sample/sample.h"
 
-/* References on a frame, above which no more mappings of it are made. */
+/* References on a frame above which it gets no further mappings. */
 #define FISC_FRAME_MAX_REFS	BIT(30)
 
 static vm_fault_t fisc_fault_error(int err)
 {
 	switch (err) {
-	case -EAGAIN:	/* the page has changed under us: fault again */
-	case -EINTR:	/* and be killed */
+	case -EAGAIN:	/* the page changed meanwhile: fault again */
+	case -EINTR:	/* fault again, and be killed */
 		return VM_FAULT_NOPAGE;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
@@ -41,7 +41,7 @@ static vm_fault_t fisc_fault_error(int err)
 	}
 }
 
-/* The first write, or the write to a page that is not mapped. */
+/* The first write, or a write to a page that is not mapped. */
 static vm_fault_t fisc_fault_write(struct vm_fault *vmf,
 				   struct fisc_region *region)
 {
@@ -57,7 +57,7 @@ static vm_fault_t fisc_fault_write(struct vm_fault *vmf,
 	return VM_FAULT_LOCKED;
 }
 
-/* A zero frame has a memory error: nothing is lost, so use another. */
+/* A zero frame has a memory error. Nothing is lost: replace it by another. */
 static vm_fault_t fisc_fault_bad_zero(struct fisc_region *region,
 				      struct fisc_chunk *chunk, pgoff_t index,
 				      struct page *bad)
@@ -99,8 +99,8 @@ again:
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
 	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
 		/*
-		 * A zero frame would be mapped by a page table, and the kernel
-		 * does not exchange that for a large page later.
+		 * Mapping a zero frame would put a page table in place, which
+		 * the kernel does not replace by a large page later.
 		 */
 		if (fisc_large_wanted(region, chunk)) {
 			up_read(&chunk->lock);
@@ -130,7 +130,7 @@ again:
 						   page);
 		return VM_FAULT_HWPOISON;
 	}
-	/* Many users, each mapped many times, must not overflow the count. */
+	/* Many users with many mappings each must not overflow the count. */
 	if (page_ref_count(page) > FISC_FRAME_MAX_REFS) {
 		up_read(&chunk->lock);
 		return fisc_fault_write(vmf, region);
@@ -143,7 +143,7 @@ again:
 	return VM_FAULT_LOCKED;
 }
 
-/* A page that was found is mapped alone, if it has to be. */
+/* Split the mapping if the page must be mapped on its own. */
 static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 				 struct fisc_region *region)
 {
@@ -159,7 +159,7 @@ static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 	return ret;
 }
 
-/* Wait until memory of the process that is coming in has been copied. */
+/* Wait until memory that is being adopted has been copied into the chunk. */
 static int fisc_fault_settle(struct fisc_region *region, pgoff_t index)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
@@ -174,7 +174,7 @@ static int fisc_fault_settle(struct fisc_region *region, pgoff_t index)
 	return err;
 }
 
-/* Does the fault take memory, as things are? */
+/* Test whether the fault would take memory in the page's current state. */
 static bool fisc_fault_takes(struct fisc_region *region,
 			     const struct vm_fault *vmf)
 {
@@ -220,7 +220,7 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	int err;
 
 	fisc_count(region, FISC_WRITE_FAULTS, 1);
-	/* There is no way to give the lock back for long, but for a retry. */
+	/* Nothing but a retry releases the caller's lock: wait briefly. */
 	if (fisc_reclaim_blocks(region->vm) &&
 	    fisc_region_look(region, vmf->pgoff) != FISC_ENTRY_PRIVATE) {
 		fisc_reclaim_pause(region->vm);
@@ -232,7 +232,10 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	if (err)
 		return fisc_fault_error(err);
 
-	/* A private frame now; the caller's reference is enough for it. */
+	/*
+	 * The frame is private now. The map's reference keeps it while its
+	 * folio is locked; the caller has one on vmf->page.
+	 */
 	put_page(page);
 	if (page == vmf->page) {
 		file_update_time(vmf->vma->vm_file);
@@ -245,8 +248,8 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 }
 
 /*
- * Maps nothing, but lets the kernel call .fault under the VMA's lock: without
- * .map_pages it takes mmap_lock first, which all the VMM's threads share.
+ * Map nothing, but let the kernel call .fault under the VMA's lock: without
+ * .map_pages it takes mmap_lock first, which all threads of the VMM share.
  */
 static vm_fault_t fisc_map_pages(struct vm_fault *vmf, pgoff_t start,
 				 pgoff_t end)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * File operations: what tmpfs offers of them to a VMM and to cp.
+ * File operations: those of tmpfs that a VMM or cp uses.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,7 +22,7 @@
 #include "reclaim/wait.h"
 #include "tax/quota.h"
 
-/* What a system call says when content was lost. */
+/* Translate lost content into the error that system calls return. */
 static int fisc_io_error(int err)
 {
 	return err == -EHWPOISON ? -EIO : err;
@@ -78,7 +78,7 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (likely(!fisc_region_of(inode)->adopted))
 		return fisc_read_pages(iocb, to);
 
-	/* What is on its way is neither here nor there. */
+	/* While memory is being moved, its content may be in neither place. */
 	inode_lock_shared(inode);
 	done = fisc_read_pages(iocb, to);
 	inode_unlock_shared(inode);
@@ -87,8 +87,8 @@ static ssize_t fisc_read_iter(struct kiocb *iocb, struct iov_iter *to)
 }
 
 /*
- * Have a page of one's own to write to. The reference alone keeps it from being
- * shared, and a folio locked could be the one that copying faults on.
+ * Return a private frame to write to, its folio unlocked. The reference alone
+ * prevents sharing, and copying from user space might fault on this very folio.
  */
 static int fisc_own(struct fisc_region *region, pgoff_t index,
 		    struct page **page)
@@ -139,7 +139,7 @@ static ssize_t fisc_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
 
-	/* Not with the inode locked: a balloon has to be able to make holes. */
+	/* Wait with the inode unlocked, so that a balloon can punch holes. */
 	ret = fisc_reclaim_block(fisc_region_of(inode)->vm);
 	if (ret)
 		return ret;
@@ -191,7 +191,7 @@ out:
 	return offset;
 }
 
-/* Zero part of a page. A hole and the zero frame are zero already. */
+/* Zero part of a page. Holes and zero pages are zero already. */
 static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len)
 {
 	pgoff_t index = from >> PAGE_SHIFT;
@@ -217,7 +217,7 @@ static int fisc_truncate(struct inode *inode, loff_t size)
 	loff_t old = i_size_read(inode);
 	int err;
 
-	/* What lies behind the end in its page must be zero, should it grow. */
+	/* Zero the rest of the last page, in case the file grows again. */
 	if (size < old && offset_in_page(size)) {
 		err = fisc_zero_partial(region, size,
 					PAGE_SIZE - offset_in_page(size));
@@ -249,7 +249,7 @@ static int fisc_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	loff_t last = round_down(end, PAGE_SIZE);
 	int err;
 
-	if (first > last)	/* all within one page */
+	if (first > last)	/* within a single page */
 		return fisc_zero_partial(region, offset, len);
 
 	if (offset < first) {
@@ -268,7 +268,7 @@ static int fisc_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	return 0;
 }
 
-/* Inode locked. What was allocated before an error stays: st_blocks tells. */
+/* Inode locked. Pages allocated before an error stay, as st_blocks shows. */
 static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 {
 	struct fisc_region *region = fisc_region_of(inode);
@@ -283,7 +283,7 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 			return -EINTR;
 		cond_resched();
 
-		/* Has its frame, or had it. */
+		/* Has a frame, or had one and was paged out. */
 		if (fisc_state_has_content(fisc_region_look(region, index)))
 			continue;
 
@@ -297,15 +297,15 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 }
 
 /**
- * fisc_fallocate() - allocate frames of a file, or make a hole
+ * fisc_fallocate() - Allocate frames of a file, or punch a hole
  * @file: the file
- * @mode: FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE, or the latter, or 0
- * @offset: where, in bytes
- * @len: how much, in bytes
+ * @mode: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE, or 0
+ * @offset: start in bytes
+ * @len: length in bytes
  *
- * Context: may sleep, for as long as the VM has to wait for memory.
- * Return: 0; -EOPNOTSUPP for another mode, -ENOSPC if it is not admitted, -ENOMEM,
- * -EINTR, -EIO.
+ * Context: May sleep, for as long as the VM must wait for memory.
+ * Return: 0; -EOPNOTSUPP for another mode, -ENOSPC if the size is not admitted,
+ * -ENOMEM, -EINTR, -EIO.
  */
 long fisc_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
@@ -399,9 +399,9 @@ static int fisc_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 }
 
 /*
- * st_blocks counts pages that have a frame, their own or a shared one, as file
- * systems with shared extents do, or are swapped, as in tmpfs. Holes and zero pages
- * have nothing.
+ * st_blocks counts pages with a frame, private or shared, as file systems with
+ * shared extents do, and swapped pages, as tmpfs does. Holes and zero pages do
+ * not count.
  */
 static int fisc_getattr(struct mnt_idmap *idmap, const struct path *path,
 			struct kstat *stat, u32 request_mask,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Directories and files, and what comes and goes with them. The first component of a
- * path names a VM; files below it are the VM's memory. A file never changes its VM,
- * so a rename from one VM to another is refused as one between devices is.
+ * Directories and files, and what is created and freed with them. The first
+ * component of a path names a VM; the files below it are the VM's memory. A
+ * file never changes its VM, so a rename from one VM to another fails like one
+ * between devices.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -23,12 +24,12 @@
 static const struct inode_operations fisc_dir_inode_operations;
 
 /**
- * fisc_region_create() - give a new file its frame map
+ * fisc_region_create() - Give a new file its frame map
  * @inode: the file
- * @vm: the VM it belongs to
+ * @vm: the VM that it belongs to
  *
- * Context: may sleep.
- * Return: the region, or an error pointer: -ENOMEM.
+ * Context: May sleep.
+ * Return: the region, or ERR_PTR(-ENOMEM).
  */
 struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 {
@@ -41,12 +42,12 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 }
 
 /**
- * fisc_region_destroy() - free a file's memory and its frame map
- * @region: the region; nothing maps it any more
+ * fisc_region_destroy() - Free a file's memory and its frame map
+ * @region: the region, no longer mapped
  *
- * Waits for all who hold the region through fisc_region_get_live().
+ * Waits for all holders of a reference from fisc_region_get_live().
  *
- * Context: may sleep; no lock of this module held.
+ * Context: May sleep; no lock of this module held.
  */
 void fisc_region_destroy(struct fisc_region *region)
 {
@@ -74,7 +75,7 @@ static bool fisc_is_root(const struct inode *dir)
 	return dir == d_inode(dir->i_sb->s_root);
 }
 
-/* The VM of a file or a directory below the root. */
+/* Return the VM of a file, or of a directory below the root. */
 static struct fisc_vm *fisc_inode_vm(const struct inode *inode)
 {
 	if (S_ISREG(inode->i_mode))
@@ -84,14 +85,14 @@ static struct fisc_vm *fisc_inode_vm(const struct inode *inode)
 }
 
 /**
- * fisc_new_inode() - make a directory or a file
+ * fisc_new_inode() - Create a directory or a file
  * @sb: the file system
- * @dir: the directory it is made in, NULL for the root
- * @mode: its type and permissions
- * @vm: the VM it belongs to, NULL for the root
+ * @dir: the parent directory, NULL for the root
+ * @mode: type and permissions
+ * @vm: the VM that it belongs to, NULL for the root
  *
- * Context: may sleep.
- * Return: the inode, or an error pointer: -ENOMEM.
+ * Context: May sleep.
+ * Return: the inode, or ERR_PTR(-ENOMEM).
  */
 struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
 			     umode_t mode, struct fisc_vm *vm)
@@ -129,10 +130,10 @@ struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
 }
 
 /**
- * fisc_evict_inode() - free what an inode holds
- * @inode: the inode, whose last user is gone
+ * fisc_evict_inode() - Free what an inode holds
+ * @inode: the inode, which has no users left
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_evict_inode(struct inode *inode)
 {
@@ -195,7 +196,7 @@ static int fisc_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 	return fisc_make(dir, dentry, (mode & (0777 | S_ISVTX)) | S_IFDIR);
 }
 
-/* Take a root entry's name from its VM. */
+/* Take the name of an entry in the root directory from its VM. */
 static int fisc_unname(struct inode *dir, struct dentry *dentry)
 {
 	if (!fisc_is_root(dir))
@@ -239,7 +240,7 @@ static int fisc_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		return simple_rename(idmap, old_dir, old, new_dir, new, flags);
 	}
 
-	/* The VM gets the new name; one that has it loses it. */
+	/* The VM gets the new name; a VM that has it loses it. */
 	if (!simple_empty(new))
 		return -ENOTEMPTY;
 	if (d_really_is_positive(new)) {

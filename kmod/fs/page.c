@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A page of a file, to write to or to read from: what faults and system calls have
- * in common.
+ * Access to a page of a file, for reading or writing: what faults and system
+ * calls have in common.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/export.h>
@@ -16,7 +16,7 @@
 #include "vm/vm.h"
 
 /**
- * fisc_page_in() - bring back a page that was paged out
+ * fisc_page_in() - Bring back a page that was paged out
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was swapped when last looked at
@@ -25,8 +25,8 @@
  *
  * Counts and logs content that is lost.
  *
- * Context: may sleep, for as long as swap takes; no lock of this module held.
- * Return: 0 if it is worth looking again, -ENOMEM, -EIO.
+ * Context: May sleep, for as long as swap takes; no lock of this module held.
+ * Return: 0 if the caller should look the page up again, -ENOMEM, -EIO.
  */
 int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
@@ -36,7 +36,7 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 	if (!err || err == -ENOMEM)
 		return err;
 	fisc_count(region, FISC_SWAP_LOST, 1);
-	pr_err_ratelimited("%s: page %lu of a file cannot be read from swap (%pe): see what the kernel says of the device, and restart the VM\n",
+	pr_err_ratelimited("%s: page %lu of a file cannot be read from swap (%pe): check the log for errors of the swap device, and restart the VM\n",
 			   kobject_name(&region->vm->kobj), index,
 			   ERR_PTR(err));
 
@@ -44,20 +44,21 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_region_own() - make sure that a page has a frame of its own
+ * fisc_region_own() - Make sure that a page has a private frame
  * @region: the region
  * @index: the page
  * @vmf: the fault that wants it, or NULL
  * @gfp: modifiers for the allocation of a frame
- * @frame: the page that serves it: its folio locked, with a reference for the
- *	caller
+ * @frame: the result: the page's frame, with its folio locked and a reference
+ *	for the caller
  *
- * The way to every write: see fisc_chunk_own(). A swapped page comes back, and an
- * empty chunk gets a large frame if there is memory for it.
+ * Every write comes through here. Builds on fisc_chunk_own(): brings a swapped
+ * page back first, and gives an empty chunk a large frame if there is memory
+ * for it.
  *
- * Context: may sleep; no lock of this module held.
+ * Context: May sleep; no lock of this module held.
  * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
- * -EHWPOISON if the content was lost to a memory error, -EIO to one of swap.
+ * -EHWPOISON if a memory error destroyed the content, -EIO if a swap error did.
  */
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)
@@ -104,14 +105,15 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
 
 /**
- * fisc_region_read() - have a page to read from
+ * fisc_region_read() - Return a page to read from
  * @region: the region
  * @index: the page
- * @page: the page with a reference for the caller; NULL for a hole
+ * @page: the result, with a reference for the caller; NULL for a hole
  *
- * A private frame may be written to, or leave the file, while the caller reads it.
+ * A private frame may be written to, or leave the file, while the caller reads
+ * it.
  *
- * Context: may sleep; no lock of this module held.
+ * Context: May sleep; no lock of this module held.
  * Return: 0, -EHWPOISON, -ENOMEM, -EIO.
  */
 int fisc_region_read(struct fisc_region *region, pgoff_t index,
@@ -137,7 +139,7 @@ int fisc_region_read(struct fisc_region *region, pgoff_t index,
 		if (err)
 			return err;
 	}
-	/* All zero frames are alike. */
+	/* A bad zero frame loses nothing: it reads as a hole. */
 	if (*page && PageHWPoison(*page)) {
 		put_page(*page);
 		*page = NULL;

@@ -2,8 +2,8 @@
 /*
  * The file system: mounts and their options.
  *
- * A RAM file system on libfs, as ramfs is, with one instance however often it is
- * mounted: the host has one pool of guest memory.
+ * A RAM file system on libfs, like ramfs. All mounts show the same instance:
+ * the host has one pool of guest memory.
  */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -21,6 +21,13 @@
 #include "share/member.h"
 #include "uapi/fisc.h"
 
+/**
+ * struct fisc_mount_opts - Options of a mount
+ * @mode: permissions of the root directory
+ * @uid: its owner
+ * @gid: its group
+ * @domain: default share domain of VMs, or NULL if not given
+ */
 struct fisc_mount_opts {
 	umode_t mode;
 	kuid_t uid;
@@ -30,11 +37,12 @@ struct fisc_mount_opts {
 
 #define FISC_DEFAULT_MODE	0755
 
-/* All is there that a VM needs. */
+/* Everything that a VM needs has been initialized. */
 static bool fisc_fs_open;
 
 /*
- * Blocks are pages: what guests hold and what the host could still give them.
+ * Blocks are pages: the memory that guests hold plus what the host could still
+ * give.
  */
 static int fisc_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
@@ -163,7 +171,7 @@ static int fisc_get_tree(struct fs_context *fc)
 	return get_tree_single(fc, fisc_fill_super);
 }
 
-/* mount -o remount: the domain is all that can be changed. */
+/* mount -o remount: only the domain can change. */
 static int fisc_reconfigure(struct fs_context *fc)
 {
 	const struct fisc_mount_opts *opts = fc->s_fs_info;
@@ -226,13 +234,13 @@ static struct file_system_type fisc_fs_type = {
 MODULE_ALIAS_FS("fisc");
 
 /**
- * fisc_fs_pin() - have the file system mounted for the module itself
- * @mount: where; as simple_pin_fs()
- * @count: how often
+ * fisc_fs_pin() - Mount the file system for the module's own use
+ * @mount: the mount, as for simple_pin_fs()
+ * @count: number of users, as for simple_pin_fs()
  *
- * The module cannot be unloaded then. simple_release_fs() undoes it.
+ * The module cannot be unloaded until simple_release_fs() undoes this.
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -errno.
  */
 int fisc_fs_pin(struct vfsmount **mount, int *count)
@@ -241,13 +249,14 @@ int fisc_fs_pin(struct vfsmount **mount, int *count)
 }
 
 /**
- * fisc_fs_init() - let VMs in
+ * fisc_fs_init() - Register the file system, which lets VMs in
  *
- * Every VM comes in through a mount of the file system, adopted ones through the
- * module's own. A mount holds the module, which cannot be taken back: so this is
- * the last step of the module's initialization, and nothing can fail after it.
+ * Every VM comes in through a mount of the file system; adopted ones through
+ * the module's own mount. A mount holds a reference on the module and cannot be
+ * revoked. So this is the last step of the module's initialization, and nothing
+ * can fail after it.
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -errno.
  */
 int fisc_fs_init(void)
@@ -261,9 +270,9 @@ int fisc_fs_init(void)
 }
 
 /**
- * fisc_fs_exit() - undo fisc_fs_init(); nothing is mounted
+ * fisc_fs_exit() - Undo fisc_fs_init(); nothing is mounted any more
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_fs_exit(void)
 {

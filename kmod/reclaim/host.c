@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The rest of the host asks for memory. See DOC: Reclaim in reclaim.h.
+ * Memory requests of the rest of the host. See DOC: Reclaim in reclaim.h.
  */
 #include <linux/atomic.h>
 #include <linux/minmax.h>
@@ -12,13 +12,13 @@
 #include "base/state.h"
 #include "reclaim/host.h"
 
-/* How long the last way out of the kernel's waits for memory. */
+/* How long the kernel waits for memory before it resorts to an OOM kill. */
 #define FISC_OOM_WAIT		(HZ / 2)
 
 static DECLARE_WAIT_QUEUE_HEAD(fisc_freed_wait);
-static atomic_long_t fisc_freed;	/* pages that have been freed */
-static atomic_long_t fisc_asked;	/* pages asked for and not got */
-static u64 fisc_available;		/* pages that can be had */
+static atomic_long_t fisc_freed;	/* pages freed so far */
+static atomic_long_t fisc_asked;	/* pages requested and not yet freed */
+static u64 fisc_available;		/* pages that could be freed */
 
 static unsigned long fisc_shrink_count(struct shrinker *shrinker,
 				       struct shrink_control *sc)
@@ -34,7 +34,7 @@ static unsigned long fisc_shrink_scan(struct shrinker *shrinker,
 		fisc_reclaim_poke();
 	}
 
-	/* It comes later, if at all. */
+	/* The thread frees memory later, if at all. */
 	return SHRINK_STOP;
 }
 
@@ -62,10 +62,10 @@ static struct notifier_block fisc_oom_block = {
 static struct shrinker *fisc_shrinker;
 
 /**
- * fisc_host_asked() - return what the host has asked for and not got
+ * fisc_host_asked() - Return how much the host has requested and not received
  *
- * Context: any.
- * Return: pages.
+ * Context: Any.
+ * Return: the number of pages.
  */
 long fisc_host_asked(void)
 {
@@ -73,9 +73,9 @@ long fisc_host_asked(void)
 }
 
 /**
- * fisc_host_forget() - give up on what the host has asked for
+ * fisc_host_forget() - Drop the host's outstanding requests
  *
- * Context: the thread that reclaims.
+ * Context: The thread that reclaims.
  */
 void fisc_host_forget(void)
 {
@@ -83,10 +83,10 @@ void fisc_host_forget(void)
 }
 
 /**
- * fisc_host_freed() - note that memory has been freed
- * @pages: how much
+ * fisc_host_freed() - Account freed memory and wake those who wait for it
+ * @pages: number of pages freed
  *
- * Context: the thread that reclaims.
+ * Context: The thread that reclaims.
  */
 void fisc_host_freed(u64 pages)
 {
@@ -100,10 +100,10 @@ void fisc_host_freed(u64 pages)
 }
 
 /**
- * fisc_host_set_available() - say what the host can have
- * @pages: what VMs have above their targets, if they may be paged
+ * fisc_host_set_available() - Set how much the host may request
+ * @pages: pages that VMs have above their targets; 0 if VMs may not be paged
  *
- * Context: the thread that reclaims.
+ * Context: The thread that reclaims.
  */
 void fisc_host_set_available(u64 pages)
 {
@@ -111,10 +111,10 @@ void fisc_host_set_available(u64 pages)
 }
 
 /**
- * fisc_host_get_stats() - say what the host asked for
+ * fisc_host_get_stats() - Return what the host has requested
  * @stats: the result
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_host_get_stats(struct fisc_host_stats *stats)
 {
@@ -124,9 +124,9 @@ void fisc_host_get_stats(struct fisc_host_stats *stats)
 }
 
 /**
- * fisc_host_init() - let the host ask
+ * fisc_host_init() - Let the host request memory
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -errno.
  */
 int fisc_host_init(void)
@@ -148,9 +148,9 @@ int fisc_host_init(void)
 }
 
 /**
- * fisc_host_exit() - undo fisc_host_init()
+ * fisc_host_exit() - Undo fisc_host_init()
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_host_exit(void)
 {

@@ -5,10 +5,10 @@
 #include <linux/types.h>
 
 /**
- * struct fisc_host_stats - what the rest of the host asked for
- * @asked: pages it has asked for and not got
- * @freed: pages that have been freed in all
- * @available: pages that could be
+ * struct fisc_host_stats - Requests of the rest of the host
+ * @asked: pages requested and not yet freed
+ * @freed: pages freed so far
+ * @available: pages that could be freed
  */
 struct fisc_host_stats {
 	long asked;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which pages go out, and how. See DOC: Host paging in memory/swap.h.
+ * Paging out: choosing cold pages and writing them to swap. See DOC: Host
+ * paging in memory/swap.h.
  */
 #include <linux/blkdev.h>
 #include <linux/jiffies.h>
@@ -15,11 +16,14 @@
 #include "share/scan.h"
 
 /**
- * fisc_swap_arm() - begin to look for cold pages in a chunk
+ * fisc_swap_arm() - Start to look for cold pages in a chunk
  * @region: the region; held by the caller
  * @chunk: the chunk
  *
- * Context: may sleep; from the thread that pages out only.
+ * Unmaps the chunk, so that pages still unmapped later are cold. Tries its
+ * pages for sharing first.
+ *
+ * Context: May sleep; from the thread that pages out only.
  */
 void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
 {
@@ -31,19 +35,19 @@ void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
 	if (chunk->large)
 		folio_wait_locked(page_folio(fisc_entry_page(chunk->large)));
 	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
-	/* Never 0, which is not armed. */
+	/* Never 0, which means "not armed". */
 	WRITE_ONCE(chunk->armed, (u32)jiffies | 1);
 	fisc_chunk_unlock(chunk, since);
 	fisc_count_total(FISC_SWAP_ARMED, 1);
 }
 
 /**
- * fisc_swap_is_armed() - has a chunk been armed for so long?
+ * fisc_swap_is_armed() - Test whether a chunk has been armed long enough
  * @chunk: the chunk
- * @ms: the time
+ * @ms: the time in ms
  *
- * Context: any.
- * Return: true if it is armed and the time has passed.
+ * Context: Any.
+ * Return: true if the chunk was armed at least @ms ago.
  */
 bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms)
 {
@@ -52,7 +56,7 @@ bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms)
 	return armed && (s32)((u32)jiffies - armed) >= (s32)msecs_to_jiffies(ms);
 }
 
-/* Small frames, if it is cold or any will do. Return: there is a leaf. */
+/* Break a large frame that is cold, or any if @any. Return: there is a leaf. */
 static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
 				 struct fisc_region *region,
 				 struct fisc_chunk *chunk, bool any)
@@ -70,7 +74,7 @@ static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
 	return (any || !hot) && !fisc_large_break(region, chunk, batch->keep);
 }
 
-/* Choose pages, and see to it that nobody can write to them any more. */
+/* Choose pages and make sure that nobody can write to them any more. */
 static void fisc_swap_select(struct fisc_swap_batch *batch,
 			     struct fisc_region *region,
 			     struct fisc_chunk *chunk, unsigned int max,
@@ -90,7 +94,10 @@ static void fisc_swap_select(struct fisc_swap_batch *batch,
 		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
 			continue;
 		page = fisc_entry_page(e);
-		/* The map's reference; and no mapping. */
+		/*
+		 * Only the map holds a reference, and no page table maps the
+		 * page.
+		 */
 		if (PageHWPoison(page) || page_ref_count(page) != 1)
 			continue;
 		chunk->leaf[i] = e | FISC_ENTRY_CLEAN;
@@ -126,13 +133,13 @@ static void fisc_swap_copy(struct fisc_swap_batch *batch,
 	}
 }
 
-/* Is a page as it was when it was chosen, and not in use? Lock held for writing. */
+/* Test whether a page is unchanged and unused. Lock held for writing. */
 static bool fisc_swap_is_cold(struct fisc_chunk *chunk,
 			      const struct fisc_swap_candidate *page)
 {
 	unsigned long e = chunk->leaf ? chunk->leaf[page->i] : 0;
 
-	/* The map's reference, and the batch's. */
+	/* The references of the map and of the batch. */
 	return fisc_entry_state(e) == FISC_ENTRY_PRIVATE &&
 	       fisc_entry_page(e) == page->page && (e & FISC_ENTRY_CLEAN) &&
 	       page_ref_count(page->page) == 2;
@@ -164,7 +171,9 @@ static void fisc_swap_commit(struct fisc_swap_batch *batch,
 	fisc_chunk_unlock(chunk, since);
 }
 
-/* Give the frames back, and send to swap what is there for good. */
+/*
+ * Free the frames. Send copies that are in use now to swap and drop the others.
+ */
 static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 				     struct fisc_region *region, pgoff_t start)
 {
@@ -195,15 +204,15 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 }
 
 /**
- * fisc_swap_out() - page out cold pages of a chunk
- * @batch: memory to work in
+ * fisc_swap_out() - Page out cold pages of a chunk
+ * @batch: working memory
  * @region: the region; held by the caller
  * @chunk: a chunk that was armed, unless @any
- * @max: how many pages to look at
- * @any: those in use, too
+ * @max: most pages to take
+ * @any: take pages in use, too
  *
- * Context: may sleep; from the thread that pages out only.
- * Return: number of frames that are free now.
+ * Context: May sleep; from the thread that pages out only.
+ * Return: the number of frames freed.
  */
 unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 			   struct fisc_region *region,

@@ -8,12 +8,12 @@
 #include "memory/map.h"
 
 /**
- * struct fisc_swap_candidate - a page that is on its way out
- * @page: its frame, held
- * @i: its place in the chunk
- * @zero: there is nothing in it
- * @copied: the backing has it
- * @gone: its entry is another one
+ * struct fisc_swap_candidate - A page that is being paged out
+ * @page: its frame, with a reference
+ * @i: its index in the chunk
+ * @zero: it contains only zeroes
+ * @copied: the backing has a copy
+ * @gone: its entry has been replaced
  */
 struct fisc_swap_candidate {
 	struct page *page;
@@ -24,10 +24,10 @@ struct fisc_swap_candidate {
 };
 
 /**
- * struct fisc_swap_batch - memory to work in, of the thread that pages out
+ * struct fisc_swap_batch - Working memory of the thread that pages out
  * @nr: number of candidates
  * @pages: the candidates
- * @keep: entries for fisc_large_break(): all 0
+ * @keep: entries for fisc_large_break(), all 0
  */
 struct fisc_swap_batch {
 	unsigned int nr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The thread that takes memory back. See DOC: Reclaim in reclaim.h.
+ * The thread that reclaims memory from VMs. See DOC: Reclaim in reclaim.h.
  */
 #include <linux/freezer.h>
 #include <linux/jiffies.h>
@@ -30,26 +30,29 @@
 #include "uapi/fisc.h"
 #include "vm/vm.h"
 
-/* How often the thread looks, in ms. */
-#define FISC_LOOK_MS		100	/* when nothing is to be done */
-#define FISC_LOOK_SHORT_MS	20	/* when something is */
+/* Time between two turns of the thread, in ms. */
+#define FISC_LOOK_MS		100	/* nothing to do */
+#define FISC_LOOK_SHORT_MS	20	/* more to do */
 
-/* Random chunks that are looked at for each VM in one go, at most. */
+/* Most random chunks visited per VM and turn. */
 #define FISC_RECLAIM_TRIES	256
 
-/* Chunks that are armed for each one that is wanted. */
+/* Chunks armed for each chunk's worth of pages wanted. */
 #define FISC_RECLAIM_ARM	4
 
-/* How long any page may be taken after cold ones were too few, in ms. */
+/*
+ * How long to wait beyond cold_ms before pages in use are taken, in ms, if
+ * there are too few cold ones.
+ */
 #define FISC_COLD_ENOUGH_MS	500
 
 static struct task_struct *fisc_reclaimer;
 static struct fisc_swap_batch *fisc_reclaim_batch;
 
-/* The thread's own, but for readers of debugfs. */
+/* Used by the thread only, except for readers of debugfs. */
 static struct fisc_reclaim_pool fisc_pool, fisc_host;
-static u64 fisc_excess;			/* pages of all VMs above their targets */
-static unsigned long fisc_cold_enough;	/* when there were enough cold pages */
+static u64 fisc_excess;			/* excess of paged VMs, in pages */
+static unsigned long fisc_cold_enough;	/* when cold pages last sufficed */
 
 static DEFINE_SPINLOCK(fisc_history_lock);
 static struct fisc_reclaim_history fisc_history;
@@ -57,7 +60,7 @@ static struct fisc_reclaim_history fisc_history;
 unsigned int fisc_reclaim_paging = 1;
 unsigned int fisc_reclaim_cold_ms = FISC_COLD_MS_DEFAULT;
 
-/* --- how much is free -------------------------------------------------------- */
+/* --- free memory ---------------------------------------------------------- */
 
 static void fisc_pool_look(struct fisc_reclaim_pool *pool, u64 total, u64 used)
 {
@@ -122,7 +125,7 @@ static void fisc_reclaim_look(void)
 	fisc_reclaim_set_wake(fisc_reclaim_next());
 }
 
-/* Pages that have to be freed to get out of "soft". */
+/* Pages to free in order to leave "soft". */
 static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool)
 {
 	u64 wanted = fisc_levels_leave(&pool->levels, FISC_RECLAIM_SOFT);
@@ -130,9 +133,9 @@ static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool)
 	return wanted - min(wanted, pool->free);
 }
 
-/* --- whose memory goes ------------------------------------------------------- */
+/* --- choosing VMs and pages ----------------------------------------------- */
 
-/* @works: its balloon does. */
+/* @works: the VM's balloon is growing, see fisc_reclaim_balloon_works(). */
 static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
 						    bool works)
 {
@@ -148,7 +151,9 @@ static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
 	return FISC_REASON_PAGING;
 }
 
-/* What each VM has above its target; that matters when memory is short. */
+/*
+ * Compute each VM's excess over its target; needed only when memory is short.
+ */
 static void fisc_reclaim_weigh(void)
 {
 	static bool weighed;
@@ -158,7 +163,10 @@ static void fisc_reclaim_weigh(void)
 	struct fisc_vm *vm = NULL;
 	u64 sum = 0;
 
-	/* Once more when it no longer is: nothing is done about anybody then. */
+	/*
+	 * Once more after the shortage ends, to reset what is done about each
+	 * VM.
+	 */
 	if (!is_short && !weighed)
 		return;
 	weighed = is_short;
@@ -179,7 +187,7 @@ static void fisc_reclaim_weigh(void)
 	fisc_reclaim_set_helpless(helpless);
 }
 
-/* Take @want pages from random places of a VM. Return: how many were taken. */
+/* Page out @want pages at random places of a VM. Return: how many went out. */
 static u64 fisc_reclaim_pages(struct fisc_vm *vm, u64 want, bool any)
 {
 	unsigned int arm = want * FISC_RECLAIM_ARM / FISC_CHUNK_PAGES + 1;
@@ -210,7 +218,10 @@ static u64 fisc_reclaim_pages(struct fisc_vm *vm, u64 want, bool any)
 	return taken;
 }
 
-/* Take @want pages of those that are to be paged, in proportion. */
+/*
+ * Page out @want pages of the VMs that are paged, in proportion to their
+ * excess.
+ */
 static u64 fisc_reclaim_page_out(u64 want, bool any)
 {
 	struct fisc_vm *vm = NULL;
@@ -230,7 +241,7 @@ static u64 fisc_reclaim_page_out(u64 want, bool any)
 	return taken;
 }
 
-/* Return: is there more to be done? */
+/* Do what the state asks for. Return: true if there is more to do. */
 static bool fisc_reclaim_turn(void)
 {
 	u64 want, taken;
@@ -281,14 +292,14 @@ static int fisc_reclaim_thread(void *data)
 	return 0;
 }
 
-/* --- for those who ask ------------------------------------------------------- */
+/* --- statistics, start and stop ------------------------------------------- */
 
 /**
- * fisc_reclaim_pools() - say how much memory there is
- * @pool: what VMs share
- * @host: the host
+ * fisc_reclaim_pools() - Return how much memory there is
+ * @pool: the memory that VMs share
+ * @host: the host's memory
  *
- * Context: any; the numbers may be of two looks.
+ * Context: Any; the numbers may come from two different turns of the thread.
  */
 void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 			struct fisc_reclaim_pool *host)
@@ -298,10 +309,10 @@ void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 }
 
 /**
- * fisc_reclaim_excess() - return what VMs have above their targets
+ * fisc_reclaim_excess() - Return what paged VMs have above their targets
  *
- * Context: any.
- * Return: pages, of those that are paged.
+ * Context: Any.
+ * Return: the number of pages.
  */
 u64 fisc_reclaim_excess(void)
 {
@@ -309,10 +320,10 @@ u64 fisc_reclaim_excess(void)
 }
 
 /**
- * fisc_reclaim_get_history() - copy the latest changes of state
+ * fisc_reclaim_get_history() - Copy the latest state changes
  * @history: the result
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_reclaim_get_history(struct fisc_reclaim_history *history)
 {
@@ -322,9 +333,9 @@ void fisc_reclaim_get_history(struct fisc_reclaim_history *history)
 }
 
 /**
- * fisc_reclaim_init() - begin to watch memory
+ * fisc_reclaim_init() - Start to watch memory
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -errno.
  */
 int fisc_reclaim_init(void)
@@ -352,9 +363,9 @@ err_batch:
 }
 
 /**
- * fisc_reclaim_exit() - stop; there are no files any more, and no knobs
+ * fisc_reclaim_exit() - Stop; no files and no knobs are left
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_reclaim_exit(void)
 {

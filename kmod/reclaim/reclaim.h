@@ -11,52 +11,53 @@
 /**
  * DOC: Reclaim
  *
- * One thread watches free memory, of the pool that VMs share and of the host, and
- * does what the *state* asks for (enum fisc_reclaim_state). The state is that of
- * whichever is scarcer. Free of the pool is the capacity less all frames and the
- * module's own memory; free of the host is what the kernel could give without
- * swapping, and what it has in swap already. States begin when less than so many
- * percent are free, and end when there is a bit more (fisc_levels_leave()), so that
- * they do not flicker.
+ * A single thread watches free memory, both of the pool that VMs share and of
+ * the host, and does what the *state* asks for (enum fisc_reclaim_state). The
+ * scarcer of the two determines the state. Free memory of the pool is the
+ * capacity minus all frames and the module's own memory; free memory of the
+ * host is what the kernel could provide without swapping, plus its swap cache.
+ * A state begins when free memory falls below a percentage, and ends only when
+ * slightly more is free (fisc_levels_leave()), so that states do not flicker.
  *
- * Whose memory goes is decided by the tax: VMs give what they have above their
- * targets (DOC: Targets), in proportion. When a state begins, targets are computed
- * anew.
+ * The tax decides which VMs give memory: each gives in proportion to what it
+ * has above its target (DOC: Targets). When a state begins, the targets are
+ * recomputed.
  *
- * - From *clear* on, balloons that are too small do not grow, large frames with a
- *   duplicate are broken and the scanner is faster (fisc_share_under_pressure()),
- *   and new memory comes in small frames.
- * - From *soft* on, balloons follow the targets. A VM whose balloon is missing, has
- *   reached what it can, or has not moved for FISC_BALLOON_STUCK_MS although it
- *   should, is paged.
+ * - From *clear* on, balloons below their targets do not grow, large frames
+ *   with a duplicate are broken up, the scanner is faster
+ *   (fisc_share_under_pressure()), and new memory comes in small frames.
+ * - From *soft* on, balloons follow the targets. A VM is paged if its balloon
+ *   is missing, has reached its limit, or should move but has not done so for
+ *   FISC_BALLOON_STUCK_MS.
  * - From *hard* on, every VM above its target is paged (DOC: Host paging).
- * - In *low*, faults that would take memory for a VM above its target wait until
- *   the state ends, or the VM is within its target, or a signal kills the process.
- *   They wait without the lock of the address space, so that the VMM can go on with
- *   all else. Nobody waits while there is nothing to hope for, as there is no swap
- *   and no balloon that grows.
+ * - In *low*, faults that would take memory for a VM above its target wait
+ *   until the state ends, the VM is within its target, or a signal kills the
+ *   process. They wait without the lock of the address space, so that the rest
+ *   of the VMM can go on. Nothing waits while there is no way to get memory,
+ *   that is, with no swap and no balloon that grows.
  *
- * What targets divide leaves so much free that the state is "clear": VMs that have
- * what they should have are left in peace.
+ * Targets leave enough memory free for the state to be "clear": VMs that are
+ * within their targets are left alone.
  *
- * The thread looks ten times a second, and as soon as so much has been allocated
- * since it looked that a state may have begun (fisc_reclaim_charge()).
+ * The thread runs ten times a second, and as soon as enough has been allocated
+ * since its last turn for a state to begin (fisc_reclaim_charge()).
  *
- * *The rest of the host* asks through a shrinker and, when nothing else helps, an OOM
- * notifier. Both only tell the thread how much is wanted, the latter waits for a
- * moment to see whether it comes: neither takes a lock or allocates, so they can be
- * called from any allocation that may reclaim. VMs give what they have above their
- * targets, and these fall with the memory that the host has left.
+ * *The rest of the host* requests memory through a shrinker and, as a last
+ * resort, an OOM notifier. Both only tell the thread how much is wanted; the
+ * notifier also waits briefly to see whether memory is freed. Neither takes a
+ * lock or allocates memory, so they are safe in any allocation that may
+ * reclaim. VMs give what they have above their targets, and targets fall with
+ * the memory that the host has left.
  */
 
 #define FISC_RECLAIM_HISTORY	32
 
 /**
- * struct fisc_reclaim_event - a state has begun
- * @ns: when, by ktime_get_boottime_ns()
+ * struct fisc_reclaim_event - The start of a state
+ * @ns: time by ktime_get_boottime_ns()
  * @state: the state
- * @free: pages of the pool that were free
- * @host: pages of the host that were free
+ * @free: free pages of the pool
+ * @host: free pages of the host
  */
 struct fisc_reclaim_event {
 	u64 ns;
@@ -66,10 +67,10 @@ struct fisc_reclaim_event {
 };
 
 /**
- * struct fisc_reclaim_pool - memory that states depend on
- * @total: pages in all
- * @free: of them
- * @levels: where states begin
+ * struct fisc_reclaim_pool - Memory that determines the state
+ * @total: total pages
+ * @free: free pages
+ * @levels: levels at which states begin
  */
 struct fisc_reclaim_pool {
 	u64 total;
@@ -78,15 +79,16 @@ struct fisc_reclaim_pool {
 };
 
 /**
- * struct fisc_reclaim_history - the latest changes of state
- * @nr: how many there have been
- * @events: the last of them, the nth at n modulo FISC_RECLAIM_HISTORY
+ * struct fisc_reclaim_history - The latest state changes
+ * @nr: number of changes so far
+ * @events: the latest ones; the nth is at n modulo FISC_RECLAIM_HISTORY
  */
 struct fisc_reclaim_history {
 	unsigned int nr;
 	struct fisc_reclaim_event events[FISC_RECLAIM_HISTORY];
 };
 
+/* Knobs: whether VMs are paged; when an unused page counts as cold, in ms. */
 extern unsigned int fisc_reclaim_paging;
 extern unsigned int fisc_reclaim_cold_ms;
 

@@ -135,6 +135,14 @@ static void fisc_history_show(struct seq_file *m)
 	}
 }
 
+/**
+ * fisc_reclaim_stats_show() - Print the state of reclaim to debugfs
+ * @m: the file
+ * @v: unused
+ *
+ * Context: May sleep.
+ * Return: 0.
+ */
 int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 {
 	struct fisc_reclaim_pool pool, host;
@@ -177,7 +185,7 @@ static u64 fisc_vm_blocked_ms(const struct fisc_vm *vm)
 	return div_u64(atomic64_read(&vm->reclaim->blocked_ns), NSEC_PER_MSEC);
 }
 
-/* --- a VM's directory ---------------------------------------------------------- */
+/* --- per VM --------------------------------------------------------------- */
 
 #define FISC_RECLAIM_ATTR(_name, _value)				\
 static ssize_t _name##_show(struct kobject *kobj,			\
@@ -219,7 +227,7 @@ const struct attribute_group fisc_reclaim_vm_group = {
 	.attrs = fisc_reclaim_vm_attrs,
 };
 
-/* --- a table of all VMs --------------------------------------------------------- */
+/* --- table of all VMs ----------------------------------------------------- */
 
 static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
 {
@@ -242,6 +250,14 @@ static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
 		   fisc_vm_reason(vm), name ?: "?");
 }
 
+/**
+ * fisc_vms_show() - Print a table of all VMs to debugfs
+ * @m: the file
+ * @v: unused
+ *
+ * Context: May sleep.
+ * Return: 0.
+ */
 int fisc_vms_show(struct seq_file *m, void *v)
 {
 	struct fisc_vm *vm = NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is known of each VM to decide whose memory goes.
+ * Per-VM state of reclaim: what decides which VMs are paged.
  */
 #include <linux/jiffies.h>
 #include <linux/math64.h>
@@ -12,10 +12,10 @@
 #include "vm/vm.h"
 
 /**
- * fisc_reclaim_begin_vm() - begin to watch a new VM
+ * fisc_reclaim_begin_vm() - Start to watch a new VM
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_reclaim_begin_vm(struct fisc_vm *vm)
@@ -26,10 +26,10 @@ int fisc_reclaim_begin_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_end_vm() - undo fisc_reclaim_begin_vm()
+ * fisc_reclaim_end_vm() - Undo fisc_reclaim_begin_vm()
  * @vm: the VM, which ends
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_reclaim_end_vm(struct fisc_vm *vm)
 {
@@ -37,11 +37,11 @@ void fisc_reclaim_end_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_want_balloon() - note what a VM's balloon is asked for
+ * fisc_reclaim_want_balloon() - Note the size requested of a VM's balloon
  * @vm: the VM
- * @pages: the size; 0 if there is no device to ask the guest
+ * @pages: the size in pages; 0 if no device serves the balloon
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
 {
@@ -49,11 +49,12 @@ void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_reclaim_balloon_works() - say whether a VM's balloon is on its way
+ * fisc_reclaim_balloon_works() - Test whether a VM's balloon is growing
  * @vm: the VM
  *
- * Context: the thread that reclaims.
- * Return: true if it is to grow, and has moved within FISC_BALLOON_STUCK_MS.
+ * Context: The thread that reclaims.
+ * Return: true if the balloon should grow and has moved within
+ * FISC_BALLOON_STUCK_MS.
  */
 bool fisc_reclaim_balloon_works(struct fisc_vm *vm)
 {
@@ -78,11 +79,11 @@ static void fisc_rate_take(struct fisc_rate *rate, u64 count,
 }
 
 /**
- * fisc_reclaim_rates() - once a second, see how many pages went in and out
+ * fisc_reclaim_rates() - Update the rates of paging, once a second
  *
- * VMs are looked at only if there were any, or have been in the second before.
+ * Visits VMs only if pages moved in this second or in the one before.
  *
- * Context: may sleep; from the thread that takes memory back only.
+ * Context: May sleep; from the thread that reclaims only.
  */
 void fisc_reclaim_rates(void)
 {

@@ -7,15 +7,16 @@
 
 struct fisc_vm;
 
+/* A balloon that should grow and has not moved for this long is stuck. */
 #define FISC_BALLOON_STUCK_MS	2000
 
 /**
- * enum fisc_reclaim_reason - what is done about a VM
+ * enum fisc_reclaim_reason - What is being done about a VM
  * @FISC_REASON_NONE: nothing
  * @FISC_REASON_BALLOON: its balloon grows
  * @FISC_REASON_PAGING: it is paged
- * @FISC_REASON_BLOCKED: it is paged, and waits when it wants more
- * @FISC_NR_REASONS: number of these
+ * @FISC_REASON_BLOCKED: it is paged, and has to wait for more memory
+ * @FISC_NR_REASONS: number of reasons
  */
 enum fisc_reclaim_reason {
 	FISC_REASON_NONE,
@@ -26,9 +27,9 @@ enum fisc_reclaim_reason {
 };
 
 /**
- * struct fisc_rate - how often something happens
- * @count: how often it had when last looked at
- * @rate: how often in a second, then
+ * struct fisc_rate - Rate of an event
+ * @count: total at the last update
+ * @rate: events per second at the last update
  */
 struct fisc_rate {
 	u64 count;
@@ -36,16 +37,16 @@ struct fisc_rate {
 };
 
 /**
- * struct fisc_reclaim_vm - what the thread knows of a VM
- * @excess: pages that it has above its target, when last looked at
- * @wanted: pages that its balloon is asked for, 0 if nobody serves it; set by the
+ * struct fisc_reclaim_vm - Reclaim's knowledge of a VM
+ * @excess: pages above its target, at the last turn
+ * @wanted: pages requested of its balloon, 0 if no device serves it; set by the
  *	balloon
- * @balloon: pages in its balloon, when last looked at
- * @moved: when that was another number, in jiffies
- * @reason: what is done about it
- * @in: pages that come back from swap
- * @out: pages that go there
- * @blocked_ns: for how long faults have waited for memory
+ * @balloon: pages in its balloon, at the last turn
+ * @moved: when @balloon last changed, in jiffies
+ * @reason: what is being done about the VM
+ * @in: pages coming back from swap
+ * @out: pages going to swap
+ * @blocked_ns: total time that faults have waited for memory, in ns
  */
 struct fisc_reclaim_vm {
 	u64 excess;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMs that wait for memory. See DOC: Reclaim in reclaim.h.
+ * Making VMs wait for memory. See DOC: Reclaim in reclaim.h.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -15,20 +15,20 @@
 #include "reclaim/wait.h"
 #include "vm/vm.h"
 
-/* What a fault that holds locks waits at a time, in jiffies. */
+/* How long a fault that must keep its locks waits at a time, in jiffies. */
 #define FISC_BLOCK_STEP		(HZ / 50)
 
 static DECLARE_WAIT_QUEUE_HEAD(fisc_unblock_wait);
-static bool fisc_helpless;	/* there is no way to take memory back */
+static bool fisc_helpless;	/* memory cannot be reclaimed */
 unsigned int fisc_reclaim_blocking = 1;
 
 /**
- * fisc_reclaim_blocks() - has a VM to wait before it gets more memory?
+ * fisc_reclaim_blocks() - Test whether a VM must wait before it gets memory
  * @vm: the VM
  *
- * Context: any.
- * Return: true if memory is very short, the VM is above its target, and it is of use
- * to wait.
+ * Context: Any.
+ * Return: true if memory is very short, the VM is above its target, and waiting
+ * can help.
  */
 bool fisc_reclaim_blocks(const struct fisc_vm *vm)
 {
@@ -45,11 +45,11 @@ static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
 }
 
 /**
- * fisc_reclaim_block() - wait until a VM may have more memory
+ * fisc_reclaim_block() - Wait until a VM may have more memory
  * @vm: the VM
  *
- * Context: may sleep; no locks held.
- * Return: 0, -EINTR if the process is killed.
+ * Context: May sleep; no locks held.
+ * Return: 0, or -EINTR if the process is being killed.
  */
 int fisc_reclaim_block(struct fisc_vm *vm)
 {
@@ -66,13 +66,13 @@ int fisc_reclaim_block(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_block_fault() - the same, in a page fault
- * @vm: a VM that has to wait
+ * fisc_reclaim_block_fault() - Wait for memory in a page fault
+ * @vm: a VM that must wait
  * @vmf: the fault
  *
- * Context: a page fault; nothing of this module locked.
- * Return: VM_FAULT_RETRY, for which the lock of the address space has been given
- * back if the fault says that it may be; 0 if the fault has waited before.
+ * Context: A page fault; no lock of this module held.
+ * Return: VM_FAULT_RETRY, with the lock of the address space released unless
+ * the fault's flags forbid that; 0 if the fault has been retried already.
  */
 vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 {
@@ -82,8 +82,9 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 		return VM_FAULT_RETRY;
 
 	/*
-	 * Once it is unlocked the mapping may go, and with it the file, the VM
-	 * and the module. See fisc_exit() for what comes after module_put().
+	 * Once the lock is released, the mapping may go, and with it the file,
+	 * the VM and the module. See fisc_exit() for the code that runs after
+	 * module_put().
 	 */
 	__module_get(THIS_MODULE);
 	fisc_vm_get(vm);
@@ -96,10 +97,12 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 }
 
 /**
- * fisc_reclaim_pause() - the same for a moment, where no lock can be given back
- * @vm: a VM that has to wait
+ * fisc_reclaim_pause() - Wait briefly for memory, with locks held
+ * @vm: a VM that must wait
  *
- * Context: may sleep.
+ * For faults that cannot release the lock of the address space.
+ *
+ * Context: May sleep.
  */
 void fisc_reclaim_pause(struct fisc_vm *vm)
 {
@@ -111,9 +114,9 @@ void fisc_reclaim_pause(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_unblock() - have all who wait look whether they still have to
+ * fisc_reclaim_unblock() - Let all waiters check whether they must still wait
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_reclaim_unblock(void)
 {
@@ -121,10 +124,10 @@ void fisc_reclaim_unblock(void)
 }
 
 /**
- * fisc_reclaim_set_helpless() - say whether it is of use to wait
- * @helpless: there is no way to take memory back
+ * fisc_reclaim_set_helpless() - Set whether memory can be reclaimed at all
+ * @helpless: there is no way to reclaim memory, so nothing should wait for it
  *
- * Context: the thread that reclaims.
+ * Context: The thread that reclaims.
  */
 void fisc_reclaim_set_helpless(bool helpless)
 {

@@ -8,6 +8,7 @@
 struct fisc_vm;
 struct vm_fault;
 
+/* Knob: 0 to never make a VM wait for memory. */
 extern unsigned int fisc_reclaim_blocking;
 
 bool fisc_reclaim_blocks(const struct fisc_vm *vm);

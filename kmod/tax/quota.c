@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What VMs are promised, and that it can be kept. See DOC: Min, max, shares and
- * admission control in quota.h.
+ * Quotas and admission control: what VMs are guaranteed and promised, and the
+ * check that it can be provided. See DOC: Min, max, shares and admission
+ * control in quota.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -18,7 +19,7 @@
 #include "vm/knob.h"
 #include "vm/vm.h"
 
-/* 1/1000 of a VM's size that the module takes to describe it, at most. */
+/* Upper bound of the metadata for a VM, in 1/1000 of the VM's size. */
 #define FISC_OVERHEAD_PERMILLE	6
 
 #define FISC_PAGES_PER_MIB	(SZ_1M / PAGE_SIZE)
@@ -32,11 +33,11 @@ static unsigned int fisc_min_percent;
 unsigned int fisc_tax_rate = FISC_TAX_RATE_DEFAULT;
 unsigned int fisc_overcommit;
 
-/* Pages reserved for all VMs, and those that they may have at once. */
+/* Pages reserved for all VMs, and pages promised to all of them together. */
 static u64 fisc_reserved;
 static u64 fisc_promised;
 
-/* Refusals, and what the last one lacked. */
+/* Number of refusals, and the pages that the last one was short of. */
 static u64 fisc_refused;
 static u64 fisc_missing;
 
@@ -48,7 +49,7 @@ static u64 fisc_capacity_of(u64 chosen, unsigned int reserve_percent)
 	return div_u64((u64)totalram_pages() * (100 - reserve_percent), 100);
 }
 
-/* What a VM of @size pages takes to be described. */
+/* Metadata pages of a VM of @size pages. */
 static u64 fisc_overhead(u64 size)
 {
 	return DIV_ROUND_UP_ULL(size * FISC_OVERHEAD_PERMILLE, 1000);
@@ -81,7 +82,7 @@ static u64 fisc_quota_promise(const struct fisc_quota *quota)
 	return fisc_quota_max(quota) + fisc_overhead(quota->size);
 }
 
-/* @needed pages do not fit into @there. Return: what is missing, in MiB. */
+/* Count a refusal: @needed exceeds @there. Return: the shortage in MiB. */
 static u64 fisc_refuse(u64 needed, u64 there)
 {
 	lockdep_assert_held(&fisc_quota_mutex);
@@ -92,7 +93,7 @@ static u64 fisc_refuse(u64 needed, u64 there)
 	return DIV_ROUND_UP_ULL(fisc_missing, FISC_PAGES_PER_MIB);
 }
 
-/* Can @reserved pages be reserved of @capacity? @what for? */
+/* Check that @reserved pages fit into @capacity; @what names the request. */
 static int fisc_admit_reserved(u64 reserved, u64 capacity, const char *what)
 {
 	u64 missing;
@@ -101,13 +102,16 @@ static int fisc_admit_reserved(u64 reserved, u64 capacity, const char *what)
 		return 0;
 
 	missing = fisc_refuse(reserved, capacity);
-	pr_warn_ratelimited("%s is refused, as %llu MiB are missing to keep what all VMs are guaranteed: lower a min, or raise /sys/kernel/fisc/tax/capacity\n",
+	pr_warn_ratelimited("refusing %s: %llu MiB short of what all VMs are guaranteed: lower a min, or raise /sys/kernel/fisc/tax/capacity\n",
 			    what, missing);
 
 	return -ENOSPC;
 }
 
-/* Is there a place for @promised pages, be it in swap? @what for? */
+/*
+ * Check that @promised pages fit into @capacity and swap; @what names the
+ * request.
+ */
 static int fisc_admit_promised(u64 promised, u64 capacity, const char *what)
 {
 	u64 there = capacity + max(fisc_swap_room(), 0L) +
@@ -118,13 +122,13 @@ static int fisc_admit_promised(u64 promised, u64 capacity, const char *what)
 		return 0;
 
 	missing = fisc_refuse(promised, there);
-	pr_warn_ratelimited("%s is refused, as %llu MiB of swap are missing to hold what all VMs may have at once: add swap, lower a max, or write 1 to /sys/kernel/fisc/tax/overcommit\n",
+	pr_warn_ratelimited("refusing %s: %llu MiB of swap short of what all VMs may have at once: add swap, lower a max, or write 1 to /sys/kernel/fisc/tax/overcommit\n",
 			    what, missing);
 
 	return -ENOSPC;
 }
 
-/* Is so much less capacity than before enough for what there is? */
+/* Check that a new @capacity still covers what is reserved and promised. */
 static int fisc_admit_capacity(u64 capacity, const char *what)
 {
 	int err = fisc_admit_reserved(fisc_reserved, capacity, what);
@@ -135,7 +139,9 @@ static int fisc_admit_capacity(u64 capacity, const char *what)
 	return fisc_admit_promised(fisc_promised, capacity, what);
 }
 
-/* A VM's part of what is reserved becomes what @new says, if that is possible. */
+/*
+ * Replace a VM's quota by @new and adjust the totals, if admission allows it.
+ */
 static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 			     const char *what)
 {
@@ -148,7 +154,7 @@ static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 
 	lockdep_assert_held(&fisc_quota_mutex);
 
-	/* Less than before is always possible. */
+	/* A decrease is always admitted. */
 	if (needed > vm->quota->reserved)
 		err = fisc_admit_reserved(reserved, capacity, what);
 	if (!err && promise > vm->quota->promise)
@@ -167,7 +173,7 @@ static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 	return 0;
 }
 
-/* Inode locked, or nobody else has it. */
+/* The inode is locked, or has no other user. */
 static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 {
 	struct fisc_vm *vm = region->vm;
@@ -188,13 +194,16 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 }
 
 /**
- * fisc_admit() - may a file be as large as this?
+ * fisc_admit() - Admit a file size and reserve memory for it
  * @region: the file
- * @size: size in bytes that it is going to have; reserved, if it may
+ * @size: the size in bytes that the file is about to have
  *
- * Context: may sleep; the inode locked.
- * Return: 0; -ENOSPC if the VM's min and overhead do not fit into the capacity
- * then, or its max not into capacity and swap. The log and sysfs say what is missing.
+ * Does nothing if @size is within what is admitted already.
+ *
+ * Context: May sleep; the inode locked.
+ * Return: 0; -ENOSPC if the VM's min and overhead would not fit into the
+ * capacity, or its max and overhead not into capacity and swap. The log and
+ * sysfs say how much is missing.
  */
 int fisc_admit(struct fisc_region *region, loff_t size)
 {
@@ -204,18 +213,18 @@ int fisc_admit(struct fisc_region *region, loff_t size)
 }
 
 /**
- * fisc_admit_settle() - a file has the size it has
+ * fisc_admit_settle() - Reduce a file's admitted size to its actual size
  * @region: the file
- * @size: its size in bytes, not more than was admitted
+ * @size: its size in bytes, at most what was admitted
  *
- * Context: may sleep; the inode locked, or the file going away.
+ * Context: May sleep; the inode locked, or the file going away.
  */
 void fisc_admit_settle(struct fisc_region *region, loff_t size)
 {
 	u64 pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
 
 	fisc_admit_pages(region, pages);
-	/* Targets that were made since it was admitted are of the old size. */
+	/* Targets computed since the file was admitted used the old size. */
 	if (pages != region->settled) {
 		region->settled = pages;
 		fisc_policy_poke();
@@ -223,10 +232,10 @@ void fisc_admit_settle(struct fisc_region *region, loff_t size)
 }
 
 /**
- * fisc_quota_begin() - give a new VM its quota
+ * fisc_quota_begin() - Give a new VM its quota
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: May sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_quota_begin(struct fisc_vm *vm)
@@ -250,10 +259,10 @@ int fisc_quota_begin(struct fisc_vm *vm)
 }
 
 /**
- * fisc_quota_end() - undo fisc_quota_begin()
- * @vm: the VM; it has no files any more
+ * fisc_quota_end() - Undo fisc_quota_begin()
+ * @vm: the VM, which has no files left
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_quota_end(struct fisc_vm *vm)
 {
@@ -271,11 +280,11 @@ static u64 fisc_shares_of(const struct fisc_quota *quota)
 }
 
 /**
- * fisc_quota_claim() - what a VM claims of the memory
+ * fisc_quota_claim() - Return a VM's claim to memory, except its activity
  * @vm: the VM
- * @claim: all but what it is active in
+ * @claim: the result; @claim->active and @claim->target are not set
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
@@ -288,11 +297,11 @@ void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 }
 
 /**
- * fisc_quota_target() - return how much memory a VM should have
+ * fisc_quota_target() - Return how much memory a VM should have
  * @vm: the VM
  *
- * Context: any.
- * Return: pages.
+ * Context: Any.
+ * Return: the target in pages.
  */
 u64 fisc_quota_target(const struct fisc_vm *vm)
 {
@@ -300,12 +309,12 @@ u64 fisc_quota_target(const struct fisc_vm *vm)
 }
 
 /**
- * fisc_quota_set_min() - choose what a VM is guaranteed
+ * fisc_quota_set_min() - Set the memory that a VM is guaranteed
  * @vm: the VM
- * @pages: the min, or FISC_PAGES_FOLLOW
+ * @pages: the min in pages, or FISC_PAGES_FOLLOW
  *
- * Context: may sleep.
- * Return: 0; -EINVAL if it is more than the VM's max; -ENOSPC if it is refused.
+ * Context: May sleep.
+ * Return: 0; -EINVAL if @pages exceeds the VM's max; -ENOSPC if not admitted.
  */
 int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 {
@@ -321,12 +330,13 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_quota_set_max() - choose what a VM is to have at most
+ * fisc_quota_set_max() - Set the most memory that a VM may have
  * @vm: the VM
- * @pages: the max, or FISC_PAGES_FOLLOW
+ * @pages: the max in pages, or FISC_PAGES_FOLLOW
  *
- * Context: may sleep.
- * Return: 0; -EINVAL if it is less than the min chosen; -ENOSPC if it is refused.
+ * Context: May sleep.
+ * Return: 0; -EINVAL if @pages is below the chosen min; -ENOSPC if not
+ * admitted.
  */
 int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 {
@@ -342,12 +352,12 @@ int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_quota_shares() - return a VM's shares
+ * fisc_quota_shares() - Return a VM's shares
  * @vm: the VM
- * @per_mib: set to whether it has so many for each MiB
+ * @per_mib: set to true if the number is per MiB, false if it is the total
  *
- * Context: may sleep.
- * Return: the number.
+ * Context: May sleep.
+ * Return: the number of shares.
  */
 unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
 {
@@ -358,12 +368,12 @@ unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
 }
 
 /**
- * fisc_quota_set_shares() - choose a VM's shares
+ * fisc_quota_set_shares() - Set a VM's shares
  * @vm: the VM
  * @shares: the number, at least 1
- * @per_mib: so many for each MiB, not in all
+ * @per_mib: @shares is per MiB, not the total
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib)
 {
@@ -374,10 +384,10 @@ void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib
 }
 
 /**
- * fisc_quota_capacity() - return the memory that VMs may have, metadata included
+ * fisc_quota_capacity() - Return the memory that VMs may use, with metadata
  *
- * Context: may sleep.
- * Return: pages.
+ * Context: May sleep.
+ * Return: the capacity in pages.
  */
 u64 fisc_quota_capacity(void)
 {
@@ -386,7 +396,7 @@ u64 fisc_quota_capacity(void)
 	return fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
 }
 
-/* Set what the capacity follows from, if it is enough then. */
+/* Set what the capacity is derived from, if the result is large enough. */
 static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
 			       const char *what)
 {
@@ -403,11 +413,12 @@ static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
 }
 
 /**
- * fisc_quota_set_capacity() - choose the memory that VMs may have
- * @pages: the capacity, or FISC_PAGES_FOLLOW for what the reserve leaves
+ * fisc_quota_set_capacity() - Set the memory that VMs may use
+ * @pages: the capacity in pages, or FISC_PAGES_FOLLOW for all but the reserve
  *
- * Context: may sleep.
- * Return: 0, or -ENOSPC if it is not enough for what has been promised.
+ * Context: May sleep.
+ * Return: 0, or -ENOSPC if that does not cover what has been reserved and
+ * promised.
  */
 int fisc_quota_set_capacity(u64 pages)
 {
@@ -418,10 +429,10 @@ int fisc_quota_set_capacity(u64 pages)
 }
 
 /**
- * fisc_quota_reserve_percent() - return the part of the host that VMs do not get
+ * fisc_quota_reserve_percent() - Return the part of the host VMs do not get
  *
- * Context: any.
- * Return: percent.
+ * Context: Any.
+ * Return: the part in percent.
  */
 unsigned int fisc_quota_reserve_percent(void)
 {
@@ -429,11 +440,12 @@ unsigned int fisc_quota_reserve_percent(void)
 }
 
 /**
- * fisc_quota_set_reserve_percent() - choose the part of the host that VMs do not get
- * @percent: the part
+ * fisc_quota_set_reserve_percent() - Set the part of the host VMs do not get
+ * @percent: the part in percent
  *
- * Context: may sleep.
- * Return: 0, or -ENOSPC if the rest is not enough for what has been promised.
+ * Context: May sleep.
+ * Return: 0, or -ENOSPC if the rest does not cover what has been reserved and
+ * promised.
  */
 int fisc_quota_set_reserve_percent(unsigned int percent)
 {
@@ -442,7 +454,7 @@ int fisc_quota_set_reserve_percent(unsigned int percent)
 	return fisc_quota_set_pool(fisc_capacity, percent, "a larger reserve");
 }
 
-/* Sum of what would be reserved if VMs that chose no min had @min_percent. */
+/* Pages reserved if every VM without a min of its own had @min_percent. */
 static u64 fisc_reserved_at(unsigned int min_percent)
 {
 	struct fisc_quota *quota;
@@ -455,10 +467,10 @@ static u64 fisc_reserved_at(unsigned int min_percent)
 }
 
 /**
- * fisc_quota_min_percent() - return the min of VMs that chose none
+ * fisc_quota_min_percent() - Return the min of VMs without one of their own
  *
- * Context: any.
- * Return: percent of their max.
+ * Context: Any.
+ * Return: the min in percent of a VM's max.
  */
 unsigned int fisc_quota_min_percent(void)
 {
@@ -466,11 +478,11 @@ unsigned int fisc_quota_min_percent(void)
 }
 
 /**
- * fisc_quota_set_min_percent() - choose the min of VMs that chose none
- * @percent: of their max
+ * fisc_quota_set_min_percent() - Set the min of VMs without one of their own
+ * @percent: the min in percent of a VM's max
  *
- * Context: may sleep.
- * Return: 0, or -ENOSPC if there is not so much to be reserved.
+ * Context: May sleep.
+ * Return: 0, or -ENOSPC if the capacity does not cover that.
  */
 int fisc_quota_set_min_percent(unsigned int percent)
 {
@@ -498,10 +510,10 @@ int fisc_quota_set_min_percent(unsigned int percent)
 }
 
 /**
- * fisc_quota_admission() - say what has been promised, and what could not be
+ * fisc_quota_admission() - Return what has been promised, and what was refused
  * @admission: the result
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_quota_admission(struct fisc_admission *admission)
 {

@@ -12,50 +12,52 @@ struct fisc_vm;
 /**
  * DOC: Min, max, shares and admission control
  *
- * A VM is guaranteed its *min*, gets no more than its *max* (the size of its files
- * unless less is chosen), and in between as much as its *shares* say (DOC: Idle
- * memory tax). What is guaranteed has to be there: the mins of all VMs, and what
- * the module needs itself to describe their memory, are *reserved* of the
- * capacity of the host. Whatever would reserve more is refused, and nothing has
- * changed then: making a file larger, raising a min, lowering the capacity.
+ * A VM is guaranteed its *min* and never gets more than its *max* (the size of
+ * its files, unless a lower max is set). In between, its *shares* decide (DOC:
+ * Idle memory tax). Guarantees must be backed: the mins of all VMs, and the
+ * memory that the module needs to describe them, are *reserved* out of the
+ * host's capacity. A request that would reserve more than the capacity is
+ * refused and changes nothing: growing a file, raising a min, lowering the
+ * capacity.
  *
- * What VMs may have at once, their maxes and the overhead, is *promised*. A VM may use
- * all of that any time, and what is not in memory then has to be in swap: what would
- * promise more than the capacity and the room in swap is refused, too, unless
- * overcommit is set. ESX reserves max - min in swap for each VM (section 6.2 of the
- * paper); here, memory that no min takes serves as well. Swap is the host's: what
- * others take of it afterwards, or swapoff, is not prevented.
+ * What all VMs may have at once, their maxes and the overhead, is *promised*. A
+ * VM may use all of its max at any time, and what is not in memory then must be
+ * in swap. So a request that would promise more than the capacity plus the room
+ * in swap is refused, too, unless overcommit is set. ESX reserves max - min in
+ * swap for each VM (section 6.2 of the paper); here, memory that no min takes
+ * counts as well. Swap belongs to the host: nothing prevents others from using
+ * it afterwards, or a swapoff.
  *
- * What a file may grow to is admitted before it grows (fisc_admit()), and what it
- * has not grown to is given back afterwards (fisc_admit_settle()), both with the
+ * A file's growth is admitted before it grows (fisc_admit()); what it did not
+ * grow to is given back afterwards (fisc_admit_settle()). Both happen with the
  * inode locked. Sizes here are the admitted ones.
  *
- * Metadata is reserved as FISC_OVERHEAD_PERMILLE of a VM's size, which is what
- * it comes to at most (Documentation/benchmarks.rst).
+ * Metadata is reserved as FISC_OVERHEAD_PERMILLE of a VM's size, which is its
+ * upper bound (Documentation/benchmarks.rst).
  *
- * Locks: fisc_quota_mutex protects what is chosen and what is reserved. It is
- * taken within the inode's lock, and nothing within it. No VM is let go of while
- * it is held: the last to do so waits for readers of the VM's sysfs files, who
- * may wait for the mutex.
+ * Locks: fisc_quota_mutex protects the settings and the reservations. It nests
+ * inside the inode's lock, and no lock nests inside it. Never drop a reference
+ * to a VM while holding it: the last put waits for readers of the VM's sysfs
+ * files, which may be waiting for the mutex.
  */
 
-/* In pages: as many as the module's default says, or as the VM has. */
+/* A number of pages: use the module's default, or the VM's own size. */
 #define FISC_PAGES_FOLLOW	U64_MAX
 
 /**
- * struct fisc_quota - what a VM is to have
- * @node: in the list of all VMs'
+ * struct fisc_quota - How much memory a VM should have
+ * @node: in the list of all quotas
  * @min: chosen min in pages, or FISC_PAGES_FOLLOW
  * @max: chosen max in pages, or FISC_PAGES_FOLLOW
- * @shares: shares for each MiB if @per_mib, or in all
- * @per_mib: see there
+ * @shares: number of shares, per MiB if @per_mib, else the total
+ * @per_mib: @shares is per MiB
  * @tax_rate: in percent, or FISC_FOLLOW
  * @size: pages of all files, as admitted
  * @reserved: pages reserved: min and overhead
  * @promise: pages promised: max and overhead
- * @target: pages it should have (tax/target.c)
+ * @target: pages that the VM should have (tax/target.c)
  *
- * All but @tax_rate and @target under fisc_quota_mutex.
+ * fisc_quota_mutex protects all but @tax_rate and @target.
  */
 struct fisc_quota {
 	struct list_head node;
@@ -71,10 +73,10 @@ struct fisc_quota {
 };
 
 /**
- * struct fisc_admission - what has been promised, and what could not be
+ * struct fisc_admission - What has been promised, and what was refused
  * @reserved: pages reserved for mins and metadata
  * @promised: pages that VMs may have at once
- * @missing: pages that the last refusal lacked
+ * @missing: pages that the last refused request was short of
  * @refused: number of refusals
  */
 struct fisc_admission {
@@ -84,6 +86,7 @@ struct fisc_admission {
 	u64 refused;
 };
 
+/* Knobs: the default tax rate in percent; 1 to promise more than there is. */
 extern unsigned int fisc_tax_rate;
 extern unsigned int fisc_overcommit;
 

@@ -24,7 +24,7 @@ static ssize_t fisc_emit_bytes(char *buf, u64 pages)
 	return sysfs_emit(buf, "%llu\n", pages << PAGE_SHIFT);
 }
 
-/* --- the module's ------------------------------------------------------------ */
+/* --- module-wide ---------------------------------------------------------- */
 
 static ssize_t capacity_show(struct kobject *kobj, struct kobj_attribute *attr,
 			     char *buf)
@@ -133,7 +133,7 @@ const struct attribute_group fisc_tax_group = {
 	.attrs = fisc_tax_attrs,
 };
 
-/* --- a VM's ------------------------------------------------------------------ */
+/* --- per VM --------------------------------------------------------------- */
 
 static ssize_t min_show(struct kobject *kobj, struct kobj_attribute *attr,
 			char *buf)
@@ -170,7 +170,7 @@ static ssize_t max_show(struct kobject *kobj, struct kobj_attribute *attr,
 	return fisc_emit_bytes(buf, claim.max);
 }
 
-/* 0, too, is the size of the files. */
+/* 0 also means the size of the files. */
 static ssize_t max_store(struct kobject *kobj, struct kobj_attribute *attr,
 			 const char *buf, size_t count)
 {
@@ -284,8 +284,16 @@ const struct attribute_group fisc_tax_vm_group = {
 	.attrs = fisc_tax_vm_attrs,
 };
 
-/* --- debugfs ----------------------------------------------------------------- */
+/* --- debugfs -------------------------------------------------------------- */
 
+/**
+ * fisc_tax_stats_show() - Print statistics about targets to debugfs
+ * @m: the file
+ * @v: unused
+ *
+ * Context: May sleep.
+ * Return: 0.
+ */
 int fisc_tax_stats_show(struct seq_file *m, void *v)
 {
 	struct fisc_admission admission;

@@ -2,24 +2,26 @@
 /**
  * DOC: Targets
  *
- * Every VM's claim, what it is promised and how active it is, is handed to the
- * tax (tax/tax.c), which says how much memory each should have: its target. What
- * is divided is the capacity less the module's own memory; or what VMs have and
- * the host could still give them, if that is less, since a host whose memory
- * others use has no more to divide. The reserve is left alone, and so is what has to
- * be free for nothing to be taken back (DOC: Reclaim).
+ * The claims of all VMs, with what they are promised and how active they are,
+ * go to the tax (tax/tax.c), which says how much memory each VM should have:
+ * its target. The memory to divide is the capacity minus the module's own
+ * memory; or, if that is less, what VMs have plus what the host could still
+ * give them, since a host whose memory others use has no more to divide. The
+ * reserve is left alone, and so is what must stay free so that nothing needs to
+ * be reclaimed (DOC: Reclaim).
  *
- * What a VM has (allocated) is the frames it has alone and a part of those it
- * shares. Each user of a shared frame pays the same part of it. That is not
- * counted frame by frame, which would have every break of sharing look for the
- * frame's other users, but over a domain: of its shared frames, a VM pays as many
- * as its sharing pages are of all sharing pages of the domain. So all frames are
- * paid for, once, nobody pays for those of a domain he is not in, and VMs with
- * the same memory pay the same. Zero pages are free. Who brings pages that many
- * others have makes it cheaper for all in the domain, himself included.
+ * The memory that a VM has (*allocated*) is its private frames plus a part of
+ * the frames it shares. Every user of a shared frame pays the same part of it.
+ * That is not counted frame by frame, because then every break of sharing would
+ * have to find the frame's other users, but over a domain: of the domain's
+ * shared frames, a VM pays the fraction that its sharing pages are of all
+ * sharing pages in the domain. So every frame is paid for exactly once, no VM
+ * pays for frames of a domain that it is not in, and VMs with the same memory
+ * pay the same. Zero pages are free. A VM whose pages many others have too
+ * makes memory cheaper for all in the domain, itself included.
  *
- * A claim's active pages are the estimate's fraction of the VM's size: what is
- * active of a VM is in memory.
+ * A claim's active pages are the estimated active fraction times the VM's size:
+ * the active part of a VM is in memory.
  */
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -39,11 +41,11 @@
 static struct fisc_target_stats fisc_target_stats;
 
 /**
- * fisc_target_claim() - return what a VM claims of the memory
+ * fisc_target_claim() - Return a VM's claim to memory
  * @vm: the VM
- * @claim: the result
+ * @claim: the result; @claim->target is not set
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
@@ -51,7 +53,7 @@ void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 	claim->active = fisc_sample_active(vm);
 }
 
-/* Pages that there are to be divided. */
+/* Pages to divide among the VMs. */
 static u64 fisc_target_divisible(void)
 {
 	u64 capacity = fisc_quota_capacity();
@@ -73,7 +75,9 @@ static void fisc_target_set(struct fisc_vm *vm, const struct fisc_claim *claim)
 	sysfs_notify(&vm->kobj, NULL, "target");
 }
 
-/* Return: number of VMs held in @vms. */
+/*
+ * Collect VMs, with a reference each, and their claims. Return: their number.
+ */
 static unsigned int fisc_target_gather(struct fisc_vm **vms,
 				       struct fisc_claim *claims,
 				       unsigned int room)
@@ -92,9 +96,9 @@ static unsigned int fisc_target_gather(struct fisc_vm **vms,
 }
 
 /**
- * fisc_targets_update() - say anew how much memory each VM should have
+ * fisc_targets_update() - Compute the targets of all VMs anew
  *
- * Context: may sleep; from one thread only.
+ * Context: May sleep; from one thread only.
  */
 void fisc_targets_update(void)
 {
@@ -104,7 +108,7 @@ void fisc_targets_update(void)
 	unsigned int i, nr;
 	u64 start;
 
-	/* VMs that come after this have poked, or are going to. */
+	/* A VM created after this has poked the policy, or is about to. */
 	claims = kvmalloc_array(room, sizeof(*claims), GFP_KERNEL);
 	vms = kvmalloc_array(room, sizeof(struct fisc_vm *), GFP_KERNEL);
 	if (claims && vms) {
@@ -124,10 +128,10 @@ void fisc_targets_update(void)
 }
 
 /**
- * fisc_target_get_stats() - say what targets have cost
+ * fisc_target_get_stats() - Return the cost of computing targets
  * @stats: the result
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_target_get_stats(struct fisc_target_stats *stats)
 {

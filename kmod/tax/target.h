@@ -8,10 +8,10 @@ struct fisc_claim;
 struct fisc_vm;
 
 /**
- * struct fisc_target_stats - what targets have cost
- * @runs: how often they were computed
- * @ns: time that took
- * @pool: pages that were divided the last time
+ * struct fisc_target_stats - Cost of computing targets
+ * @runs: number of computations
+ * @ns: time spent on them
+ * @pool: pages divided by the latest one
  */
 struct fisc_target_stats {
 	u64 runs;

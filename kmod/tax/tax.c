@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Shares, idle memory tax and min-funding revocation: pure arithmetic, without
- * locks or memory of its own. See DOC: Idle memory tax in tax.h.
+ * locks and without allocating memory. See DOC: Idle memory tax in tax.h.
  */
 #include <linux/bits.h>
 #include <linux/compiler.h>
@@ -11,21 +11,21 @@
 
 #include "tax/tax.h"
 
-/* Nothing has as many pages, at 100 times the price either, or shares. */
+/* More than any number of pages, even at 100 times the price, or of shares. */
 #define FISC_TAX_LIMIT	(U64_MAX / 100)
 #define FISC_RHO_SHIFT	32
 
-/* What one share is worth in taxed pages: significand / 2^shift. */
+/* Worth of one share in taxed pages: significand / 2^shift. */
 struct fisc_worth {
 	u64 significand;
 	unsigned int shift;
 };
 
-/* Any number of shares buys every claim its max, or no taxed page. */
+/* At these, any number of shares buys every claim its max, or no taxed page. */
 static const struct fisc_worth fisc_worth_most = { U64_MAX, 0 };
 static const struct fisc_worth fisc_worth_least = { BIT_ULL(63), 127 };
 
-/* How much of a taxed page a page is that is idle, in percent. */
+/* Fraction of a taxed page that an idle page gets, in percent. */
 static u64 fisc_tax_untaxed(const struct fisc_claim *claim)
 {
 	return 100 - min(claim->tax_rate, 99U);
@@ -47,7 +47,9 @@ static u64 fisc_tax_target(const struct fisc_claim *claim,
 	return min(max(pages, claim->min), claim->max);
 }
 
-/* Return: is the sum of the targets within capacity? If so, @left is the rest. */
+/*
+ * Return: true if the targets fit into @capacity; @left is what remains then.
+ */
 static bool fisc_tax_fits(const struct fisc_claim *claims, size_t nr,
 			  u64 capacity, struct fisc_worth worth, u64 *left)
 {
@@ -66,8 +68,9 @@ static bool fisc_tax_fits(const struct fisc_claim *claims, size_t nr,
 }
 
 /*
- * The largest worth at which the targets fit: the power of two, then the bits
- * below. Once nothing is left, a larger one that fits has the same targets.
+ * Find the largest worth at which the targets fit: first the power of two, then
+ * the bits below. Once nothing is left, a larger worth that fits gives the same
+ * targets.
  */
 static struct fisc_worth fisc_tax_search(const struct fisc_claim *claims,
 					 size_t nr, u64 capacity)
@@ -94,16 +97,16 @@ static struct fisc_worth fisc_tax_search(const struct fisc_claim *claims,
 }
 
 /**
- * fisc_tax_targets() - share out memory
- * @claims: what every VM claims; its target is set
+ * fisc_tax_targets() - Divide memory among VMs
+ * @claims: the claims of all VMs; sets their targets
  * @nr: number of claims
- * @capacity: pages to share out
+ * @capacity: pages to divide
  *
- * The targets are within min and max and, unless the mins alone are more,
- * their sum is within @capacity. VMs that no bound holds have the same rho, but
- * for rounding. The order of @claims does not matter.
+ * Each target is within min and max, and the sum of the targets is within
+ * @capacity unless the mins alone exceed it. VMs that no bound limits have the
+ * same rho, except for rounding. The order of @claims does not matter.
  *
- * Context: any. Takes time in proportion to @nr.
+ * Context: Any. Takes time proportional to @nr.
  */
 void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
 {
@@ -118,13 +121,13 @@ void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
 }
 
 /**
- * fisc_tax_rho() - shares per taxed page
+ * fisc_tax_rho() - Return a VM's shares per taxed page
  * @claim: shares, active pages and tax rate
- * @pages: the allocation to be priced
+ * @pages: the allocation to price
  *
- * Context: any.
- * Return: rho with 32 fractional bits, rounded down; U64_MAX if it is larger,
- * or for no pages.
+ * Context: Any.
+ * Return: rho with 32 fractional bits, rounded down; U64_MAX if it does not fit
+ * or @pages is 0.
  */
 u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages)
 {
@@ -139,8 +142,9 @@ u64 fisc_tax_rho(const struct fisc_claim *claim, u64 pages)
 		return U64_MAX;
 
 	/*
-	 * x86's mul_u64_u64_div_u64() divides by the product if the compiler has
-	 * factor and divisor in one register, as it may if it knows them equal.
+	 * x86's mul_u64_u64_div_u64() divides by the product if the compiler
+	 * puts factor and divisor into one register, as it may when it knows
+	 * that they are equal.
 	 */
 	OPTIMIZER_HIDE_VAR(taxed);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What balloon devices have seen, in debugfs.
+ * Event counters of the balloon devices, in debugfs.
  */
 #include <linux/atomic.h>
 #include <linux/debugfs.h>
@@ -38,11 +38,11 @@ static const char * const fisc_device_error_names[FISC_NR_RING_ERRORS] = {
 };
 
 /**
- * fisc_device_count() - something happened
- * @c: what
- * @n: how often
+ * fisc_device_count() - Count events
+ * @c: the kind of event
+ * @n: number of events; negative to subtract
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_device_count(enum fisc_device_count c, long n)
 {
@@ -50,10 +50,10 @@ void fisc_device_count(enum fisc_device_count c, long n)
 }
 
 /**
- * fisc_device_count_error() - a ring was broken
- * @error: how
+ * fisc_device_count_error() - Count a broken ring
+ * @error: what was wrong with it
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_device_count_error(enum fisc_ring_error error)
 {
@@ -82,9 +82,9 @@ static int fisc_device_stats_show(struct seq_file *m, void *v)
 DEFINE_SHOW_ATTRIBUTE(fisc_device_stats);
 
 /**
- * fisc_device_debugfs_init() - show what has been counted
+ * fisc_device_debugfs_init() - Show the counters in debugfs
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_device_debugfs_init(void)
 {
@@ -96,9 +96,9 @@ void fisc_device_debugfs_init(void)
 }
 
 /**
- * fisc_device_debugfs_exit() - undo fisc_device_debugfs_init()
+ * fisc_device_debugfs_exit() - Undo fisc_device_debugfs_init()
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_device_debugfs_exit(void)
 {

@@ -5,17 +5,17 @@
 #include "balloon/device/ring.h"
 
 /**
- * enum fisc_device_count - what devices have seen
- * @FISC_DEVICE_DEVICES: devices that there are
+ * enum fisc_device_count - Events counted by all devices together
+ * @FISC_DEVICE_DEVICES: devices that exist
  * @FISC_DEVICE_KICKS: kicks
  * @FISC_DEVICE_BUFFERS: buffers taken
  * @FISC_DEVICE_ENTRIES: page numbers and ranges in them
- * @FISC_DEVICE_ABSENT: pages that were to leave the balloon and were not in it
+ * @FISC_DEVICE_ABSENT: pages to deflate that were not in the balloon
  * @FISC_DEVICE_REPORTED: pages reported free
- * @FISC_DEVICE_UNMAPPED: page numbers that mean no page of the VM
- * @FISC_DEVICE_MALFORMED: ranges that are none
- * @FISC_DEVICE_NEEDS_RESET: times a device wanted to be reset
- * @FISC_NR_DEVICE_COUNTS: number of them
+ * @FISC_DEVICE_UNMAPPED: page numbers that match no page of the VM
+ * @FISC_DEVICE_MALFORMED: invalid ranges
+ * @FISC_DEVICE_NEEDS_RESET: times that a device asked for a reset
+ * @FISC_NR_DEVICE_COUNTS: number of counters
  */
 enum fisc_device_count {
 	FISC_DEVICE_DEVICES,

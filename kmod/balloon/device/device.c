@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a balloon device does with the buffers it is given. See DOC: The balloon
+ * Handling of the buffers that a balloon device is given. See DOC: The balloon
  * device in device.h.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -18,7 +18,7 @@
 
 static struct workqueue_struct *fisc_device_queue;
 
-/* Tell the driver to read the configuration. */
+/* Tell the driver to read the configuration again. */
 static void fisc_device_config_changed(struct fisc_device *device)
 {
 	spin_lock(&device->config_lock);
@@ -32,7 +32,7 @@ static void fisc_device_retarget(void *device)
 	fisc_device_config_changed(device);
 }
 
-/* Ask the guest for statistics, but not at once. */
+/* Ask the guest for statistics when the period has passed. */
 static void fisc_device_ask_later(void *arg)
 {
 	struct fisc_device *device = arg;
@@ -66,7 +66,7 @@ static bool fisc_device_has(const struct fisc_device *device, unsigned int f)
 	return device->features & BIT_ULL(f);
 }
 
-/* Something is wrong with a ring. */
+/* Stop service after an error in a ring, until the device is reset. */
 static void fisc_device_fail(struct fisc_device *device,
 			     enum fisc_ring_error error)
 {
@@ -75,12 +75,12 @@ static void fisc_device_fail(struct fisc_device *device,
 	fisc_device_count_error(error);
 	fisc_device_count(FISC_DEVICE_NEEDS_RESET, 1);
 	dev_warn_ratelimited(&device->vdpa.dev,
-			     "a ring is broken (%d); reset the guest's balloon driver, or look at what it runs\n",
+			     "a ring is broken (%d); reset the guest's balloon driver, or check which driver it runs\n",
 			     error);
 	fisc_device_config_changed(device);
 }
 
-/* All of a buffer that is to be read. @len: its length, in bytes. */
+/* Read all of a device-readable buffer. @len: its length in bytes. */
 static enum fisc_ring_error fisc_device_read(struct fisc_device *device,
 					     size_t *len)
 {
@@ -108,9 +108,12 @@ typedef void (*fisc_device_fn)(struct fisc_region *region, pgoff_t first,
 static void fisc_device_inflate(struct fisc_region *region, pgoff_t first,
 				pgoff_t last)
 {
-	/* Without memory to note it, it is not in the balloon: see actual. */
+	/*
+	 * A page that cannot be recorded is not in the balloon; actual shows
+	 * that.
+	 */
 	if (fisc_region_inflate(region, first, last))
-		pr_warn_ratelimited("no memory to note what is in a balloon\n");
+		pr_warn_ratelimited("no memory to record pages in a balloon\n");
 }
 
 static void fisc_device_deflate(struct fisc_region *region, pgoff_t first,
@@ -122,7 +125,7 @@ static void fisc_device_deflate(struct fisc_region *region, pgoff_t first,
 			  nr - fisc_region_deflate(region, first, last));
 }
 
-/* Do it to the pages that page numbers mean. */
+/* Call @fn for the pages that page numbers stand for. */
 static void fisc_device_each(struct fisc_device *device, u64 pfn, u64 nr,
 			     fisc_device_fn fn)
 {
@@ -150,7 +153,7 @@ static int fisc_device_pfn_cmp(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Page numbers of the standard, most of which are neighbours. */
+/* The standard's page numbers, most of which are neighbours. */
 static void fisc_device_pfns(struct fisc_device *device, size_t nr,
 			     fisc_device_fn fn)
 {
@@ -167,7 +170,7 @@ static void fisc_device_pfns(struct fisc_device *device, size_t nr,
 	}
 }
 
-/* Ranges of a paired driver. */
+/* Ranges from a paired driver. */
 static void fisc_device_ranges(struct fisc_device *device, size_t nr,
 			       fisc_device_fn fn)
 {
@@ -214,13 +217,13 @@ static void fisc_device_free(struct fisc_region *region, pgoff_t first,
 	fisc_device_count(FISC_DEVICE_REPORTED, last - first + 1);
 }
 
-/* Free memory, of which only whole pages count. Its content may be lost. */
+/* Reported free memory; only whole pages count. Their content may be lost. */
 static void fisc_device_report(struct fisc_device *device)
 {
 	const struct fisc_ring_buffer *parts = device->parts;
 	unsigned int i;
 
-	/* The guest wants to find again what it has filled it with. */
+	/* The guest expects to find its poison value in free pages. */
 	if (fisc_device_has(device, VIRTIO_BALLOON_F_PAGE_POISON) &&
 	    READ_ONCE(device->poison))
 		return;
@@ -247,7 +250,7 @@ static void fisc_device_say(struct fisc_device *device, u16 tag, u64 value)
 				 FISC_BALLOON_S_PSI_SOME, value);
 }
 
-/* Statistics: a tag of 16 bits and a value of 64, packed. */
+/* Statistics: a tag of 16 bits and a value of 64 bits each, packed. */
 static enum fisc_ring_error fisc_device_stats(struct fisc_device *device)
 {
 	const struct virtio_balloon_stat *stats = device->buffer;
@@ -265,7 +268,7 @@ static enum fisc_ring_error fisc_device_stats(struct fisc_device *device)
 	return FISC_RING_OK;
 }
 
-/* Give the buffer of statistics back, if the device keeps one. */
+/* Return the statistics buffer, if the device keeps one. */
 static enum fisc_ring_error fisc_device_return_stats(struct fisc_device *device)
 {
 	int head = device->stats_head;
@@ -277,7 +280,7 @@ static enum fisc_ring_error fisc_device_return_stats(struct fisc_device *device)
 					&device->memory, head);
 }
 
-/* The buffer of statistics is kept until others are wanted. */
+/* Keep the statistics buffer until new statistics are wanted. */
 static enum fisc_ring_error fisc_device_keep_stats(struct fisc_device *device)
 {
 	enum fisc_ring_error error = fisc_device_return_stats(device);
@@ -313,7 +316,7 @@ static enum fisc_ring_error fisc_device_handle(struct fisc_device *device,
 				      device->parts->head);
 }
 
-/* Take a buffer of a queue. Return: there was one, and all is well. */
+/* Take a buffer from a queue. Return: true if there was one and all is well. */
 static bool fisc_device_serve(struct fisc_device *device, unsigned int queue)
 {
 	enum fisc_ring_error error;
@@ -364,7 +367,7 @@ static void fisc_device_work(struct work_struct *work)
 		queue_work(fisc_device_queue, &device->work);
 }
 
-/* It is time for other statistics: give the buffer back. */
+/* Time for new statistics: give the buffer back. */
 static void fisc_device_ask(struct work_struct *work)
 {
 	struct fisc_device *device = container_of(to_delayed_work(work),
@@ -384,11 +387,11 @@ static void fisc_device_ask(struct work_struct *work)
 }
 
 /**
- * fisc_device_kick() - a driver has made buffers available
+ * fisc_device_kick() - Note that a driver has made buffers available
  * @device: the device
  * @queue: the queue
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_device_kick(struct fisc_device *device, unsigned int queue)
 {
@@ -397,10 +400,10 @@ void fisc_device_kick(struct fisc_device *device, unsigned int queue)
 }
 
 /**
- * fisc_device_kick_all() - look at all queues
+ * fisc_device_kick_all() - Look at all queues
  * @device: the device
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_device_kick_all(struct fisc_device *device)
 {
@@ -410,7 +413,7 @@ void fisc_device_kick_all(struct fisc_device *device)
 		fisc_device_kick(device, queue);
 }
 
-/* As it is before a driver comes. Lock held. */
+/* Restore the state that a new driver expects. Lock held. */
 static void fisc_device_clear(struct fisc_device *device)
 {
 	unsigned int i;
@@ -423,7 +426,7 @@ static void fisc_device_clear(struct fisc_device *device)
 	WRITE_ONCE(device->poison, 0);
 	for (i = 0; i < FISC_NR_QUEUES; i++)
 		fisc_ring_reset(&device->rings[i]);
-	/* Who set it may be gone by the time that another one comes. */
+	/* The callback's owner may be gone before the next one comes. */
 	spin_lock(&device->config_lock);
 	device->config_cb.callback = NULL;
 	spin_unlock(&device->config_lock);
@@ -432,10 +435,10 @@ static void fisc_device_clear(struct fisc_device *device)
 }
 
 /**
- * fisc_device_reset() - end whatever the driver has begun
+ * fisc_device_reset() - End everything that the driver has begun
  * @device: the device
  *
- * Context: may sleep; no lock of this module held.
+ * Context: May sleep; no lock of this module held.
  */
 void fisc_device_reset(struct fisc_device *device)
 {
@@ -447,12 +450,13 @@ void fisc_device_reset(struct fisc_device *device)
 }
 
 /**
- * fisc_device_bind() - a file of a VM is to be mapped
+ * fisc_device_bind() - Bind a device to the VM whose file is being mapped
  * @device: the device
  * @vm: the VM
  *
- * Context: may sleep; @device->lock held.
- * Return: 0; -EBUSY if the device has another VM, or the VM another device.
+ * Context: May sleep; @device->lock held.
+ * Return: 0; -EBUSY if the device belongs to another VM, or the VM has another
+ * device.
  */
 int fisc_device_bind(struct fisc_device *device, struct fisc_vm *vm)
 {
@@ -473,10 +477,10 @@ int fisc_device_bind(struct fisc_device *device, struct fisc_vm *vm)
 }
 
 /**
- * fisc_device_unbind() - the device belongs to no VM any more
+ * fisc_device_unbind() - Undo fisc_device_bind(), and empty the balloon
  * @device: the device
  *
- * Context: may sleep; @device->lock held.
+ * Context: May sleep; @device->lock held.
  */
 void fisc_device_unbind(struct fisc_device *device)
 {
@@ -492,11 +496,11 @@ void fisc_device_unbind(struct fisc_device *device)
 }
 
 /**
- * fisc_device_init() - a device comes
- * @device: the device, all zero but for vDPA's part
+ * fisc_device_init() - Initialize a new device
+ * @device: the device, all zero except for vDPA's part
  *
- * Context: may sleep.
- * Return: 0, -ENOMEM.
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
  */
 int fisc_device_init(struct fisc_device *device)
 {
@@ -514,10 +518,10 @@ int fisc_device_init(struct fisc_device *device)
 }
 
 /**
- * fisc_device_exit() - a device goes
- * @device: the device, that nobody uses any more
+ * fisc_device_exit() - Undo fisc_device_init()
+ * @device: the device, no longer in use
  *
- * Context: may sleep; no lock held.
+ * Context: May sleep; no lock held.
  */
 void fisc_device_exit(struct fisc_device *device)
 {
@@ -534,14 +538,14 @@ void fisc_device_exit(struct fisc_device *device)
 }
 
 /**
- * fisc_device_module_init() - what all devices need
+ * fisc_device_module_init() - Set up what all devices share
  *
- * Context: may sleep.
- * Return: 0, -ENOMEM.
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
  */
 int fisc_device_module_init(void)
 {
-	/* It frees memory: it must not wait for some. */
+	/* The work frees memory, so it must not wait for any. */
 	fisc_device_queue = alloc_workqueue("fisc_vdpa",
 					    WQ_UNBOUND | WQ_FREEZABLE |
 					    WQ_MEM_RECLAIM, 0);
@@ -553,9 +557,9 @@ int fisc_device_module_init(void)
 }
 
 /**
- * fisc_device_module_exit() - undo fisc_device_module_init()
+ * fisc_device_module_exit() - Undo fisc_device_module_init()
  *
- * Context: may sleep; there is no device any more.
+ * Context: May sleep; no device exists any more.
  */
 void fisc_device_module_exit(void)
 {

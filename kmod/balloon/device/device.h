@@ -17,28 +17,28 @@ struct fisc_vm;
 /**
  * DOC: The balloon device
  *
- * A virtio balloon (id 5) behind vDPA: to a guest through a VMM that has
- * vhost-vdpa, or to a driver on the same kernel through virtio_vdpa. fisc_vdpa.ko
- * is a module of its own so that fisc.ko needs none of vDPA.
+ * A virtio balloon (id 5) behind vDPA. It serves a guest through a VMM that
+ * supports vhost-vdpa, or a driver on the same kernel through virtio_vdpa.
+ * fisc_vdpa.ko is a separate module so that fisc.ko does not depend on vDPA.
  *
- * The device belongs to the VM whose file is the first to be mapped to it, until
- * the VMM closes it, and then to none. Other VMs' files are not mapped, and a
- * VM that has a device already gets no second one.
+ * The device belongs to the VM whose file is mapped to it first, until the VMM
+ * closes it; after that it belongs to no VM. Files of other VMs are not mapped,
+ * and a VM that has a device does not get a second one.
  *
- * Kicks come in any context and only queue the device's work. It takes up to
- * FISC_DEVICE_BATCH buffers of one queue, then looks at the others, then lets other
- * work have the CPU, and goes on. Between buffers it lets go of the device's lock, and
- * a reset need not even wait for the end of one (fisc_device.resets). Whatever is
- * wrong with a ring ends its service: the device wants to be reset
- * (VIRTIO_CONFIG_S_NEEDS_RESET), and touches no ring until it is. A page number in a
- * sound buffer that means nothing is just counted.
+ * Kicks come in any context and only queue the device's work. The work takes up
+ * to FISC_DEVICE_BATCH buffers from a queue, then looks at the other queues,
+ * then lets other work run, and continues. Between buffers it releases the
+ * device's lock, and a reset need not even wait for the end of a buffer
+ * (fisc_device.resets). Any error in a ring ends its service: the device asks
+ * for a reset (VIRTIO_CONFIG_S_NEEDS_RESET) and touches no ring until then. A
+ * meaningless page number in an otherwise valid buffer is only counted.
  *
- * Queues: inflate, deflate, statistics, and free page reports twice: where that
- * queue is depends on whether a driver leaves a gap for the queue of free page
- * hints, which are not offered.
+ * Queues: inflate, deflate, statistics, and free page reports twice: the
+ * position of that queue depends on whether the driver leaves a gap for the
+ * queue of free page hints, which are not offered.
  *
- * A reset, by whomever, and the end of a VMM empty the balloon: the pages are holes
- * like others from then on.
+ * A reset by either side, and the end of a VMM, empty the balloon: its pages
+ * are ordinary holes from then on.
  *
  * Locks, outermost first::
  *
@@ -50,12 +50,22 @@ struct fisc_vm;
  *	      fisc_chunk.lock
  *	      fisc_device.config_lock
  *
- * The configuration space is read without the device's lock: a guest's CPU waits
- * for it.
+ * The configuration space is read without the device's lock, because a guest's
+ * CPU waits for it.
  */
 
+/* Most buffers taken from one queue before the others get a turn. */
 #define FISC_DEVICE_BATCH	64
 
+/**
+ * enum fisc_device_queue - Queues of the device
+ * @FISC_QUEUE_INFLATE: pages that enter the balloon
+ * @FISC_QUEUE_DEFLATE: pages that leave it
+ * @FISC_QUEUE_STATS: statistics of the guest
+ * @FISC_QUEUE_REPORT: free page reports, without a gap for hints
+ * @FISC_QUEUE_REPORT_LATE: free page reports, after a gap for hints
+ * @FISC_NR_QUEUES: number of queues
+ */
 enum fisc_device_queue {
 	FISC_QUEUE_INFLATE,
 	FISC_QUEUE_DEFLATE,
@@ -66,25 +76,25 @@ enum fisc_device_queue {
 };
 
 /**
- * struct fisc_device - a balloon device
- * @vdpa: what vDPA knows of it; first, since vDPA frees it
- * @lock: see above
- * @memory: what it sees of the guest
+ * struct fisc_device - A balloon device
+ * @vdpa: vDPA's part; first, since vDPA frees it
+ * @lock: see the lock order above
+ * @memory: the guest memory that it sees
  * @rings: the queues
- * @resets: resets that wait for @lock: no page need be looked at any more
- * @features: those that the driver has accepted
- * @status: of virtio; written under @lock
- * @suspended: looks at no queue, until it is resumed
- * @kicked: bits of queues to be looked at
+ * @resets: resets waiting for @lock; while not 0, work on pages is pointless
+ * @features: features that the driver has accepted
+ * @status: virtio status; written under @lock
+ * @suspended: looks at no queue until it is resumed
+ * @kicked: bits of the queues to look at
  * @work: looks at them
  * @ask: asks for statistics
- * @stats_head: buffer of statistics that the device keeps, or -1
- * @buffer: what a buffer says, FISC_BALLOON_BUFFER_MAX bytes
- * @parts: parts of the buffer in work
- * @config_lock: protects what follows
- * @vm: the VM, or NULL; written under @lock, too
- * @config_cb: how the driver is told that the configuration has changed
- * @poison: what the guest fills free pages with
+ * @stats_head: statistics buffer that the device keeps, or -1
+ * @buffer: content of the current buffer, FISC_BALLOON_BUFFER_MAX bytes
+ * @parts: parts of the current buffer
+ * @config_lock: protects the fields below
+ * @vm: the VM, or NULL; written under @lock as well
+ * @config_cb: tells the driver that the configuration has changed
+ * @poison: value that the guest fills free pages with
  */
 struct fisc_device {
 	struct vdpa_device vdpa;
@@ -107,6 +117,13 @@ struct fisc_device {
 	u32 poison;
 };
 
+/**
+ * to_fisc_device() - Return the balloon device of a vDPA device
+ * @vdpa: the vDPA device
+ *
+ * Context: Any.
+ * Return: the device.
+ */
 static inline struct fisc_device *to_fisc_device(struct vdpa_device *vdpa)
 {
 	return container_of(vdpa, struct fisc_device, vdpa);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest memory of a device. See DOC: Guest memory, as a device sees it, in
- * memory.h.
+ * A device's access to guest memory. See DOC: Guest memory, as a device sees
+ * it, in memory.h.
  */
 #include <linux/file.h>
 #include <linux/highmem.h>
@@ -13,10 +13,10 @@
 #include "memory/region.h"
 
 /**
- * fisc_memory_init() - nothing is mapped
+ * fisc_memory_init() - Initialize a device's memory, with nothing mapped
  * @memory: the memory
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_memory_init(struct fisc_memory *memory)
 {
@@ -25,15 +25,15 @@ void fisc_memory_init(struct fisc_memory *memory)
 }
 
 /**
- * fisc_memory_map() - a part of a file gets addresses
+ * fisc_memory_map() - Map a part of a file to addresses
  * @memory: the memory
  * @iova: the first address
- * @size: bytes, not 0
- * @perm: VHOST_MAP_RO, _WO, _RW
+ * @size: size in bytes, not 0
+ * @perm: VHOST_MAP_RO, VHOST_MAP_WO or VHOST_MAP_RW
  * @file: a file of guest memory
- * @offset: where in the file
+ * @offset: offset in the file, in bytes
  *
- * Context: may sleep; the device's lock held.
+ * Context: May sleep; the device's lock held.
  * Return: 0, -ENOSPC if there are too many maps, -ENOMEM.
  */
 int fisc_memory_map(struct fisc_memory *memory, u64 iova, u64 size, u32 perm,
@@ -50,12 +50,12 @@ int fisc_memory_map(struct fisc_memory *memory, u64 iova, u64 size, u32 perm,
 }
 
 /**
- * fisc_memory_unmap() - addresses mean nothing any more
+ * fisc_memory_unmap() - Unmap a range of addresses
  * @memory: the memory
  * @iova: the first address
- * @size: bytes, not 0
+ * @size: size in bytes, not 0
  *
- * Context: any; the device's lock held.
+ * Context: Any; the device's lock held.
  */
 void fisc_memory_unmap(struct fisc_memory *memory, u64 iova, u64 size)
 {
@@ -69,19 +69,21 @@ void fisc_memory_unmap(struct fisc_memory *memory, u64 iova, u64 size)
 }
 
 /**
- * fisc_memory_exit() - unmap everything
+ * fisc_memory_exit() - Unmap everything
  * @memory: the memory
  *
- * Context: any; the device's lock held.
+ * Context: Any; the device's lock held.
  */
 void fisc_memory_exit(struct fisc_memory *memory)
 {
-	/* In two halves: a size of 2^64 is none. */
+	/* In two halves, as 64 bits cannot hold a size of 2^64. */
 	fisc_memory_unmap(memory, 0, 1ULL << 63);
 	fisc_memory_unmap(memory, 1ULL << 63, 1ULL << 63);
 }
 
-/* A page of the host, which is where the driver is. Return: held, or NULL. */
+/*
+ * A page of the host, where the driver is. Return: with a reference, or NULL.
+ */
 static struct page *fisc_memory_host_page(u64 iova)
 {
 	struct page *page = pfn_to_online_page(iova >> PAGE_SHIFT);
@@ -93,8 +95,8 @@ static struct page *fisc_memory_host_page(u64 iova)
 }
 
 /*
- * The page of a file to read from. Return: held; NULL for a hole; -EFAULT,
- * -EHWPOISON, -ENOMEM, -EIO.
+ * The page of a file to read from. Return: with a reference; NULL for a hole;
+ * -EFAULT, -EHWPOISON, -ENOMEM, -EIO.
  */
 static struct page *fisc_memory_page(struct fisc_region *region, pgoff_t index)
 {
@@ -108,7 +110,10 @@ static struct page *fisc_memory_page(struct fisc_region *region, pgoff_t index)
 	return err ? ERR_PTR(err) : page;
 }
 
-/* The page of a file to write to. Return: held; -EFAULT, -ENOMEM, -EHWPOISON. */
+/*
+ * The page of a file to write to. Return: with a reference; -EFAULT, -ENOMEM,
+ * -EHWPOISON, -EIO.
+ */
 static struct page *fisc_memory_own(struct fisc_region *region, pgoff_t index)
 {
 	struct page *page;
@@ -123,8 +128,8 @@ static struct page *fisc_memory_own(struct fisc_region *region, pgoff_t index)
 		return ERR_PTR(err);
 
 	/*
-	 * Whoever makes the file smaller says so first, and removes the page then,
-	 * for which he waits for the folio lock.
+	 * A truncation sets the new size first and then removes the page, for
+	 * which it waits for the folio lock.
 	 */
 	gone = index >= fisc_region_size_pages(region);
 	folio_unlock(page_folio(page));
@@ -137,7 +142,9 @@ static struct page *fisc_memory_own(struct fisc_region *region, pgoff_t index)
 	return page;
 }
 
-/* The page at an address, and how many bytes there are from there on in it. */
+/*
+ * The page at an address; @len is limited to what the page has from there on.
+ */
 static struct page *fisc_memory_get(struct fisc_memory *memory, u64 iova,
 				    u32 perm, size_t *offset, size_t *len)
 {
@@ -165,7 +172,7 @@ static struct page *fisc_memory_get(struct fisc_memory *memory, u64 iova,
 				      fisc_memory_own(region, pos >> PAGE_SHIFT);
 }
 
-/* As one access if it is an index, which somebody else may be writing. */
+/* Copy an index in a single access, as the other side may be writing it. */
 static void fisc_memory_copy(void *to, const void *from, size_t len)
 {
 	if (len == sizeof(u16) && IS_ALIGNED((unsigned long)to, len) &&
@@ -175,13 +182,13 @@ static void fisc_memory_copy(void *to, const void *from, size_t len)
 		memcpy(to, from, len);
 }
 
-/* Between @buf and a page, that is let go of; as @perm says. */
+/* Copy between @buf and a page in the direction of @perm; drops the page. */
 static void fisc_memory_move(struct page *page, size_t offset, void *buf,
 			     size_t len, u32 perm)
 {
 	void *at;
 
-	/* A hole; there is none to be written to. */
+	/* A hole; only reads get here. */
 	if (!page) {
 		memset(buf, 0, len);
 		return;
@@ -217,16 +224,16 @@ static int fisc_memory_access(struct fisc_memory *memory, u64 iova, void *buf,
 }
 
 /**
- * fisc_memory_read() - read from guest memory
+ * fisc_memory_read() - Read from guest memory
  * @memory: the memory
  * @iova: the address
- * @buf: what is there, in part if it fails
- * @len: bytes
+ * @buf: the result, incomplete on failure
+ * @len: length in bytes
  *
- * Two bytes that are aligned are read at once.
+ * Reads two aligned bytes in a single access.
  *
- * Context: may sleep; the device's lock held.
- * Return: 0, -EFAULT if not all of it may be read, -EHWPOISON.
+ * Context: May sleep; the device's lock held.
+ * Return: 0, -EFAULT if not all of it may be read, -EHWPOISON, -ENOMEM, -EIO.
  */
 int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
 		     size_t len)
@@ -235,17 +242,18 @@ int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
 }
 
 /**
- * fisc_memory_write() - write to guest memory
+ * fisc_memory_write() - Write to guest memory
  * @memory: the memory
  * @iova: the address
- * @buf: what to write
- * @len: bytes
+ * @buf: the data
+ * @len: length in bytes
  *
- * Two bytes that are aligned are written at once.
+ * Writes two aligned bytes in a single access. On failure, part of the data may
+ * have been written.
  *
- * Context: may sleep; the device's lock held.
- * Return: 0; -EFAULT if not all of it may be written, -ENOMEM, -EHWPOISON: part of
- * it may have been written then.
+ * Context: May sleep; the device's lock held.
+ * Return: 0, -EFAULT if not all of it may be written, -ENOMEM, -EHWPOISON,
+ * -EIO.
  */
 int fisc_memory_write(struct fisc_memory *memory, u64 iova, const void *buf,
 		      size_t len)
@@ -254,18 +262,18 @@ int fisc_memory_write(struct fisc_memory *memory, u64 iova, const void *buf,
 }
 
 /**
- * fisc_memory_find() - which pages of a file do page numbers mean?
+ * fisc_memory_find() - Find the pages of a file that page numbers stand for
  * @memory: the memory
- * @pfn: the first one, in units of PAGE_SIZE
- * @nr: how many, not 0
- * @range: the pages found, perhaps none
+ * @pfn: the first page number, in units of PAGE_SIZE
+ * @nr: number of page numbers, not 0
+ * @range: the pages found, possibly none
  *
- * Finds those of one map, of which only whole pages of the file count that may be
- * read and written.
+ * Finds pages of one map only. Only whole pages of the file count that may be
+ * both read and written.
  *
- * Context: any; the device's lock held.
- * Return: how many page numbers have been dealt with, at least 1. The last ones
- * of these are those of @range; those before mean nothing.
+ * Context: Any; the device's lock held.
+ * Return: the number of page numbers dealt with, at least 1. The last of these
+ * are those of @range; the ones before match nothing.
  */
 u64 fisc_memory_find(struct fisc_memory *memory, u64 pfn, u64 nr,
 		     struct fisc_memory_range *range)

@@ -13,31 +13,32 @@ struct fisc_vm;
 /**
  * DOC: Guest memory, as a device sees it
  *
- * A device is told, by its addresses (IOVA; guest physical ones), which parts of
- * which files are behind them. What is no file of the VM is left out, and so is
- * whatever is not mapped shared: the device cannot see it. Nothing is pinned, and
- * no address of a process is used: the device reads and writes what the frame map
- * says at that moment.
+ * A device is told which parts of which files are behind its addresses (IOVA;
+ * guest physical addresses). Memory that is not a file of the VM is left out,
+ * and so is memory that is not mapped shared: the device cannot see it. Nothing
+ * is pinned, and no address of a process is used: the device accesses whatever
+ * the frame map says at that moment.
  *
- * With virtio_vdpa the driver is on the same kernel and addresses are the host's
- * (*loop-back*). That is a matter of the driver that is bound to the device, a
- * part of the kernel, and of nothing that user space says.
+ * With virtio_vdpa the driver is on the same kernel, and addresses are the
+ * host's (*loop-back*). That depends only on the driver bound to the device,
+ * which is part of the kernel, and not on anything that user space says.
  *
  * Everything here is checked: an address may lie anywhere, a range may cross
- * maps and ends of files, and files change their size at any time.
+ * maps and ends of files, and files may change their size at any time.
  *
- * Locks: the device's lock is held by whoever calls. It is taken within mmap_lock
- * (vhost maps memory so), so nothing here may fault or take an inode's lock.
+ * Locks: the caller holds the device's lock, which nests inside mmap_lock
+ * (vhost maps memory with it held), so nothing here may fault or take an
+ * inode's lock.
  */
 
-/* Page numbers of addresses of 64 bits are below this. */
+/* Page numbers of 64-bit addresses are below this. */
 #define FISC_MEMORY_MAX_PFN	(1ULL << (64 - PAGE_SHIFT))
 
-/* Ranges of addresses that a device may have; vhost's own limit is half. */
+/* Most address ranges of a device; vhost's own limit is half of that. */
 #define FISC_MEMORY_MAX_MAPS	4096
 
 /**
- * struct fisc_memory - the guest memory that a device sees
+ * struct fisc_memory - Guest memory that a device sees
  * @maps: files, by address
  * @loopback: addresses are the host's
  */
@@ -47,9 +48,9 @@ struct fisc_memory {
 };
 
 /**
- * struct fisc_memory_range - a part of a file
- * @region: the file; as long as the device's lock is held
- * @first: its first page
+ * struct fisc_memory_range - Part of a file
+ * @region: the file; valid while the device's lock is held
+ * @first: index of the first page
  * @nr: number of pages
  */
 struct fisc_memory_range {
@@ -58,13 +59,25 @@ struct fisc_memory_range {
 	pgoff_t nr;
 };
 
-/* The first whole page from an address on. */
+/**
+ * fisc_memory_first_pfn() - Return the first whole page from an address on
+ * @start: the address
+ *
+ * Context: Any.
+ * Return: the page number.
+ */
 static inline u64 fisc_memory_first_pfn(u64 start)
 {
 	return (start >> PAGE_SHIFT) + !!offset_in_page(start);
 }
 
-/* The end of the whole pages up to an address, itself included. */
+/**
+ * fisc_memory_end_pfn() - Return the end of the whole pages up to an address
+ * @last: the last address, included
+ *
+ * Context: Any.
+ * Return: the page number after the last whole page.
+ */
 static inline u64 fisc_memory_end_pfn(u64 last)
 {
 	return (last >> PAGE_SHIFT) + !offset_in_page(last + 1);

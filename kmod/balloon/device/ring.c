@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A virtqueue, from the device's side. See DOC: The device side of a split
- * virtqueue in ring.h.
+ * The device side of a virtqueue. See DOC: The device side of a split virtqueue
+ * in ring.h.
  */
 #include <uapi/linux/virtio_ring.h>
 
@@ -9,10 +9,10 @@
 #include "balloon/device/ring.h"
 
 /**
- * fisc_ring_reset() - as it is before a driver comes
+ * fisc_ring_reset() - Restore the state that a new driver expects
  * @ring: the ring
  *
- * Context: any; the device's lock held.
+ * Context: Any; the device's lock held.
  */
 void fisc_ring_reset(struct fisc_ring *ring)
 {
@@ -42,7 +42,9 @@ static u64 fisc_ring_used_entry(const struct fisc_ring *ring, u16 i)
 	       (i & (ring->num - 1)) * sizeof(struct vring_used_elem);
 }
 
-/* Add what descriptor @i says to the buffer. @next: what follows, or -1. */
+/*
+ * Add descriptor @i to the buffer. @next: the descriptor that follows, or -1.
+ */
 static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
 					  struct fisc_memory *memory, u16 i,
 					  bool writable,
@@ -84,14 +86,15 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_next() - take the next available buffer
+ * fisc_ring_next() - Take the next available buffer
  * @ring: the ring, ready
- * @memory: where it lies
- * @writable: are buffers of this queue to be written to? else to be read
- * @buffer: the buffer; of no parts if none is available
+ * @memory: the memory that it lies in
+ * @writable: buffers of this queue must be device-writable, else
+ *	device-readable
+ * @buffer: the buffer; without parts if none is available
  *
- * Context: may sleep; the device's lock held.
- * Return: what is wrong.
+ * Context: May sleep; the device's lock held.
+ * Return: FISC_RING_OK, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 				    struct fisc_memory *memory, bool writable,
@@ -130,13 +133,13 @@ enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_use() - give a buffer back
+ * fisc_ring_use() - Give a buffer back to the driver
  * @ring: the ring, ready
- * @memory: where it lies
- * @head: its first descriptor
+ * @memory: the memory that it lies in
+ * @head: the buffer's first descriptor
  *
- * Context: may sleep; the device's lock held.
- * Return: what is wrong.
+ * Context: May sleep; the device's lock held.
+ * Return: FISC_RING_OK, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 				   struct fisc_memory *memory, u16 head)
@@ -151,7 +154,9 @@ enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 			      fisc_ring_used_entry(ring, ring->last_used),
 			      &entry, sizeof(entry)))
 		return FISC_RING_BAD_RING;
-	/* Whoever sees the index sees the entry, and what was done before. */
+	/*
+	 * A driver that sees the index sees the entry and all writes before it.
+	 */
 	smp_wmb();
 	idx = cpu_to_le16(ring->last_used + 1);
 	if (fisc_memory_write(memory,
@@ -164,17 +169,19 @@ enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_signal() - tell the driver that buffers have been used
+ * fisc_ring_signal() - Tell the driver that buffers have been used
  * @ring: the ring
- * @memory: where it lies
+ * @memory: the memory that it lies in
  *
- * Context: may sleep; the device's lock held.
+ * Context: May sleep; the device's lock held.
  */
 void fisc_ring_signal(struct fisc_ring *ring, struct fisc_memory *memory)
 {
 	u16 flags;
 
-	/* Either the driver sees the index, or we that it wants to be told. */
+	/*
+	 * Either the driver sees the index, or we see that it wants a signal.
+	 */
 	smp_mb();
 	if (fisc_ring_read16(memory,
 			     ring->avail + offsetof(struct vring_avail, flags),

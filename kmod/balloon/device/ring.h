@@ -10,31 +10,33 @@ struct fisc_memory;
 /**
  * DOC: The device side of a split virtqueue
  *
- * As in section 2.7 of the virtio standard, version 1.2, without indirect
- * descriptors and event indices. (The kernel's vringh is not built by
- * distributions.) The ring lies in guest memory, which somebody may change
- * while it is read: each field is read once, checked, and then used.
+ * Implements section 2.7 of the virtio standard, version 1.2, without indirect
+ * descriptors and event indices. (Distributions do not build the kernel's
+ * vringh.) The ring lies in guest memory, which may change while it is read:
+ * each field is read once, checked, and then used.
  *
- * A guest that does not keep to the standard is not served any more: the ring
- * says what was wrong (enum fisc_ring_error), and the device wants to be reset.
+ * A guest that breaks the standard is no longer served: the ring says what was
+ * wrong (enum fisc_ring_error), and the device asks for a reset.
  */
 
-/* QEMU makes queues as large as it can, whatever a device says. */
+/* QEMU makes queues as large as it can, regardless of what a device says. */
 #define FISC_RING_MAX	1024
 
 /**
- * enum fisc_ring_error - what is wrong with a ring
+ * enum fisc_ring_error - What is wrong with a ring
  * @FISC_RING_OK: nothing
- * @FISC_RING_BAD_RING: it is not in guest memory
- * @FISC_RING_BAD_AVAIL: more buffers available than it has entries
- * @FISC_RING_BAD_HEAD: a buffer begins with a descriptor that is none
- * @FISC_RING_BAD_NEXT: it goes on with a descriptor that is none
- * @FISC_RING_BAD_LOOP: it has more descriptors than there are
- * @FISC_RING_BAD_INDIRECT: it has indirect descriptors
- * @FISC_RING_BAD_LENGTH: a part of it has no length, or all of it is too long
- * @FISC_RING_BAD_ADDRESS: a part of it is not in guest memory
- * @FISC_RING_BAD_DIRECTION: the device may not read, or write, a part of it
- * @FISC_NR_RING_ERRORS: number of them
+ * @FISC_RING_BAD_RING: the ring is not in guest memory
+ * @FISC_RING_BAD_AVAIL: more buffers are available than the ring has entries
+ * @FISC_RING_BAD_HEAD: a buffer starts with an invalid descriptor number
+ * @FISC_RING_BAD_NEXT: a buffer continues with an invalid descriptor number
+ * @FISC_RING_BAD_LOOP: a buffer has more descriptors than the ring
+ * @FISC_RING_BAD_INDIRECT: a buffer has indirect descriptors
+ * @FISC_RING_BAD_LENGTH: part of a buffer has no length, or all of it is too
+ *	long
+ * @FISC_RING_BAD_ADDRESS: part of a buffer is not in guest memory
+ * @FISC_RING_BAD_DIRECTION: part of a buffer is device-writable where it should
+ *	be device-readable, or the reverse
+ * @FISC_NR_RING_ERRORS: number of values
  */
 enum fisc_ring_error {
 	FISC_RING_OK,
@@ -51,19 +53,19 @@ enum fisc_ring_error {
 };
 
 /**
- * struct fisc_ring - a virtqueue
+ * struct fisc_ring - A virtqueue
  * @num: its size, a power of two up to FISC_RING_MAX
- * @desc: address of its descriptors
+ * @desc: address of the descriptors
  * @avail: address of the available ring
  * @used: address of the used ring
- * @last_avail: next entry of the available ring that is to be looked at
- * @last_used: next entry of the used ring that is to be written
- * @placed: it has been said where it lies; QEMU makes those ready, too, that were
- *	not
- * @ready: the driver has said that it is complete
- * @cb: how the driver is told
+ * @last_avail: next entry of the available ring to look at
+ * @last_used: next entry of the used ring to write
+ * @placed: its addresses have been set; QEMU also makes rings ready whose
+ *	addresses were not
+ * @ready: the driver has finished setting it up
+ * @cb: tells the driver about used buffers
  *
- * All under the device's lock.
+ * The device's lock protects all fields.
  */
 struct fisc_ring {
 	u32 num;
@@ -78,9 +80,9 @@ struct fisc_ring {
 };
 
 /**
- * struct fisc_ring_part - a part of a buffer
+ * struct fisc_ring_part - Part of a buffer
  * @addr: its address
- * @len: its length, not 0
+ * @len: its length in bytes, not 0
  */
 struct fisc_ring_part {
 	u64 addr;
@@ -88,9 +90,9 @@ struct fisc_ring_part {
 };
 
 /**
- * struct fisc_ring_buffer - a buffer that is available
+ * struct fisc_ring_buffer - An available buffer
  * @head: its first descriptor, for fisc_ring_use()
- * @nr: number of its parts
+ * @nr: number of parts
  * @parts: the parts
  */
 struct fisc_ring_buffer {

@@ -29,12 +29,12 @@
 	 BIT_ULL(VIRTIO_BALLOON_F_REPORTING) |				\
 	 BIT_ULL(FISC_BALLOON_F_PAIRED))
 
-/* As the kernel's: what a device without a vendor says. */
+/* Like other software devices of the kernel: no vendor. */
 #define FISC_VDPA_VENDOR	0
 
 static struct device *fisc_vdpa_parent;
 
-/* There is no VM that could have a target then. */
+/* With loop-back there is no VM to have a target. */
 static unsigned int loopback_pages;
 module_param(loopback_pages, uint, 0644);
 MODULE_PARM_DESC(loopback_pages,
@@ -84,7 +84,7 @@ static void fisc_vdpa_set_vq_ready(struct vdpa_device *vdpa, u16 idx,
 {
 	guard(mutex)(&to_fisc_device(vdpa)->lock);
 	fisc_vdpa_ring(vdpa, idx)->ready = ready;
-	/* What was made available before is not kicked for. */
+	/* Buffers made available earlier come without a kick. */
 	if (ready)
 		fisc_device_kick(to_fisc_device(vdpa), idx);
 }
@@ -108,7 +108,7 @@ static int fisc_vdpa_set_vq_state(struct vdpa_device *vdpa, u16 idx,
 	return 0;
 }
 
-/* A buffer that the device keeps has to be taken again: it is not used yet. */
+/* A buffer that the device keeps is not used yet, so it must be taken again. */
 static int fisc_vdpa_get_vq_state(struct vdpa_device *vdpa, u16 idx,
 				  struct vdpa_vq_state *state)
 {
@@ -182,7 +182,7 @@ static void fisc_vdpa_set_status(struct vdpa_device *vdpa, u8 status)
 	struct fisc_device *device = to_fisc_device(vdpa);
 
 	guard(mutex)(&device->lock);
-	/* Whether it wants to be reset is for the device to say. */
+	/* Only the device decides whether it needs a reset. */
 	status &= ~VIRTIO_CONFIG_S_NEEDS_RESET;
 	status |= device->status & VIRTIO_CONFIG_S_NEEDS_RESET;
 	WRITE_ONCE(device->status, status);
@@ -248,7 +248,7 @@ static void fisc_vdpa_get_config(struct vdpa_device *vdpa, unsigned int offset,
 	memcpy(buf, (void *)&config + offset, len);
 }
 
-/* What the guest says is in the balloon does not count; the device knows. */
+/* Ignore the guest's idea of what is in the balloon; the device knows. */
 static void fisc_vdpa_set_config(struct vdpa_device *vdpa, unsigned int offset,
 				 const void *buf, unsigned int len)
 {
@@ -264,7 +264,7 @@ static void fisc_vdpa_set_config(struct vdpa_device *vdpa, unsigned int offset,
 	WRITE_ONCE(device->poison, le32_to_cpu(config.poison_val));
 }
 
-/* vhost holds mmap_lock. */
+/* Called by vhost with mmap_lock held. */
 static int fisc_vdpa_dma_map(struct vdpa_device *vdpa, unsigned int asid,
 			     u64 iova, u64 size, u64 pa, u32 perm,
 			     void *opaque)
@@ -273,7 +273,7 @@ static int fisc_vdpa_dma_map(struct vdpa_device *vdpa, unsigned int asid,
 	const struct vdpa_map_file *map = opaque;
 	struct fisc_region *region;
 
-	/* What is not fisc's the device does not see, nor needs to. */
+	/* The device does not see memory that is not fisc's, and need not. */
 	region = map ? fisc_region_of_file(map->file) : NULL;
 	if (!region || !size)
 		return 0;
@@ -281,7 +281,7 @@ static int fisc_vdpa_dma_map(struct vdpa_device *vdpa, unsigned int asid,
 	guard(mutex)(&device->lock);
 	if (fisc_device_bind(device, region->vm)) {
 		dev_warn_ratelimited(&vdpa->dev,
-				     "memory of %s is left out: a VM has one balloon, a balloon one VM\n",
+				     "ignoring memory of %s: a VM has one balloon, and a balloon has one VM\n",
 				     kobject_name(&region->vm->kobj));
 		return 0;
 	}
@@ -300,7 +300,9 @@ static int fisc_vdpa_dma_unmap(struct vdpa_device *vdpa, unsigned int asid,
 	return 0;
 }
 
-/* Maps are vhost's to remove; that this is here says that a reset does not. */
+/*
+ * vhost removes maps. This callback's existence tells it that a reset does not.
+ */
 static int fisc_vdpa_reset_map(struct vdpa_device *vdpa, unsigned int asid)
 {
 	guard(mutex)(&to_fisc_device(vdpa)->lock);

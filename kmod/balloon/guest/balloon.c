@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The pages in the balloon. See balloon.h.
+ * The pages in the balloon. See DOC: The guest's end of the balloon in guest.h.
  */
 #include <linux/delay.h>
 #include <linux/gfp.h>
@@ -13,23 +13,27 @@
 #include "balloon/guest/queue.h"
 #include "balloon/guest/recover.h"
 
-/* Large ones only if they lie there: not even kswapd is to be woken. */
+/* Take large pages only if they are free already: do not even wake kswapd. */
 #define FISC_GUEST_GFP_LARGE	((GFP_HIGHUSER & ~__GFP_RECLAIM) |	\
 				 __GFP_NORETRY | __GFP_NOWARN |		\
 				 __GFP_NOMEMALLOC)
 
-/* Small ones taken, or given back, at a time. */
+/* Most small pages taken, or given back, at a time. */
 #define FISC_GUEST_BATCH_SMALL	512
 
-/* What is given back before an OOM kill. */
+/*
+ * Pages given back before an OOM kill, and for how long the balloon then does
+ * not grow.
+ */
 #define FISC_GUEST_OOM_PAGES	1024
 #define FISC_GUEST_OOM_HOLD	(30 * HZ)
 
 /**
- * fisc_guest_size() - how many pages there are in the balloon
+ * fisc_guest_size() - Return the number of pages in the balloon
  * @g: the balloon
  *
- * Context: any.
+ * Context: Any.
+ * Return: the number of pages.
  */
 unsigned long fisc_guest_size(const struct fisc_guest *g)
 {
@@ -45,8 +49,8 @@ static void fisc_guest_count(struct fisc_guest *g, long small, long large)
 }
 
 /*
- * Memory in the balloon is none that the guest has, unless it may take it back
- * by itself.
+ * Memory in the balloon does not count as the guest's, unless the guest may
+ * take it back on its own.
  */
 static void fisc_guest_manage(const struct fisc_guest *g, struct page *page,
 			      long count)
@@ -55,7 +59,7 @@ static void fisc_guest_manage(const struct fisc_guest *g, struct page *page,
 		adjust_managed_page_count(page, count);
 }
 
-/* Dumps need not look into a large one. */
+/* Tell dumps that they need not read a large page. */
 static void fisc_guest_set_offline(struct page *page)
 {
 	unsigned int i;
@@ -72,7 +76,7 @@ static void fisc_guest_clear_offline(struct page *page)
 		__folio_clear_offline(page_folio(page + i));
 }
 
-/* The device knows itself how many there are; others are told. */
+/* A paired device knows the number of pages; others are told here. */
 static void fisc_guest_write_actual(struct fisc_guest *g)
 {
 	u32 actual = fisc_guest_size(g);
@@ -83,15 +87,15 @@ static void fisc_guest_write_actual(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_inflate() - put pages into the balloon
+ * fisc_guest_inflate() - Put pages into the balloon
  * @g: the balloon
- * @wanted: how many at most, more than 0
- * @credit: how many small ones at most; less by as many as there were
+ * @wanted: most pages to put in, more than 0
+ * @credit: most small pages to put in; reduced by the number put in
  *
- * Large ones are there for the taking, but not while the guest reclaims hard.
+ * Takes free large pages without limit, but not while the guest reclaims hard.
  *
  * Context: @g->work; may sleep and reclaim memory.
- * Return: how many there were.
+ * Return: the number of pages put in.
  */
 unsigned long fisc_guest_inflate(struct fisc_guest *g, unsigned long wanted,
 				 unsigned long *credit)
@@ -146,7 +150,7 @@ unsigned long fisc_guest_inflate(struct fisc_guest *g, unsigned long wanted,
 	return nr;
 }
 
-/* Make small ones of a large one. The device knows all of them already. */
+/* Split a large page into small ones. The device knows all of them already. */
 static void fisc_guest_split(struct fisc_guest *g)
 {
 	struct page *page = list_first_entry(&g->large, struct page, lru);
@@ -164,7 +168,7 @@ static void fisc_guest_split(struct fisc_guest *g)
 	fisc_guest_count(g, FISC_GUEST_LARGE_PAGES, -1);
 }
 
-/* Take large ones out. Returns the number of pages. */
+/* Take large pages out. Return: the number of (small) pages. */
 static unsigned long fisc_guest_take_large(struct fisc_guest *g,
 					   struct list_head *taken,
 					   unsigned long wanted)
@@ -183,7 +187,7 @@ static unsigned long fisc_guest_take_large(struct fisc_guest *g,
 	return nr;
 }
 
-/* Take small ones out: fewer than wanted if compaction has isolated some. */
+/* Take small pages out: fewer than wanted if compaction has isolated some. */
 static unsigned long fisc_guest_take_small(struct fisc_guest *g,
 					   struct list_head *taken,
 					   unsigned long wanted)
@@ -202,12 +206,12 @@ static unsigned long fisc_guest_take_small(struct fisc_guest *g,
 }
 
 /**
- * fisc_guest_deflate() - give pages back to the guest
+ * fisc_guest_deflate() - Give pages back to the guest
  * @g: the balloon
- * @wanted: how many at most
+ * @wanted: most pages to give back
  *
- * Context: may sleep, does not allocate memory.
- * Return: how many there were.
+ * Context: May sleep; does not allocate memory.
+ * Return: the number of pages given back.
  */
 unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
 {
@@ -243,22 +247,22 @@ unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
 }
 
 /**
- * fisc_guest_drop() - empty the balloon
+ * fisc_guest_drop() - Empty the balloon
  * @g: the balloon
  *
- * Context: may sleep. Nobody else puts pages into the balloon.
+ * Context: May sleep. Nothing else puts pages into the balloon.
  */
 void fisc_guest_drop(struct fisc_guest *g)
 {
 	while (fisc_guest_size(g)) {
-		/* Pages that compaction has isolated come back in a moment. */
+		/* Pages isolated by compaction come back in a moment. */
 		if (!fisc_guest_deflate(g, FISC_GUEST_BATCH))
 			msleep(20);
 		cond_resched();
 	}
 }
 
-/* Tell large ones again, and put each at the end of the list. */
+/* Tell large pages again, moving each to the end of the list. */
 static void fisc_guest_retell_large(struct fisc_guest *g)
 {
 	unsigned long nr = min3(g->retell.large, g->nr_large,
@@ -273,14 +277,14 @@ static void fisc_guest_retell_large(struct fisc_guest *g)
 	}
 }
 
-/* Tell small ones again, and have the list begin with the next. */
+/* Tell small pages again, and rotate the list so that the next one is first. */
 static void fisc_guest_retell_small(struct fisc_guest *g)
 {
 	struct list_head *pages = &g->dev_info.pages;
 	struct page *page;
 	unsigned long nr = 0;
 
-	/* They fit into the buffer: nothing is sent under the lock. */
+	/* They fit into the buffer, so nothing is sent under the lock. */
 	spin_lock_irq(&g->dev_info.pages_lock);
 	list_for_each_entry(page, pages, lru) {
 		if (nr == FISC_GUEST_RANGES) {
@@ -297,11 +301,12 @@ static void fisc_guest_retell_small(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_retell() - tell the next pages once more
+ * fisc_guest_retell() - Tell the device the next pages once more
  * @g: the balloon, paired
  *
  * Pages that come or go meanwhile, or are isolated, may be told twice or not at
- * all; if it matters the device will have fewer than we again.
+ * all. If one that matters is missed, the device again has fewer pages than the
+ * driver.
  *
  * Context: @g->work.
  */
@@ -317,12 +322,12 @@ void fisc_guest_retell(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_oom() - give pages back rather than have someone killed
- * @nb: in the balloon
- * @unused: nothing
- * @freed: how many pages were found
+ * fisc_guest_oom() - Give pages back to avoid an OOM kill
+ * @nb: the balloon's notifier block
+ * @unused: unused
+ * @freed: number of pages freed; increased
  *
- * Context: someone who needs memory.
+ * Context: A task that needs memory; may sleep.
  * Return: NOTIFY_OK.
  */
 int fisc_guest_oom(struct notifier_block *nb, unsigned long unused, void *freed)
@@ -340,7 +345,7 @@ int fisc_guest_oom(struct notifier_block *nb, unsigned long unused, void *freed)
 }
 
 #ifdef CONFIG_BALLOON_COMPACTION
-/* Compaction wants a small page to move. Both pages are locked. */
+/* Compaction wants to move a small page. Both pages are locked. */
 static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 			      struct page *to, struct page *from,
 			      enum migrate_mode mode)
@@ -349,7 +354,7 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 					    dev_info);
 	unsigned long flags;
 
-	/* Who holds the lock may be us. It can be tried again. */
+	/* This task may hold the lock itself. Compaction can try again. */
 	if (!mutex_trylock(&g->lock))
 		return -EAGAIN;
 
@@ -377,8 +382,10 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 #endif
 
 /**
- * fisc_guest_init_pages() - begin with an empty balloon
+ * fisc_guest_init_pages() - Start with an empty balloon
  * @g: the balloon
+ *
+ * Context: Any; nothing else uses @g yet.
  */
 void fisc_guest_init_pages(struct fisc_guest *g)
 {

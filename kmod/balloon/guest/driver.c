@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver of virtio balloon devices: beginning and end. See guest.h.
+ * The driver of virtio balloon devices: probe and remove, suspend and resume.
+ * See guest.h.
  */
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -23,8 +24,8 @@
 #define FISC_GUEST_OOM_PRIORITY	80
 
 /*
- * What the host must write into pages that it gives back. A driver of a guest
- * that does not care does not accept the feature.
+ * Set what the host must write into pages that it gives back. A guest that does
+ * not care does not accept the feature.
  */
 static void fisc_guest_write_poison(struct fisc_guest *g)
 {
@@ -164,9 +165,9 @@ static void fisc_guest_remove(struct virtio_device *vdev)
 }
 
 /*
- * Free pages that are reported lose their contents: not to be done if the guest
- * relies on these and cannot say so. Descriptors are never indirect, so that
- * nothing is allocated to tell of pages. Page numbers are physical addresses.
+ * Reported free pages lose their content, so reporting is off if the guest
+ * relies on that content and cannot say so. Descriptors are never indirect, so
+ * that telling pages allocates nothing. Page numbers are physical addresses.
  */
 static int fisc_guest_validate(struct virtio_device *vdev)
 {

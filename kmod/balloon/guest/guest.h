@@ -23,50 +23,50 @@
  *
  * A balloon is memory that the guest's own allocator gave to this driver, so
  * that the guest decides what it can do without (Waldspurger, OSDI 2002,
- * section 3). The device says how large it should be (num_pages), is told
- * which pages are in it, and has the use of their memory until it is told that
- * they are out again. It may be any virtio balloon device; with one that
- * offers FISC_BALLOON_F_PAIRED, pages are told in ranges (see
- * uapi/fisc_balloon.h).
+ * section 3). The device says how large the balloon should be (num_pages), is
+ * told which pages are in it, and may use their memory until it is told that
+ * they are out again. It may be any virtio balloon device; one that offers
+ * FISC_BALLOON_F_PAIRED is told pages in ranges (see uapi/fisc_balloon.h).
  *
- * Pages are in the balloon one by one (*small*), so that compaction can move
- * them on, or in blocks of 2 MiB (*large*), which the host can give to
- * somebody else as they are. Large ones are only taken where the allocator has
- * them free; nothing is reclaimed or moved for them. When fewer pages are
- * wanted back than that, a large one becomes 512 small ones, of which the host
- * need not know.
+ * The balloon holds single pages (*small*), which compaction can move on, and
+ * blocks of 2 MiB (*large*), which the host can give to another VM as they are.
+ * Large pages are only taken where the allocator has them free; nothing is
+ * reclaimed or moved for them. To give back fewer pages than that, a large page
+ * is split into 512 small ones; the host need not know.
  *
- * How fast it grows (pace.c): large ones that lie there free are taken at once.
- * For small ones, for which something may have to be reclaimed, a bucket is filled
- * at *rate* pages a second. Each second, the rate is doubled if it was made use of,
- * or halved if the guest reclaims hard (pressure.c); then no large ones are taken
- * either. The balloon stops growing where the guest
- * would be left with less than the floor, or with next to nothing that could
- * be reclaimed. It shrinks at once. Allocations of this driver never lead to
- * an OOM kill; if one is about to happen, pages are given back, if the device
- * permits that.
+ * Growth (pace.c): free large pages are taken at once. Small pages, for which
+ * something may have to be reclaimed, are limited by a bucket filled at *rate*
+ * pages per second. Every second, the rate is halved if the guest reclaims hard
+ * (pressure.c), in which case no large pages are taken either. Otherwise it is
+ * reset if no small pages were taken, or doubled if at least half of it was
+ * used. The balloon stops growing where the guest would be left with less than
+ * the floor, or with next to nothing that could be reclaimed. It shrinks at
+ * once. Allocations of this driver never lead to an OOM kill; if one is about
+ * to happen, pages are given back, if the device permits that.
  *
  * Invariants:
  *
- * - A page that the balloon holds is in g->large or g->dev_info.pages (or
- *   isolated by compaction), has a reference of ours, is PageOffline(), and
- *   was told.
+ * - A page in the balloon is in g->large or g->dev_info.pages (or isolated by
+ *   compaction), holds a reference of this driver, is PageOffline(), and has
+ *   been told to the device.
  * - No page is freed before the device has acknowledged that it is out, unless
- *   the device is broken; then it is reset before it is used again.
- * - Nobody who holds g->lock allocates memory: someone in need of memory may be
- *   waiting for it (fisc_guest_oom()), or be us (fisc_guest_migrate()).
+ *   the device is broken; a broken device is reset before it is used again.
+ * - A holder of g->lock never allocates memory: a task in need of memory may be
+ *   waiting for the lock (fisc_guest_oom()), or hold it itself
+ *   (fisc_guest_migrate()).
  *
- * Locks: g->lock is taken by those who change what is in the balloon, for as
- * long as it takes the device to answer. dev_info.pages_lock, within it or
- * alone, protects the list of small pages from compaction. g->stop_lock, which
- * interrupts take, protects g->stop and g->removed: work is queued under it.
- * What belongs to the pace is used by g->work only, if not said otherwise.
+ * Locks: g->lock protects the balloon's content; its holders keep it until the
+ * device has answered. dev_info.pages_lock, inside g->lock or alone, protects
+ * the list of small pages from compaction. g->stop_lock, which interrupts take,
+ * protects g->stop and g->removed: work is queued under it. Only g->work uses
+ * the fields of the pace, except where noted.
  *
- * Lifetimes: struct fisc_guest lives from probe to remove; its queues from
- * fisc_guest_up() to fisc_guest_down(), which leaves the balloon empty. That
- * happens, too, around a suspend, and to recover a device that needs a reset.
+ * Lifetimes: struct fisc_guest lives from probe to remove; its queues live from
+ * fisc_guest_up() to fisc_guest_down(), which leaves the balloon empty. These
+ * two also run around a suspend, and to recover a device that needs a reset.
  */
 
+/* Pages of a large page. */
 #define FISC_GUEST_LARGE_PAGES	BIT(FISC_BALLOON_MAX_ORDER)
 
 /* Pages told, or allocated and not yet told, at a time. */
@@ -76,16 +76,17 @@
 #define FISC_GUEST_PFNS		256
 #define FISC_GUEST_RANGES	512
 
+/* Statistics sent to a paired device: the standard's and fisc's. */
 #define FISC_GUEST_STATS	(VIRTIO_BALLOON_S_NR + 7)
 
 /**
- * struct fisc_guest_pressure - how hard memory is to come by
- * @psi_some: part of the last ten seconds that a task was stalled, in 1/100 %
+ * struct fisc_guest_pressure - Memory pressure in the guest
+ * @psi_some: part of the last ten seconds with some task stalled, in 1/100 %
  * @psi_full: the same for all tasks at once
- * @stall_us: how long some task was stalled, since boot
+ * @stall_us: total time that some task was stalled, since boot, in us
  * @refaults: pages read again soon after they were reclaimed, since boot
  * @swapouts: pages swapped out, since boot
- * @psi: the kernel says the first three
+ * @psi: the first three are valid
  */
 struct fisc_guest_pressure {
 	unsigned int psi_some;
@@ -97,17 +98,18 @@ struct fisc_guest_pressure {
 };
 
 /**
- * struct fisc_guest_pace - how fast the balloon grows
- * @rate: small pages a second
+ * struct fisc_guest_pace - How fast the balloon grows
+ * @rate: small pages per second
  * @credit: small pages that may be taken now
  * @credited: when @credit was filled, in jiffies
  * @spent: small pages taken since @looked
- * @looked: when the pressure was looked at, in jiffies
- * @last: the pressure then
- * @pressed: it was high
- * @starved: there was nothing to be had
+ * @looked: when the pressure was measured, in jiffies
+ * @last: the pressure measured then
+ * @pressed: the pressure was high
+ * @starved: no pages were available
  * @oomed: fisc_guest_oom() gave pages back; any context
- * @oom_end: until when it does not grow for that, in jiffies; any context
+ * @oom_end: the balloon does not grow until then if @oomed, in jiffies; any
+ *	context
  * @shortfall: FISC_BALLOON_SHORT_*; read in any context
  */
 struct fisc_guest_pace {
@@ -125,11 +127,11 @@ struct fisc_guest_pace {
 };
 
 /**
- * struct fisc_guest_retell - telling a forgetful device once more
- * @behind: how often in a row it had fewer pages than we
- * @patience: how often that may be
- * @large: large ones still to be told
- * @small: small ones still to be told
+ * struct fisc_guest_retell - Telling pages again to a device that lost them
+ * @behind: looks in a row at which the device had fewer pages than the driver
+ * @patience: value of @behind at which all pages are told again
+ * @large: large pages still to be told
+ * @small: small pages still to be told
  */
 struct fisc_guest_retell {
 	unsigned int behind;
@@ -139,35 +141,36 @@ struct fisc_guest_retell {
 };
 
 /**
- * struct fisc_guest - a balloon device and what is in the balloon
+ * struct fisc_guest - A balloon device, and what is in the balloon
  * @vdev: the device
  * @inflate_vq: its queue for pages that go in
  * @deflate_vq: its queue for pages that come out
  * @stats_vq: its queue for statistics, or NULL
  * @reporting_vq: its queue for free pages, or NULL
- * @acked: where we wait for it
- * @wq: where @work runs, able to go on when memory is short
+ * @acked: wait queue for the device's answers
+ * @wq: runs @work; makes progress when memory is short
  * @work: adjusts the balloon
  * @stats_work: answers a request for statistics
  * @recover_work: resets a device that needs it
  * @stop_lock: see above
- * @stop: no work but @recover_work is to be queued
- * @removed: nor is that
- * @up: there are queues
- * @lock: see above; protects all that follows up to @ranges
+ * @stop: no work but @recover_work may be queued
+ * @removed: @recover_work may not be queued either
+ * @up: the queues exist
+ * @lock: see above; protects the fields from here to @ranges
  * @dev_info: the small pages
- * @large: the large ones, by the list head of their first page
- * @nr_small: number of small ones, with those isolated; read without the lock
- * @nr_large: number of large ones; read without the lock
+ * @large: the large pages, by the list head of their first page
+ * @nr_small: number of small pages, isolated ones included; read without the
+ *	lock
+ * @nr_large: number of large pages; read without the lock
  * @nr_entries: entries in the buffer
- * @pfns: the buffer, as in the standard
- * @ranges: the buffer, paired
- * @fragmented: there were no large ones to be had; @work only
- * @pace: how fast it grows
+ * @pfns: the buffer, in the standard's format
+ * @ranges: the buffer, in the paired format
+ * @fragmented: no large pages were available; @work only
+ * @pace: how fast the balloon grows
  * @retell: telling pages again; @work only
  * @stats: the buffer for statistics; @stats_work only
- * @oom_nb: in the chain of those asked before an OOM kill
- * @reporting: tells free pages
+ * @oom_nb: in the chain called before an OOM kill
+ * @reporting: reports free pages
  * @reports: @reporting is registered
  */
 struct fisc_guest {
@@ -208,11 +211,26 @@ struct fisc_guest {
 	bool reports;
 };
 
+/**
+ * fisc_guest_has() - Test whether device and driver have agreed on a feature
+ * @g: the balloon
+ * @bit: the feature
+ *
+ * Context: Any.
+ * Return: true if they have.
+ */
 static inline bool fisc_guest_has(const struct fisc_guest *g, unsigned int bit)
 {
 	return virtio_has_feature(g->vdev, bit);
 }
 
+/**
+ * fisc_guest_needs_reset() - Test whether the device needs a reset
+ * @g: the balloon
+ *
+ * Context: Any.
+ * Return: true if it does, or if it is gone.
+ */
 static inline bool fisc_guest_needs_reset(const struct fisc_guest *g)
 {
 	return g->vdev->config->get_status(g->vdev) &

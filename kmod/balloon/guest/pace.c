@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How many pages are in the balloon, and how fast it gets there. See balloon.h.
+ * How large the balloon should be, and how fast it gets there. See guest.h.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
@@ -17,24 +17,27 @@
 static struct fisc_guest_param floor_mb = { 0, 0, BIT(30) };
 module_param_cb(floor_mb, &fisc_guest_param_ops, &floor_mb, 0644);
 MODULE_PARM_DESC(floor_mb,
-		 "MiB that are left to the guest at least; 0: an eighth of its memory, 64 at least");
+		 "MiB always left to the guest; 0: one eighth of its memory, but at least 64");
 
 static struct fisc_guest_param rate_min = { 256, 1, BIT(24) };
 module_param_cb(rate_min, &fisc_guest_param_ops, &rate_min, 0644);
 MODULE_PARM_DESC(rate_min,
-		 "single pages a second that the balloon grows by at least, however hard the guest reclaims");
+		 "minimum growth of the balloon in single pages per second, however hard the guest reclaims");
 
 static struct fisc_guest_param rate_max = { BIT(18), 1, BIT(24) };
 module_param_cb(rate_max, &fisc_guest_param_ops, &rate_max, 0644);
-MODULE_PARM_DESC(rate_max, "single pages a second that the balloon grows by at most");
+MODULE_PARM_DESC(rate_max, "maximum growth of the balloon in single pages per second");
 
-/* Where the rate begins. */
+/* Initial rate, in small pages per second. */
 #define FISC_GUEST_RATE_START	4096
 
 #define FISC_GUEST_LOOK		HZ
 #define FISC_GUEST_TICK		(HZ / 10)
 
-/* Seconds that a device may have fewer pages than we: at first, at most. */
+/*
+ * How many seconds a device may have fewer pages than the driver before all are
+ * told again: initially, and at most.
+ */
 #define FISC_GUEST_PATIENCE	5
 #define FISC_GUEST_PATIENCE_MAX	600
 
@@ -46,7 +49,7 @@ static unsigned long fisc_guest_rate(unsigned long rate)
 	return clamp(rate, lowest, max(lowest, highest));
 }
 
-/* What the guest would have without the balloon, in pages. */
+/* Pages that the guest would have without the balloon. */
 static unsigned long fisc_guest_ram(const struct fisc_guest *g)
 {
 	if (fisc_guest_has(g, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
@@ -56,11 +59,11 @@ static unsigned long fisc_guest_ram(const struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_floor() - memory that is left to the guest
+ * fisc_guest_floor() - Return how much memory is always left to the guest
  * @g: the balloon
  *
- * Context: any.
- * Return: pages.
+ * Context: Any.
+ * Return: the number of pages.
  */
 unsigned long fisc_guest_floor(const struct fisc_guest *g)
 {
@@ -82,7 +85,7 @@ static unsigned long fisc_guest_target(const struct fisc_guest *g)
 	return num_pages;
 }
 
-/* The target, unless it is below the floor. */
+/* The balloon's target, limited so that the floor is left to the guest. */
 static unsigned long fisc_guest_goal(const struct fisc_guest *g)
 {
 	unsigned long ram = fisc_guest_ram(g);
@@ -92,8 +95,8 @@ static unsigned long fisc_guest_goal(const struct fisc_guest *g)
 }
 
 /*
- * Pages that the guest could do without: not all it can reclaim, or the next
- * one who needs memory finds none.
+ * Pages that the guest could do without: not all that it can reclaim, or the
+ * next allocation would find none.
  */
 static unsigned long fisc_guest_spare(const struct fisc_guest *g)
 {
@@ -103,7 +106,7 @@ static unsigned long fisc_guest_spare(const struct fisc_guest *g)
 	return max(spare, 0L);
 }
 
-/* Has it to be told again what is in the balloon? */
+/* Check whether the device must be told again what is in the balloon. */
 static void fisc_guest_look_at_device(struct fisc_guest *g)
 {
 	struct fisc_guest_retell *retell = &g->retell;
@@ -154,7 +157,7 @@ static void fisc_guest_look(struct fisc_guest *g)
 	fisc_guest_look_at_device(g);
 }
 
-/* Fill the bucket: with two ticks' worth at most, and a page at least. */
+/* Fill the bucket: up to two ticks' worth, but at least one page. */
 static void fisc_guest_refill(struct fisc_guest_pace *pace)
 {
 	unsigned long elapsed = min(jiffies - pace->credited, HZ);
@@ -176,7 +179,9 @@ static bool fisc_guest_oom_recently(struct fisc_guest_pace *pace)
 	return READ_ONCE(pace->oomed);
 }
 
-/* Put pages into the balloon, as far as there are pages and credit. */
+/*
+ * Put pages into the balloon, limited by what is available and by the credit.
+ */
 static void fisc_guest_grow(struct fisc_guest *g)
 {
 	struct fisc_guest_pace *pace = &g->pace;
@@ -208,14 +213,14 @@ static void fisc_guest_shrink(struct fisc_guest *g)
 	unsigned long goal, size;
 
 	while ((size = fisc_guest_size(g)) > (goal = fisc_guest_goal(g))) {
-		/* Compaction may have them isolated. */
+		/* Compaction may have isolated the pages. */
 		if (!fisc_guest_deflate(g, size - goal))
 			break;
 		cond_resched();
 	}
 }
 
-/* Why is it smaller than it should be? */
+/* Return why the balloon is smaller than it should be. */
 static unsigned int fisc_guest_shortfall(struct fisc_guest *g)
 {
 	unsigned long size = fisc_guest_size(g), target = fisc_guest_target(g);
@@ -238,7 +243,7 @@ static unsigned int fisc_guest_shortfall(struct fisc_guest *g)
 	return why;
 }
 
-/* Is there something to do soon? Where there are no pages, not. */
+/* Test whether there is more to do soon; not if no pages are available. */
 static bool fisc_guest_busy(struct fisc_guest *g)
 {
 	unsigned long size = fisc_guest_size(g), goal = fisc_guest_goal(g);
@@ -249,10 +254,12 @@ static bool fisc_guest_busy(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_work() - adjust the balloon
- * @work: in the balloon
+ * fisc_guest_work() - Adjust the balloon
+ * @work: fisc_guest.work
  *
- * Runs each second, more often as long as there is something to do.
+ * Runs every second, and more often while there is more to do.
+ *
+ * Context: May sleep.
  */
 void fisc_guest_work(struct work_struct *work)
 {
@@ -282,8 +289,10 @@ void fisc_guest_work(struct work_struct *work)
 }
 
 /**
- * fisc_guest_init_pace() - begin as if nothing had happened
- * @g: the balloon, not at work
+ * fisc_guest_init_pace() - Reset the pace
+ * @g: the balloon, with no work queued
+ *
+ * Context: May sleep.
  */
 void fisc_guest_init_pace(struct fisc_guest *g)
 {

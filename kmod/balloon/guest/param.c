@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Parameters of the module.
+ * Parameters of the module: numbers within bounds.
  */
 #include "balloon/guest/param.h"
 
@@ -8,7 +8,7 @@ static int fisc_guest_param_set(const char *text, const struct kernel_param *kp)
 {
 	const struct fisc_guest_param *param = kp->arg;
 
-	/* It writes where kp->arg points to. */
+	/* param_set_uint_minmax() writes to where kp->arg points. */
 	static_assert(!offsetof(struct fisc_guest_param, value));
 
 	return param_set_uint_minmax(text, kp, param->lowest, param->highest);

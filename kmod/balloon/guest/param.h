@@ -5,10 +5,10 @@
 #include <linux/moduleparam.h>
 
 /**
- * struct fisc_guest_param - a parameter of the module: a number with bounds
- * @value: the number; whoever uses it reads it once
- * @lowest: what it may be at least
- * @highest: what it may be at most
+ * struct fisc_guest_param - A module parameter: a number within bounds
+ * @value: the number; may change at any time, so read it once
+ * @lowest: its smallest value
+ * @highest: its largest value
  */
 struct fisc_guest_param {
 	unsigned int value;

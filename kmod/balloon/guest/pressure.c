@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How hard memory is to come by in this guest. See balloon.h.
+ * Memory pressure in this guest. See guest.h.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -18,17 +18,17 @@
 static struct fisc_guest_param stall_percent = { 10, 1, 100 };
 module_param_cb(stall_percent, &fisc_guest_param_ops, &stall_percent, 0644);
 MODULE_PARM_DESC(stall_percent,
-		 "pressure is high if tasks wait for memory for so much of the time");
+		 "pressure is high if tasks wait for memory for this percentage of the time");
 
 static struct fisc_guest_param refaults = { 1000, 1, UINT_MAX };
 module_param_cb(refaults, &fisc_guest_param_ops, &refaults, 0644);
 MODULE_PARM_DESC(refaults,
-		 "pressure is high if so many pages a second are read again soon after they were reclaimed");
+		 "pressure is high if this many pages per second are read again soon after they were reclaimed");
 
 static struct fisc_guest_param swapouts = { 2000, 1, UINT_MAX };
 module_param_cb(swapouts, &fisc_guest_param_ops, &swapouts, 0644);
 MODULE_PARM_DESC(swapouts,
-		 "pressure is high if so many pages a second are swapped out");
+		 "pressure is high if this many pages per second are swapped out");
 
 #define FISC_GUEST_PSI_FILE	"/proc/pressure/memory"
 #define FISC_GUEST_PSI_FORMAT						\
@@ -36,9 +36,9 @@ MODULE_PARM_DESC(swapouts,
 	"full avg10=%u.%u"
 
 /*
- * Pressure stall information is said to readers of a file, and to nobody else.
- * kernel_read() does not read files of procfs of the older kind, so the file is
- * asked to show itself in a buffer of ours.
+ * The kernel provides pressure stall information only to readers of a file, and
+ * kernel_read() does not read procfs files of the older kind. So have the
+ * file's show operation print into a buffer here.
  */
 static bool fisc_guest_read_psi(struct fisc_guest_pressure *now)
 {
@@ -69,10 +69,10 @@ static bool fisc_guest_read_psi(struct fisc_guest_pressure *now)
 }
 
 /**
- * fisc_guest_pressure() - look how the guest is doing
- * @now: what is found
+ * fisc_guest_pressure() - Measure the guest's memory pressure
+ * @now: the result
  *
- * Context: a kernel thread; may sleep.
+ * Context: A kernel thread; may sleep.
  */
 void fisc_guest_pressure(struct fisc_guest_pressure *now)
 {
@@ -87,13 +87,16 @@ void fisc_guest_pressure(struct fisc_guest_pressure *now)
 }
 
 /**
- * fisc_guest_pressed() - does the guest reclaim hard?
- * @last: how it did
- * @now: how it does
- * @elapsed_ms: time between the two, more than 0
+ * fisc_guest_pressed() - Test whether the guest reclaims hard
+ * @last: the earlier measurement
+ * @now: the later measurement
+ * @elapsed_ms: time between the two in ms, more than 0
  *
- * The kernel brings stalls up to date every two seconds: one of a second may
- * appear to be of two, or of none. That evens out.
+ * The kernel updates stall times every two seconds: a stall of one second may
+ * appear as two seconds, or as none. That evens out.
+ *
+ * Context: Any.
+ * Return: true if stalls, refaults or swapouts reach their limits.
  */
 bool fisc_guest_pressed(const struct fisc_guest_pressure *last,
 			const struct fisc_guest_pressure *now,

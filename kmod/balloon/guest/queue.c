@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device's queues, and how it is told of pages. See balloon.h.
+ * The device's queues, and how the device is told of pages. See guest.h.
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -25,14 +25,15 @@ static void fisc_guest_acked(struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_find_queues() - set up the device's queues
+ * fisc_guest_find_queues() - Set up the device's queues
  * @g: the balloon
  * @stats_request: called when the device wants statistics
  *
- * Queues without a name take no number. That of the free page hints is not
- * used, but a device that has one counts it.
+ * Queues without a name get no number. The queue of free page hints is not
+ * used, but a device that has it counts it.
  *
- * Return: 0, or what the transport said.
+ * Context: May sleep.
+ * Return: 0 or -errno from the transport.
  */
 int fisc_guest_find_queues(struct fisc_guest *g, vq_callback_t *stats_request)
 {
@@ -68,7 +69,7 @@ int fisc_guest_find_queues(struct fisc_guest *g, vq_callback_t *stats_request)
 	return 0;
 }
 
-/* The buffer came back, or never will. */
+/* Test whether the buffer came back, or never will. */
 static bool fisc_guest_settled(struct virtqueue *vq)
 {
 	unsigned int len;
@@ -77,7 +78,7 @@ static bool fisc_guest_settled(struct virtqueue *vq)
 }
 
 /*
- * Wait for the buffer in a queue. A device that is gone, or wants to be reset,
+ * Wait for the buffer in a queue. A device that is gone or wants to be reset
  * does not answer.
  */
 static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
@@ -89,13 +90,13 @@ static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_flush() - tell the device what is in the buffer
+ * fisc_guest_flush() - Send the buffer's entries to the device
  * @g: the balloon
  * @vq: the queue
  *
- * Returns when the device has read it, or is broken.
+ * Returns when the device has read them, or is broken.
  *
- * Context: @g->lock held.
+ * Context: May sleep; @g->lock held.
  */
 void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
 {
@@ -111,22 +112,22 @@ void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
 		entry = sizeof(g->ranges[0]);
 	sg_init_one(&sg, g->pfns, g->nr_entries * entry);
 	g->nr_entries = 0;
-	/* The queue is empty: this fails if it is broken, and only then. */
+	/* The queue is empty, so this fails only if the queue is broken. */
 	if (!virtqueue_add_outbuf(vq, &sg, 1, g, GFP_NOWAIT))
 		fisc_guest_wait(g, vq);
 }
 
 /**
- * fisc_guest_tell() - have pages told to the device
+ * fisc_guest_tell() - Tell the device of pages
  * @g: the balloon
  * @vq: the queue
  * @page: the first page
- * @order: of how many
+ * @order: order of the number of pages
  *
- * They are in a buffer that is sent when it is full, before another entry is
- * put into it, or with fisc_guest_flush().
+ * Only adds the pages to a buffer. It is sent by fisc_guest_flush(), or when
+ * another entry does not fit.
  *
- * Context: @g->lock held.
+ * Context: May sleep if the buffer is full; @g->lock held.
  */
 void fisc_guest_tell(struct fisc_guest *g, struct virtqueue *vq,
 		     struct page *page, unsigned int order)
@@ -166,10 +167,13 @@ static int fisc_guest_report(struct page_reporting_dev_info *info,
 }
 
 /**
- * fisc_guest_start_reporting() - begin to tell free pages
+ * fisc_guest_start_reporting() - Start to report free pages
  * @g: the balloon
  *
- * The kernel takes one device for that. Without it, the balloon still works.
+ * The kernel takes only one device for that. Without reporting, the balloon
+ * still works.
+ *
+ * Context: May sleep.
  */
 void fisc_guest_start_reporting(struct fisc_guest *g)
 {
@@ -188,8 +192,10 @@ void fisc_guest_start_reporting(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stop_reporting() - no longer tell free pages
+ * fisc_guest_stop_reporting() - Stop reporting free pages
  * @g: the balloon
+ *
+ * Context: May sleep.
  */
 void fisc_guest_stop_reporting(struct fisc_guest *g)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A device that needs a reset gets one. See guest.h.
+ * Recovery of a device that needs a reset. See guest.h.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -10,13 +10,14 @@
 #include "balloon/guest/guest.h"
 #include "balloon/guest/recover.h"
 
+/* Delay before a reset: the device might need another one soon. */
 #define FISC_GUEST_RECOVER	(5 * HZ)
 
 /**
- * fisc_guest_poke() - have the balloon adjusted now
+ * fisc_guest_poke() - Adjust the balloon now
  * @g: the balloon
  *
- * Context: any.
+ * Context: Any.
  */
 void fisc_guest_poke(struct fisc_guest *g)
 {
@@ -29,10 +30,10 @@ void fisc_guest_poke(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_recover_work() - reset a device, as a suspend and a resume would
+ * fisc_guest_recover_work() - Reset a device, like suspend and resume would
  * @work: fisc_guest.recover_work
  *
- * Context: may sleep.
+ * Context: May sleep.
  */
 void fisc_guest_recover_work(struct work_struct *work)
 {
@@ -40,7 +41,7 @@ void fisc_guest_recover_work(struct work_struct *work)
 					    struct fisc_guest, recover_work);
 	int err;
 
-	/* All ones if it is no longer there. */
+	/* The status is all ones if the device is gone. */
 	if (!fisc_guest_needs_reset(g) ||
 	    g->vdev->config->get_status(g->vdev) & VIRTIO_CONFIG_S_FAILED)
 		return;
@@ -50,14 +51,17 @@ void fisc_guest_recover_work(struct work_struct *work)
 	if (!err)
 		err = virtio_device_restore(g->vdev);
 	if (err)
-		dev_err(&g->vdev->dev, "it did not help: %pe\n", ERR_PTR(err));
+		dev_err(&g->vdev->dev, "reset failed: %pe\n", ERR_PTR(err));
 }
 
 /**
- * fisc_guest_recover() - have a device reset that needs it
+ * fisc_guest_recover() - Schedule the reset of a device that needs one
  * @g: the balloon
  *
- * Not at once: it might need it again.
+ * The reset comes after FISC_GUEST_RECOVER, as the device might need another
+ * one.
+ *
+ * Context: Process context.
  */
 void fisc_guest_recover(struct fisc_guest *g)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Statistics for the device. See balloon.h.
+ * Statistics for the device. See guest.h.
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -95,7 +95,9 @@ static void fisc_guest_paired_stats(struct fisc_guest *g, unsigned int *nr)
 			READ_ONCE(g->pace.shortfall));
 }
 
-/* Hand the device a buffer; it gives it back when it wants another. */
+/*
+ * Give the device a buffer; it returns the buffer when it wants new statistics.
+ */
 static void fisc_guest_send_stats(struct fisc_guest *g)
 {
 	struct scatterlist sg;
@@ -112,8 +114,10 @@ static void fisc_guest_send_stats(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stats_start() - hand the device the first statistics
- * @g: the balloon, the device ready and no work queued
+ * fisc_guest_stats_start() - Send the first statistics
+ * @g: the balloon, with the device ready and no work queued
+ *
+ * Context: May sleep.
  */
 void fisc_guest_stats_start(struct fisc_guest *g)
 {
@@ -122,10 +126,10 @@ void fisc_guest_stats_start(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stats_request() - the device wants new statistics
+ * fisc_guest_stats_request() - Handle the device's request for statistics
  * @vq: the queue
  *
- * Context: interrupt.
+ * Context: Interrupt.
  */
 void fisc_guest_stats_request(struct virtqueue *vq)
 {
@@ -139,8 +143,10 @@ void fisc_guest_stats_request(struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_stats_work() - answer a request for statistics
- * @work: in the balloon
+ * fisc_guest_stats_work() - Answer a request for statistics
+ * @work: fisc_guest.stats_work
+ *
+ * Context: May sleep.
  */
 void fisc_guest_stats_work(struct work_struct *work)
 {

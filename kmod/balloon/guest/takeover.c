@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Balloon devices that the kernel's own driver has: they are taken over when
- * this one is loaded, and given back when it is unloaded. Either driver leaves
- * a device with an empty balloon. A device that comes later goes to the driver
- * that was loaded first.
+ * Balloon devices bound to the kernel's own driver: they are taken over when
+ * this driver is loaded, and given back when it is unloaded. Either driver
+ * leaves a device with an empty balloon. A device that appears later goes to
+ * the driver that was loaded first.
  */
 #include <linux/device.h>
 #include <linux/slab.h>
@@ -23,7 +23,7 @@ struct fisc_guest_devices {
 	bool bound;
 };
 
-/* Drivers cannot be changed while the bus is walked: remember the device. */
+/* Drivers cannot be changed while walking the bus, so remember the device. */
 static int fisc_guest_collect(struct device *dev, void *data)
 {
 	struct fisc_guest_devices *devices = data;
@@ -57,16 +57,17 @@ static void fisc_guest_take(struct device_driver *ours, struct device *dev)
 	err = device_driver_attach(ours, dev);
 	if (!err)
 		return;
-	dev_warn(dev, "not taken over: %pe\n", ERR_PTR(err));
+	dev_warn(dev, "could not take over the device: %pe\n", ERR_PTR(err));
 	if (device_attach(dev) < 0)
 		dev_warn(dev, "without a driver\n");
 }
 
 /**
- * fisc_guest_register() - register the driver and take over devices
+ * fisc_guest_register() - Register the driver and take over devices
  * @driver: the driver
  *
- * Return: 0 or an error, with nothing changed.
+ * Context: May sleep.
+ * Return: 0, or -errno with nothing changed.
  */
 int fisc_guest_register(struct virtio_driver *driver)
 {
@@ -96,8 +97,10 @@ int fisc_guest_register(struct virtio_driver *driver)
 }
 
 /**
- * fisc_guest_unregister() - unregister the driver and give devices back
+ * fisc_guest_unregister() - Unregister the driver and give devices back
  * @driver: the driver
+ *
+ * Context: May sleep.
  */
 void fisc_guest_unregister(struct virtio_driver *driver)
 {
