@@ -85,7 +85,7 @@ static void fisc_balloon_update(struct fisc_vm *vm)
  * fisc_balloon_follow() - Adjust a balloon to the current target of memory
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_balloon_follow(struct fisc_vm *vm)
 {
@@ -97,7 +97,7 @@ void fisc_balloon_follow(struct fisc_vm *vm)
  * fisc_balloon_begin() - Give a new VM its balloon
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_balloon_begin(struct fisc_vm *vm)
@@ -118,7 +118,7 @@ int fisc_balloon_begin(struct fisc_vm *vm)
  * fisc_balloon_end() - Undo fisc_balloon_begin()
  * @vm: the VM, which ends; it has no device
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_balloon_end(struct fisc_vm *vm)
 {
@@ -143,7 +143,7 @@ static int fisc_balloon_choose(struct fisc_vm *vm, u64 *choice, u64 pages)
  * @vm: the VM
  * @pages: the target in pages; FISC_PAGES_FOLLOW to follow the tax
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -EINVAL if @pages exceeds the VM's size.
  */
 int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
@@ -155,7 +155,7 @@ int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
  * fisc_balloon_max() - Return the max of a VM's balloon
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: the max in pages.
  */
 u64 fisc_balloon_max(struct fisc_vm *vm)
@@ -171,7 +171,7 @@ u64 fisc_balloon_max(struct fisc_vm *vm)
  * @pages: the max in pages; FISC_PAGES_FOLLOW for FISC_BALLOON_MAX_PERCENT of
  *	the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -EINVAL if @pages exceeds the VM's size.
  */
 int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
@@ -187,7 +187,7 @@ int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
  *
  * A balloon that follows the tax is adjusted soon after.
  *
- * Context: May sleep; mmap_lock may be held.
+ * Context: may sleep; mmap_lock may be held.
  * Return: 0, or -EBUSY if the VM has a device already.
  */
 int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
@@ -213,7 +213,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_attach, FISC);
  *
  * Drops the device's reference on the VM.
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_balloon_detach(struct fisc_vm *vm)
 {
@@ -237,7 +237,7 @@ static int fisc_balloon_empty_region(struct fisc_region *region, void *arg)
  * fisc_balloon_empty() - Forget the balloon's pages and the guest's statistics
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_balloon_empty(struct fisc_vm *vm)
 {
@@ -250,7 +250,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty, FISC);
  * fisc_balloon_actual() - Return the number of pages in a VM's balloon
  * @vm: the VM
  *
- * Context: Any.
+ * Context: any.
  * Return: the number of pages.
  */
 u64 fisc_balloon_actual(struct fisc_vm *vm)
@@ -278,7 +278,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_say, FISC);
 /**
  * fisc_balloon_stats_period() - Return how often to ask guests for statistics
  *
- * Context: Any.
+ * Context: any.
  * Return: the period in ms.
  */
 unsigned int fisc_balloon_stats_period(void)
@@ -290,7 +290,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_stats_period, FISC);
 /**
  * fisc_balloon_ask_all() - Ask all guests for statistics after a new period
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_balloon_ask_all(void)
 {

@@ -303,7 +303,7 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
  * @offset: start in bytes
  * @len: length in bytes
  *
- * Context: May sleep, for as long as the VM must wait for memory.
+ * Context: may sleep, for as long as the VM must wait for memory.
  * Return: 0; -EOPNOTSUPP for another mode, -ENOSPC if the size is not admitted,
  * -ENOMEM, -EINTR, -EIO.
  */

@@ -28,7 +28,7 @@ static const struct inode_operations fisc_dir_inode_operations;
  * @inode: the file
  * @vm: the VM that it belongs to
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: the region, or ERR_PTR(-ENOMEM).
  */
 struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
@@ -47,7 +47,7 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
  *
  * Waits for all holders of a reference from fisc_region_get_live().
  *
- * Context: May sleep; no lock of this module held.
+ * Context: may sleep; no lock of this module held.
  */
 void fisc_region_destroy(struct fisc_region *region)
 {
@@ -91,7 +91,7 @@ static struct fisc_vm *fisc_inode_vm(const struct inode *inode)
  * @mode: type and permissions
  * @vm: the VM that it belongs to, NULL for the root
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: the inode, or ERR_PTR(-ENOMEM).
  */
 struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
@@ -133,7 +133,7 @@ struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
  * fisc_evict_inode() - Free what an inode holds
  * @inode: the inode, which has no users left
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_evict_inode(struct inode *inode)
 {

@@ -25,7 +25,7 @@
  *
  * Counts and logs content that is lost.
  *
- * Context: May sleep, for as long as swap takes; no lock of this module held.
+ * Context: may sleep, for as long as swap takes; no lock of this module held.
  * Return: 0 if the caller should look the page up again, -ENOMEM, -EIO.
  */
 int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
@@ -56,7 +56,7 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
  * page back first, and gives an empty chunk a large frame if there is memory
  * for it.
  *
- * Context: May sleep; no lock of this module held.
+ * Context: may sleep; no lock of this module held.
  * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
  * -EHWPOISON if a memory error destroyed the content, -EIO if a swap error did.
  */
@@ -113,7 +113,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
  * A private frame may be written to, or leave the file, while the caller reads
  * it.
  *
- * Context: May sleep; no lock of this module held.
+ * Context: may sleep; no lock of this module held.
  * Return: 0, -EHWPOISON, -ENOMEM, -EIO.
  */
 int fisc_region_read(struct fisc_region *region, pgoff_t index,

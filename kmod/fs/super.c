@@ -240,7 +240,7 @@ MODULE_ALIAS_FS("fisc");
  *
  * The module cannot be unloaded until simple_release_fs() undoes this.
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -errno.
  */
 int fisc_fs_pin(struct vfsmount **mount, int *count)
@@ -256,7 +256,7 @@ int fisc_fs_pin(struct vfsmount **mount, int *count)
  * revoked. So this is the last step of the module's initialization, and nothing
  * can fail after it.
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -errno.
  */
 int fisc_fs_init(void)
@@ -272,7 +272,7 @@ int fisc_fs_init(void)
 /**
  * fisc_fs_exit() - Undo fisc_fs_init(); nothing is mounted any more
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_fs_exit(void)
 {

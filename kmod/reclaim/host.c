@@ -64,7 +64,7 @@ static struct shrinker *fisc_shrinker;
 /**
  * fisc_host_asked() - Return how much the host has requested and not received
  *
- * Context: Any.
+ * Context: any.
  * Return: the number of pages.
  */
 long fisc_host_asked(void)
@@ -114,7 +114,7 @@ void fisc_host_set_available(u64 pages)
  * fisc_host_get_stats() - Return what the host has requested
  * @stats: the result
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_host_get_stats(struct fisc_host_stats *stats)
 {
@@ -126,7 +126,7 @@ void fisc_host_get_stats(struct fisc_host_stats *stats)
 /**
  * fisc_host_init() - Let the host request memory
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -errno.
  */
 int fisc_host_init(void)
@@ -150,7 +150,7 @@ int fisc_host_init(void)
 /**
  * fisc_host_exit() - Undo fisc_host_init()
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_host_exit(void)
 {

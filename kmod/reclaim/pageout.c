@@ -23,7 +23,7 @@
  * Unmaps the chunk, so that pages still unmapped later are cold. Tries its
  * pages for sharing first.
  *
- * Context: May sleep; from the thread that pages out only.
+ * Context: may sleep; from the thread that pages out only.
  */
 void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
 {
@@ -46,7 +46,7 @@ void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
  * @chunk: the chunk
  * @ms: the time in ms
  *
- * Context: Any.
+ * Context: any.
  * Return: true if the chunk was armed at least @ms ago.
  */
 bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms)
@@ -211,7 +211,7 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
  * @max: most pages to take
  * @any: take pages in use, too
  *
- * Context: May sleep; from the thread that pages out only.
+ * Context: may sleep; from the thread that pages out only.
  * Return: the number of frames freed.
  */
 unsigned int fisc_swap_out(struct fisc_swap_batch *batch,

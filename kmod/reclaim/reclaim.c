@@ -311,7 +311,7 @@ void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 /**
  * fisc_reclaim_excess() - Return what paged VMs have above their targets
  *
- * Context: Any.
+ * Context: any.
  * Return: the number of pages.
  */
 u64 fisc_reclaim_excess(void)
@@ -323,7 +323,7 @@ u64 fisc_reclaim_excess(void)
  * fisc_reclaim_get_history() - Copy the latest state changes
  * @history: the result
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_reclaim_get_history(struct fisc_reclaim_history *history)
 {
@@ -335,7 +335,7 @@ void fisc_reclaim_get_history(struct fisc_reclaim_history *history)
 /**
  * fisc_reclaim_init() - Start to watch memory
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -errno.
  */
 int fisc_reclaim_init(void)
@@ -365,7 +365,7 @@ err_batch:
 /**
  * fisc_reclaim_exit() - Stop; no files and no knobs are left
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_reclaim_exit(void)
 {

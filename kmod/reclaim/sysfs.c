@@ -140,7 +140,7 @@ static void fisc_history_show(struct seq_file *m)
  * @m: the file
  * @v: unused
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0.
  */
 int fisc_reclaim_stats_show(struct seq_file *m, void *v)
@@ -255,7 +255,7 @@ static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
  * @m: the file
  * @v: unused
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0.
  */
 int fisc_vms_show(struct seq_file *m, void *v)

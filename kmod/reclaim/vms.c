@@ -15,7 +15,7 @@
  * fisc_reclaim_begin_vm() - Start to watch a new VM
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_reclaim_begin_vm(struct fisc_vm *vm)
@@ -29,7 +29,7 @@ int fisc_reclaim_begin_vm(struct fisc_vm *vm)
  * fisc_reclaim_end_vm() - Undo fisc_reclaim_begin_vm()
  * @vm: the VM, which ends
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_reclaim_end_vm(struct fisc_vm *vm)
 {
@@ -41,7 +41,7 @@ void fisc_reclaim_end_vm(struct fisc_vm *vm)
  * @vm: the VM
  * @pages: the size in pages; 0 if no device serves the balloon
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
 {
@@ -83,7 +83,7 @@ static void fisc_rate_take(struct fisc_rate *rate, u64 count,
  *
  * Visits VMs only if pages moved in this second or in the one before.
  *
- * Context: May sleep; from the thread that reclaims only.
+ * Context: may sleep; from the thread that reclaims only.
  */
 void fisc_reclaim_rates(void)
 {

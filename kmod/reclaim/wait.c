@@ -26,7 +26,7 @@ unsigned int fisc_reclaim_blocking = 1;
  * fisc_reclaim_blocks() - Test whether a VM must wait before it gets memory
  * @vm: the VM
  *
- * Context: Any.
+ * Context: any.
  * Return: true if memory is very short, the VM is above its target, and waiting
  * can help.
  */
@@ -48,7 +48,7 @@ static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
  * fisc_reclaim_block() - Wait until a VM may have more memory
  * @vm: the VM
  *
- * Context: May sleep; no locks held.
+ * Context: may sleep; no locks held.
  * Return: 0, or -EINTR if the process is being killed.
  */
 int fisc_reclaim_block(struct fisc_vm *vm)
@@ -102,7 +102,7 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
  *
  * For faults that cannot release the lock of the address space.
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_reclaim_pause(struct fisc_vm *vm)
 {
@@ -116,7 +116,7 @@ void fisc_reclaim_pause(struct fisc_vm *vm)
 /**
  * fisc_reclaim_unblock() - Let all waiters check whether they must still wait
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_reclaim_unblock(void)
 {

@@ -200,7 +200,7 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
  *
  * Does nothing if @size is within what is admitted already.
  *
- * Context: May sleep; the inode locked.
+ * Context: may sleep; the inode locked.
  * Return: 0; -ENOSPC if the VM's min and overhead would not fit into the
  * capacity, or its max and overhead not into capacity and swap. The log and
  * sysfs say how much is missing.
@@ -217,7 +217,7 @@ int fisc_admit(struct fisc_region *region, loff_t size)
  * @region: the file
  * @size: its size in bytes, at most what was admitted
  *
- * Context: May sleep; the inode locked, or the file going away.
+ * Context: may sleep; the inode locked, or the file going away.
  */
 void fisc_admit_settle(struct fisc_region *region, loff_t size)
 {
@@ -235,7 +235,7 @@ void fisc_admit_settle(struct fisc_region *region, loff_t size)
  * fisc_quota_begin() - Give a new VM its quota
  * @vm: the VM
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_quota_begin(struct fisc_vm *vm)
@@ -262,7 +262,7 @@ int fisc_quota_begin(struct fisc_vm *vm)
  * fisc_quota_end() - Undo fisc_quota_begin()
  * @vm: the VM, which has no files left
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_quota_end(struct fisc_vm *vm)
 {
@@ -284,7 +284,7 @@ static u64 fisc_shares_of(const struct fisc_quota *quota)
  * @vm: the VM
  * @claim: the result; @claim->active and @claim->target are not set
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
@@ -300,7 +300,7 @@ void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
  * fisc_quota_target() - Return how much memory a VM should have
  * @vm: the VM
  *
- * Context: Any.
+ * Context: any.
  * Return: the target in pages.
  */
 u64 fisc_quota_target(const struct fisc_vm *vm)
@@ -313,7 +313,7 @@ u64 fisc_quota_target(const struct fisc_vm *vm)
  * @vm: the VM
  * @pages: the min in pages, or FISC_PAGES_FOLLOW
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0; -EINVAL if @pages exceeds the VM's max; -ENOSPC if not admitted.
  */
 int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
@@ -334,7 +334,7 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
  * @vm: the VM
  * @pages: the max in pages, or FISC_PAGES_FOLLOW
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0; -EINVAL if @pages is below the chosen min; -ENOSPC if not
  * admitted.
  */
@@ -356,7 +356,7 @@ int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
  * @vm: the VM
  * @per_mib: set to true if the number is per MiB, false if it is the total
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: the number of shares.
  */
 unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
@@ -373,7 +373,7 @@ unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
  * @shares: the number, at least 1
  * @per_mib: @shares is per MiB, not the total
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib)
 {
@@ -386,7 +386,7 @@ void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib
 /**
  * fisc_quota_capacity() - Return the memory that VMs may use, with metadata
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: the capacity in pages.
  */
 u64 fisc_quota_capacity(void)
@@ -416,7 +416,7 @@ static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
  * fisc_quota_set_capacity() - Set the memory that VMs may use
  * @pages: the capacity in pages, or FISC_PAGES_FOLLOW for all but the reserve
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -ENOSPC if that does not cover what has been reserved and
  * promised.
  */
@@ -431,7 +431,7 @@ int fisc_quota_set_capacity(u64 pages)
 /**
  * fisc_quota_reserve_percent() - Return the part of the host VMs do not get
  *
- * Context: Any.
+ * Context: any.
  * Return: the part in percent.
  */
 unsigned int fisc_quota_reserve_percent(void)
@@ -443,7 +443,7 @@ unsigned int fisc_quota_reserve_percent(void)
  * fisc_quota_set_reserve_percent() - Set the part of the host VMs do not get
  * @percent: the part in percent
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -ENOSPC if the rest does not cover what has been reserved and
  * promised.
  */
@@ -469,7 +469,7 @@ static u64 fisc_reserved_at(unsigned int min_percent)
 /**
  * fisc_quota_min_percent() - Return the min of VMs without one of their own
  *
- * Context: Any.
+ * Context: any.
  * Return: the min in percent of a VM's max.
  */
 unsigned int fisc_quota_min_percent(void)
@@ -481,7 +481,7 @@ unsigned int fisc_quota_min_percent(void)
  * fisc_quota_set_min_percent() - Set the min of VMs without one of their own
  * @percent: the min in percent of a VM's max
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -ENOSPC if the capacity does not cover that.
  */
 int fisc_quota_set_min_percent(unsigned int percent)
@@ -513,7 +513,7 @@ int fisc_quota_set_min_percent(unsigned int percent)
  * fisc_quota_admission() - Return what has been promised, and what was refused
  * @admission: the result
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_quota_admission(struct fisc_admission *admission)
 {

@@ -47,49 +47,29 @@ static ssize_t capacity_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute capacity_attr = __ATTR_RW(capacity);
 
-static ssize_t min_percent_show(struct kobject *kobj,
-				struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%u\n", fisc_quota_min_percent());
-}
+/* A percentage with a setter that may refuse. */
+#define FISC_PERCENT_ATTR(_name, _most)					\
+static ssize_t _name##_show(struct kobject *kobj,			\
+			    struct kobj_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, "%u\n", fisc_quota_##_name());		\
+}									\
+									\
+static ssize_t _name##_store(struct kobject *kobj,			\
+			     struct kobj_attribute *attr,		\
+			     const char *buf, size_t count)		\
+{									\
+	unsigned int percent;						\
+									\
+	if (kstrtouint(buf, 0, &percent) || percent > (_most))		\
+		return -EINVAL;						\
+									\
+	return fisc_quota_set_##_name(percent) ?: count;		\
+}									\
+static struct kobj_attribute _name##_attr = __ATTR_RW(_name)
 
-static ssize_t min_percent_store(struct kobject *kobj,
-				 struct kobj_attribute *attr,
-				 const char *buf, size_t count)
-{
-	unsigned int percent;
-	int err;
-
-	if (kstrtouint(buf, 0, &percent) || percent > 100)
-		return -EINVAL;
-	err = fisc_quota_set_min_percent(percent);
-
-	return err ?: count;
-}
-
-static struct kobj_attribute min_percent_attr = __ATTR_RW(min_percent);
-
-static ssize_t reserve_percent_show(struct kobject *kobj,
-				    struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%u\n", fisc_quota_reserve_percent());
-}
-
-static ssize_t reserve_percent_store(struct kobject *kobj,
-				     struct kobj_attribute *attr,
-				     const char *buf, size_t count)
-{
-	unsigned int percent;
-	int err;
-
-	if (kstrtouint(buf, 0, &percent) || percent > FISC_RESERVE_PERCENT_MAX)
-		return -EINVAL;
-	err = fisc_quota_set_reserve_percent(percent);
-
-	return err ?: count;
-}
-
-static struct kobj_attribute reserve_percent_attr = __ATTR_RW(reserve_percent);
+FISC_PERCENT_ATTR(min_percent, 100);
+FISC_PERCENT_ATTR(reserve_percent, FISC_RESERVE_PERCENT_MAX);
 
 static struct fisc_knob fisc_tax_rate_knob =
 	FISC_KNOB_NOTIFY(tax_rate, &fisc_tax_rate, 0, FISC_TAX_RATE_MAX,
@@ -291,7 +271,7 @@ const struct attribute_group fisc_tax_vm_group = {
  * @m: the file
  * @v: unused
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0.
  */
 int fisc_tax_stats_show(struct seq_file *m, void *v)

@@ -45,7 +45,7 @@ static struct fisc_target_stats fisc_target_stats;
  * @vm: the VM
  * @claim: the result; @claim->target is not set
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 {
@@ -98,7 +98,7 @@ static unsigned int fisc_target_gather(struct fisc_vm **vms,
 /**
  * fisc_targets_update() - Compute the targets of all VMs anew
  *
- * Context: May sleep; from one thread only.
+ * Context: may sleep; from one thread only.
  */
 void fisc_targets_update(void)
 {
@@ -131,7 +131,7 @@ void fisc_targets_update(void)
  * fisc_target_get_stats() - Return the cost of computing targets
  * @stats: the result
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_target_get_stats(struct fisc_target_stats *stats)
 {

@@ -106,7 +106,7 @@ static struct fisc_worth fisc_tax_search(const struct fisc_claim *claims,
  * @capacity unless the mins alone exceed it. VMs that no bound limits have the
  * same rho, except for rounding. The order of @claims does not matter.
  *
- * Context: Any. Takes time proportional to @nr.
+ * Context: any. Takes time proportional to @nr.
  */
 void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
 {
@@ -125,7 +125,7 @@ void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
  * @claim: shares, active pages and tax rate
  * @pages: the allocation to price
  *
- * Context: Any.
+ * Context: any.
  * Return: rho with 32 fractional bits, rounded down; U64_MAX if it does not fit
  * or @pages is 0.
  */

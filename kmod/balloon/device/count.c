@@ -42,7 +42,7 @@ static const char * const fisc_device_error_names[FISC_NR_RING_ERRORS] = {
  * @c: the kind of event
  * @n: number of events; negative to subtract
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_device_count(enum fisc_device_count c, long n)
 {
@@ -53,7 +53,7 @@ void fisc_device_count(enum fisc_device_count c, long n)
  * fisc_device_count_error() - Count a broken ring
  * @error: what was wrong with it
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_device_count_error(enum fisc_ring_error error)
 {
@@ -84,7 +84,7 @@ DEFINE_SHOW_ATTRIBUTE(fisc_device_stats);
 /**
  * fisc_device_debugfs_init() - Show the counters in debugfs
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_device_debugfs_init(void)
 {
@@ -98,7 +98,7 @@ void fisc_device_debugfs_init(void)
 /**
  * fisc_device_debugfs_exit() - Undo fisc_device_debugfs_init()
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_device_debugfs_exit(void)
 {

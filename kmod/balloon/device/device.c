@@ -391,7 +391,7 @@ static void fisc_device_ask(struct work_struct *work)
  * @device: the device
  * @queue: the queue
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_device_kick(struct fisc_device *device, unsigned int queue)
 {
@@ -403,7 +403,7 @@ void fisc_device_kick(struct fisc_device *device, unsigned int queue)
  * fisc_device_kick_all() - Look at all queues
  * @device: the device
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_device_kick_all(struct fisc_device *device)
 {
@@ -438,7 +438,7 @@ static void fisc_device_clear(struct fisc_device *device)
  * fisc_device_reset() - End everything that the driver has begun
  * @device: the device
  *
- * Context: May sleep; no lock of this module held.
+ * Context: may sleep; no lock of this module held.
  */
 void fisc_device_reset(struct fisc_device *device)
 {
@@ -454,7 +454,7 @@ void fisc_device_reset(struct fisc_device *device)
  * @device: the device
  * @vm: the VM
  *
- * Context: May sleep; @device->lock held.
+ * Context: may sleep; @device->lock held.
  * Return: 0; -EBUSY if the device belongs to another VM, or the VM has another
  * device.
  */
@@ -480,7 +480,7 @@ int fisc_device_bind(struct fisc_device *device, struct fisc_vm *vm)
  * fisc_device_unbind() - Undo fisc_device_bind(), and empty the balloon
  * @device: the device
  *
- * Context: May sleep; @device->lock held.
+ * Context: may sleep; @device->lock held.
  */
 void fisc_device_unbind(struct fisc_device *device)
 {
@@ -499,7 +499,7 @@ void fisc_device_unbind(struct fisc_device *device)
  * fisc_device_init() - Initialize a new device
  * @device: the device, all zero except for vDPA's part
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_device_init(struct fisc_device *device)
@@ -521,7 +521,7 @@ int fisc_device_init(struct fisc_device *device)
  * fisc_device_exit() - Undo fisc_device_init()
  * @device: the device, no longer in use
  *
- * Context: May sleep; no lock held.
+ * Context: may sleep; no lock held.
  */
 void fisc_device_exit(struct fisc_device *device)
 {
@@ -540,7 +540,7 @@ void fisc_device_exit(struct fisc_device *device)
 /**
  * fisc_device_module_init() - Set up what all devices share
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int fisc_device_module_init(void)
@@ -559,7 +559,7 @@ int fisc_device_module_init(void)
 /**
  * fisc_device_module_exit() - Undo fisc_device_module_init()
  *
- * Context: May sleep; no device exists any more.
+ * Context: may sleep; no device exists any more.
  */
 void fisc_device_module_exit(void)
 {

@@ -121,7 +121,7 @@ struct fisc_device {
  * to_fisc_device() - Return the balloon device of a vDPA device
  * @vdpa: the vDPA device
  *
- * Context: Any.
+ * Context: any.
  * Return: the device.
  */
 static inline struct fisc_device *to_fisc_device(struct vdpa_device *vdpa)

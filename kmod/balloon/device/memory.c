@@ -16,7 +16,7 @@
  * fisc_memory_init() - Initialize a device's memory, with nothing mapped
  * @memory: the memory
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_memory_init(struct fisc_memory *memory)
 {
@@ -33,7 +33,7 @@ void fisc_memory_init(struct fisc_memory *memory)
  * @file: a file of guest memory
  * @offset: offset in the file, in bytes
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  * Return: 0, -ENOSPC if there are too many maps, -ENOMEM.
  */
 int fisc_memory_map(struct fisc_memory *memory, u64 iova, u64 size, u32 perm,
@@ -232,7 +232,7 @@ static int fisc_memory_access(struct fisc_memory *memory, u64 iova, void *buf,
  *
  * Reads two aligned bytes in a single access.
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  * Return: 0, -EFAULT if not all of it may be read, -EHWPOISON, -ENOMEM, -EIO.
  */
 int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
@@ -251,7 +251,7 @@ int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
  * Writes two aligned bytes in a single access. On failure, part of the data may
  * have been written.
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  * Return: 0, -EFAULT if not all of it may be written, -ENOMEM, -EHWPOISON,
  * -EIO.
  */

@@ -63,7 +63,7 @@ struct fisc_memory_range {
  * fisc_memory_first_pfn() - Return the first whole page from an address on
  * @start: the address
  *
- * Context: Any.
+ * Context: any.
  * Return: the page number.
  */
 static inline u64 fisc_memory_first_pfn(u64 start)
@@ -75,7 +75,7 @@ static inline u64 fisc_memory_first_pfn(u64 start)
  * fisc_memory_end_pfn() - Return the end of the whole pages up to an address
  * @last: the last address, included
  *
- * Context: Any.
+ * Context: any.
  * Return: the page number after the last whole page.
  */
 static inline u64 fisc_memory_end_pfn(u64 last)

@@ -93,7 +93,7 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
  *	device-readable
  * @buffer: the buffer; without parts if none is available
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  * Return: FISC_RING_OK, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
@@ -138,7 +138,7 @@ enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
  * @memory: the memory that it lies in
  * @head: the buffer's first descriptor
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  * Return: FISC_RING_OK, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
@@ -173,7 +173,7 @@ enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
  * @ring: the ring
  * @memory: the memory that it lies in
  *
- * Context: May sleep; the device's lock held.
+ * Context: may sleep; the device's lock held.
  */
 void fisc_ring_signal(struct fisc_ring *ring, struct fisc_memory *memory)
 {

@@ -32,7 +32,7 @@
  * fisc_guest_size() - Return the number of pages in the balloon
  * @g: the balloon
  *
- * Context: Any.
+ * Context: any.
  * Return: the number of pages.
  */
 unsigned long fisc_guest_size(const struct fisc_guest *g)
@@ -210,7 +210,7 @@ static unsigned long fisc_guest_take_small(struct fisc_guest *g,
  * @g: the balloon
  * @wanted: most pages to give back
  *
- * Context: May sleep; does not allocate memory.
+ * Context: may sleep; does not allocate memory.
  * Return: the number of pages given back.
  */
 unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
@@ -250,7 +250,7 @@ unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
  * fisc_guest_drop() - Empty the balloon
  * @g: the balloon
  *
- * Context: May sleep. Nothing else puts pages into the balloon.
+ * Context: may sleep. Nothing else puts pages into the balloon.
  */
 void fisc_guest_drop(struct fisc_guest *g)
 {

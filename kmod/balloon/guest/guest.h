@@ -216,7 +216,7 @@ struct fisc_guest {
  * @g: the balloon
  * @bit: the feature
  *
- * Context: Any.
+ * Context: any.
  * Return: true if they have.
  */
 static inline bool fisc_guest_has(const struct fisc_guest *g, unsigned int bit)
@@ -228,7 +228,7 @@ static inline bool fisc_guest_has(const struct fisc_guest *g, unsigned int bit)
  * fisc_guest_needs_reset() - Test whether the device needs a reset
  * @g: the balloon
  *
- * Context: Any.
+ * Context: any.
  * Return: true if it does, or if it is gone.
  */
 static inline bool fisc_guest_needs_reset(const struct fisc_guest *g)

@@ -62,7 +62,7 @@ static unsigned long fisc_guest_ram(const struct fisc_guest *g)
  * fisc_guest_floor() - Return how much memory is always left to the guest
  * @g: the balloon
  *
- * Context: Any.
+ * Context: any.
  * Return: the number of pages.
  */
 unsigned long fisc_guest_floor(const struct fisc_guest *g)
@@ -259,7 +259,7 @@ static bool fisc_guest_busy(struct fisc_guest *g)
  *
  * Runs every second, and more often while there is more to do.
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_work(struct work_struct *work)
 {
@@ -292,7 +292,7 @@ void fisc_guest_work(struct work_struct *work)
  * fisc_guest_init_pace() - Reset the pace
  * @g: the balloon, with no work queued
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_init_pace(struct fisc_guest *g)
 {

@@ -95,7 +95,7 @@ void fisc_guest_pressure(struct fisc_guest_pressure *now)
  * The kernel updates stall times every two seconds: a stall of one second may
  * appear as two seconds, or as none. That evens out.
  *
- * Context: Any.
+ * Context: any.
  * Return: true if stalls, refaults or swapouts reach their limits.
  */
 bool fisc_guest_pressed(const struct fisc_guest_pressure *last,

@@ -32,7 +32,7 @@ static void fisc_guest_acked(struct virtqueue *vq)
  * Queues without a name get no number. The queue of free page hints is not
  * used, but a device that has it counts it.
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0 or -errno from the transport.
  */
 int fisc_guest_find_queues(struct fisc_guest *g, vq_callback_t *stats_request)
@@ -96,7 +96,7 @@ static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
  *
  * Returns when the device has read them, or is broken.
  *
- * Context: May sleep; @g->lock held.
+ * Context: may sleep; @g->lock held.
  */
 void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
 {
@@ -127,7 +127,7 @@ void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
  * Only adds the pages to a buffer. It is sent by fisc_guest_flush(), or when
  * another entry does not fit.
  *
- * Context: May sleep if the buffer is full; @g->lock held.
+ * Context: may sleep if the buffer is full; @g->lock held.
  */
 void fisc_guest_tell(struct fisc_guest *g, struct virtqueue *vq,
 		     struct page *page, unsigned int order)
@@ -173,7 +173,7 @@ static int fisc_guest_report(struct page_reporting_dev_info *info,
  * The kernel takes only one device for that. Without reporting, the balloon
  * still works.
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_start_reporting(struct fisc_guest *g)
 {
@@ -195,7 +195,7 @@ void fisc_guest_start_reporting(struct fisc_guest *g)
  * fisc_guest_stop_reporting() - Stop reporting free pages
  * @g: the balloon
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_stop_reporting(struct fisc_guest *g)
 {

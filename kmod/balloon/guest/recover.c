@@ -17,7 +17,7 @@
  * fisc_guest_poke() - Adjust the balloon now
  * @g: the balloon
  *
- * Context: Any.
+ * Context: any.
  */
 void fisc_guest_poke(struct fisc_guest *g)
 {
@@ -33,7 +33,7 @@ void fisc_guest_poke(struct fisc_guest *g)
  * fisc_guest_recover_work() - Reset a device, like suspend and resume would
  * @work: fisc_guest.recover_work
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_recover_work(struct work_struct *work)
 {

@@ -117,7 +117,7 @@ static void fisc_guest_send_stats(struct fisc_guest *g)
  * fisc_guest_stats_start() - Send the first statistics
  * @g: the balloon, with the device ready and no work queued
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_stats_start(struct fisc_guest *g)
 {
@@ -146,7 +146,7 @@ void fisc_guest_stats_request(struct virtqueue *vq)
  * fisc_guest_stats_work() - Answer a request for statistics
  * @work: fisc_guest.stats_work
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_stats_work(struct work_struct *work)
 {

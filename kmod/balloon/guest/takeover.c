@@ -66,7 +66,7 @@ static void fisc_guest_take(struct device_driver *ours, struct device *dev)
  * fisc_guest_register() - Register the driver and take over devices
  * @driver: the driver
  *
- * Context: May sleep.
+ * Context: may sleep.
  * Return: 0, or -errno with nothing changed.
  */
 int fisc_guest_register(struct virtio_driver *driver)
@@ -100,7 +100,7 @@ int fisc_guest_register(struct virtio_driver *driver)
  * fisc_guest_unregister() - Unregister the driver and give devices back
  * @driver: the driver
  *
- * Context: May sleep.
+ * Context: may sleep.
  */
 void fisc_guest_unregister(struct virtio_driver *driver)
 {
