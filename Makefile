@@ -5,7 +5,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-layers check-long bench-adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit figure-2 figure-4 figure-6 figure-7 soak help
+.PHONY: all install clean lab demo check check-layers check-long bench-adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit bench-compare figure-2 figure-4 figure-6 figure-7 soak help
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -52,6 +52,9 @@ bench-balloon:
 bench-overcommit:
 	bench/run overcommit Documentation/figures
 
+bench-compare:
+	bench/compare $(REV)
+
 figure-2:
 	bench/run figure-2 Documentation/figures
 
@@ -84,6 +87,7 @@ help:
 	@echo 'make bench-tax   time to share out memory among 10,000 VMs'
 	@echo 'make bench-balloon MiB a second of balloons: the one of QEMU, that of fisc with either driver; RUNS=3'
 	@echo 'make bench-overcommit an idle and a busy guest on fisc, and with KSM and swap; how fast memory comes back; RUNS=3'
+	@echo 'make bench-compare REV=... this tree and a revision: faults, sharing, balloons; RUNS=5'
 	@echo 'make bench-adopt guests that are adopted while they run'
 	@echo 'make figure-2    dbench in guests with a balloon, and of that size'
 	@echo 'make figure-4    1 to 10 guests, and what they share'

@@ -134,4 +134,5 @@ def main():
     inside.write_summary("/out/summary.json", summary)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,9 @@ SYSFS = "/sys/kernel/fisc"
 DEBUGFS = "/sys/kernel/debug/fisc"
 PAGES_PER_MIB = 256
 
+# Where the module was loaded from.
+modules_dir = "build/stock"
+
 
 def say(text=""):
     print(text, flush=True)
@@ -70,17 +73,26 @@ def wait_until(what, condition, limit_s):
         time.sleep(0.1)
 
 
-def load():
-    run("insmod", "build/stock/fisc.ko")
+def load(modules="build/stock"):
+    """Load the module from a directory, and mount its file system."""
+    global modules_dir
+    modules_dir = modules
+    run("insmod", f"{modules}/fisc.ko")
     os.makedirs(MOUNT, exist_ok=True)
     run("mount", "-t", "fisc", "none", MOUNT)
+
+
+def unload():
+    """Undo load(); no memory is left."""
+    run("umount", MOUNT)
+    run("rmmod", "fisc")
 
 
 def balloon_device(name):
     """A balloon of fisc's for a guest: QEMU's option for it."""
     if not os.path.exists("/sys/module/fisc_vdpa"):
         run("modprobe", "vhost_vdpa")
-        run("insmod", "build/stock/fisc_vdpa.ko")
+        run("insmod", f"{modules_dir}/fisc_vdpa.ko")
     run("vdpa", "dev", "add", "name", name, "mgmtdev", "fisc")
     node, = glob.glob(f"/sys/bus/vdpa/devices/{name}/vhost-vdpa-*")
     return ("-device vhost-vdpa-device-pci,"
