@@ -155,7 +155,7 @@ static int fisc_adoption_add(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_name() - Make a name for a VM that has none
+ * fisc_adopt_name() - make a name for a VM that has none
  * @pid: its process
  * @name: buffer for the name, "pid-N"
  * @size: size of @name in bytes
@@ -168,7 +168,7 @@ void fisc_adopt_name(struct pid *pid, char *name, size_t size)
 }
 
 /**
- * fisc_adopt_start() - Start to adopt a VM
+ * fisc_adopt_start() - start to adopt a VM
  * @pid: its process
  * @task: the same process
  * @name: name for the VM
@@ -220,7 +220,7 @@ static void fisc_adopt_ask_release(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_release_all() - Start to release all adopted VMs
+ * fisc_adopt_release_all() - start to release all adopted VMs
  *
  * Context: may sleep; takes fisc_adopt_mutex.
  */
@@ -234,7 +234,7 @@ void fisc_adopt_release_all(void)
 }
 
 /**
- * fisc_adopt_release_vm() - Start to release a VM
+ * fisc_adopt_release_vm() - start to release a VM
  * @vm: the VM
  *
  * Context: may sleep; takes fisc_adopt_mutex.
@@ -251,7 +251,7 @@ int fisc_adopt_release_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_adopt_get_report() - Report how far the adoption of a VM has come
+ * fisc_adopt_get_report() - report how far the adoption of a VM has come
  * @vm: the VM
  * @report: the result
  *
@@ -276,7 +276,7 @@ int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report)
 }
 
 /**
- * fisc_adopt_count() - Return the number of adopted VMs
+ * fisc_adopt_count() - return the number of adopted VMs
  *
  * Context: may sleep; takes fisc_adopt_mutex.
  * Return: the number.
@@ -289,7 +289,7 @@ unsigned int fisc_adopt_count(void)
 }
 
 /**
- * fisc_adopt_exit() - Free what is left of adoptions after all have ended
+ * fisc_adopt_exit() - free what is left of adoptions after all have ended
  *
  * Context: process context.
  */

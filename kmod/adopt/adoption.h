@@ -140,7 +140,7 @@ struct fisc_adoption {
 };
 
 /**
- * fisc_ram_offset() - Return the file offset of an address
+ * fisc_ram_offset() - return the file offset of an address
  * @ram: the file
  * @addr: an address between @ram's start and end
  *

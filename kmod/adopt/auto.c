@@ -212,7 +212,7 @@ static int fisc_auto_collect(void)
 /* --- settings ------------------------------------------------------------- */
 
 /**
- * fisc_auto_policy() - Return the policy of automatic adoption
+ * fisc_auto_policy() - return the policy of automatic adoption
  *
  * Context: any.
  * Return: the policy.
@@ -223,7 +223,7 @@ enum fisc_auto_policy fisc_auto_policy(void)
 }
 
 /**
- * fisc_auto_set_policy() - Set the policy and consider all processes anew
+ * fisc_auto_set_policy() - set the policy and consider all processes anew
  * @policy: the policy
  *
  * Context: may sleep; takes fisc_auto_mutex.
@@ -239,7 +239,7 @@ int fisc_auto_set_policy(enum fisc_auto_policy policy)
 }
 
 /**
- * fisc_auto_uid() - Return the owner whose processes are adopted
+ * fisc_auto_uid() - return the owner whose processes are adopted
  * @uid: the owner, if there is such a filter
  *
  * Context: may sleep; takes fisc_auto_mutex.
@@ -254,7 +254,7 @@ bool fisc_auto_uid(kuid_t *uid)
 }
 
 /**
- * fisc_auto_set_uid() - Set the owner whose processes are adopted
+ * fisc_auto_set_uid() - set the owner whose processes are adopted
  * @any: adopt processes of any owner
  * @uid: the owner, unless @any
  *
@@ -268,7 +268,7 @@ void fisc_auto_set_uid(bool any, kuid_t uid)
 }
 
 /**
- * fisc_auto_created() - Consider a process that has created a VM
+ * fisc_auto_created() - consider a process that has created a VM
  * @pid: the process; the reference is taken over
  *
  * Context: may sleep; takes fisc_auto_mutex.
@@ -285,7 +285,7 @@ int fisc_auto_created(struct pid *pid)
 }
 
 /**
- * fisc_auto_exit() - Stop automatic adoption
+ * fisc_auto_exit() - stop automatic adoption
  *
  * The settings can no longer be changed.
  *

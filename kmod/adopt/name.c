@@ -54,7 +54,7 @@ static bool fisc_name_of_option(char *option, char *name)
 }
 
 /**
- * fisc_name_of_task() - Find a VM's name in its VMM's command line
+ * fisc_name_of_task() - find a VM's name in its VMM's command line
  * @task: the process
  * @name: room for FISC_NAME_MAX characters
  *
@@ -94,7 +94,7 @@ bool fisc_name_of_task(struct task_struct *task, char *name)
 }
 
 /**
- * fisc_name_is_listed() - Tell whether a name matches one of the patterns
+ * fisc_name_is_listed() - tell whether a name matches one of the patterns
  * @name: the name
  *
  * Context: may sleep; takes fisc_names_mutex.
@@ -120,7 +120,7 @@ bool fisc_name_is_listed(const char *name)
 }
 
 /**
- * fisc_names_set() - Set the patterns
+ * fisc_names_set() - set the patterns
  * @words: patterns, separated by white space
  *
  * Context: may sleep; takes fisc_names_mutex.
@@ -152,7 +152,7 @@ int fisc_names_set(const char *words)
 }
 
 /**
- * fisc_names_get() - Print the patterns, one per line
+ * fisc_names_get() - print the patterns, one per line
  * @buf: a page
  *
  * Context: may sleep; takes fisc_names_mutex.
@@ -166,7 +166,7 @@ ssize_t fisc_names_get(char *buf)
 }
 
 /**
- * fisc_names_exit() - Free the patterns, which nothing uses any more
+ * fisc_names_exit() - free the patterns, which nothing uses any more
  *
  * Context: any.
  */

@@ -21,7 +21,7 @@ static struct vfsmount *fisc_adopt_mount;
 static int fisc_adopt_mounts;
 
 /**
- * fisc_adopt_pin_fs() - Mount the file system for the files of adopted VMs
+ * fisc_adopt_pin_fs() - mount the file system for the files of adopted VMs
  *
  * Context: may sleep.
  * Return: 0 or -errno.
@@ -32,7 +32,7 @@ int fisc_adopt_pin_fs(void)
 }
 
 /**
- * fisc_adopt_release_fs() - Undo fisc_adopt_pin_fs()
+ * fisc_adopt_release_fs() - undo fisc_adopt_pin_fs()
  *
  * Context: may sleep.
  */
@@ -82,7 +82,7 @@ static struct dentry *fisc_adopt_create(struct dentry *dir, const char *name,
 }
 
 /**
- * fisc_adopt_unlink() - Remove a directory or a file
+ * fisc_adopt_unlink() - remove a directory or a file
  * @dentry: its name; held by the caller
  *
  * Retries for as long as there is no memory. Does nothing if it has been
@@ -200,7 +200,7 @@ static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
 }
 
 /**
- * fisc_ram_get() - Return the file for a part of a process's memory
+ * fisc_ram_get() - return the file for a part of a process's memory
  * @adoption: the current thread's adoption
  * @start: first address of the part
  * @end: address after its last
@@ -234,7 +234,7 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_rams_free() - Remove all files of an adoption
+ * fisc_rams_free() - remove all files of an adoption
  * @adoption: the adoption
  *
  * Context: may sleep; takes inode locks.
@@ -260,7 +260,7 @@ void fisc_rams_free(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_make_dir() - Create a directory for a VM
+ * fisc_adopt_make_dir() - create a directory for a VM
  * @name: its name
  *
  * Context: may sleep; after fisc_adopt_pin_fs().

@@ -117,7 +117,7 @@ static const struct vm_operations_struct fisc_release_vm_operations = {
 };
 
 /**
- * fisc_release_map() - Prepare a private mapping of a file for being filled
+ * fisc_release_map() - prepare a private mapping of a file for being filled
  * @vma: the mapping, a new one
  * @zero: /dev/zero, which it becomes a mapping of
  *
@@ -210,7 +210,7 @@ static void fisc_release_done(struct mm_struct *mm, struct inode *inode,
 }
 
 /**
- * fisc_release_fill() - Copy what a file holds to its private mapping
+ * fisc_release_fill() - copy what a file holds to its private mapping
  * @mm: the process's memory
  * @region: the file
  * @start: first address of the mapping
@@ -247,7 +247,7 @@ int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
 }
 
 /**
- * fisc_release_exit() - Drop the references on copies given to page faults
+ * fisc_release_exit() - drop the references on copies given to page faults
  *
  * By now, no file serves a mapping any more.
  *

@@ -14,7 +14,7 @@
 #include "memory/map.h"
 
 /**
- * fisc_source_get() - Return the source of a file, after adding it if needed
+ * fisc_source_get() - return the source of a file, after adding it if needed
  * @adoption: the current thread's adoption
  * @file: the file; it has one source, however often it is mapped
  *
@@ -40,7 +40,7 @@ struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_source_remove() - Remove memory that has been moved from its old file
+ * fisc_source_remove() - remove memory that has been moved from its old file
  * @source: the file that the memory belonged to
  * @first: its first page there
  * @nr: number of pages
@@ -59,7 +59,7 @@ void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr)
 }
 
 /**
- * fisc_source_may_discard() - Tell whether MADV_DONTNEED discards memory
+ * fisc_source_may_discard() - tell whether MADV_DONTNEED discards memory
  * @region: the adopted file that the memory is in
  *
  * Context: the inode of @region is locked.
@@ -82,7 +82,7 @@ bool fisc_source_may_discard(const struct fisc_region *region)
 }
 
 /**
- * fisc_sources_deny() - Refuse new writable mappings of files no longer mapped
+ * fisc_sources_deny() - refuse new writable mappings of files no longer mapped
  * @adoption: the current thread's adoption
  *
  * A file that still has a writable shared mapping is left as it is.
@@ -100,7 +100,7 @@ void fisc_sources_deny(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_sources_free() - Drop all sources and allow mappings of their files
+ * fisc_sources_free() - drop all sources and allow mappings of their files
  * @adoption: the adoption
  *
  * Context: may sleep.

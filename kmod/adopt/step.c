@@ -147,7 +147,7 @@ static const struct file_operations fisc_step_file_operations = {
 };
 
 /**
- * fisc_step_own_file() - Have an adoption's thread map a file in steps
+ * fisc_step_own_file() - have an adoption's thread map a file in steps
  * @file: the file, to which the caller has the only reference
  * @adoption: the adoption
  *
@@ -227,7 +227,7 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_adopt_move() - Move memory of the process to a file
+ * fisc_adopt_move() - move memory of the process to a file
  * @adoption: the current thread's adoption
  * @ram: the file
  * @addr: first address of the memory, which is in one mapping
@@ -276,7 +276,7 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 }
 
 /**
- * fisc_adopt_give_back() - Turn memory of a file into the process's own
+ * fisc_adopt_give_back() - turn memory of a file into the process's own
  * @adoption: the current thread's adoption
  * @ram: the file
  * @start: first address of a mapping of the file

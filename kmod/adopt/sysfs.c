@@ -268,7 +268,7 @@ const struct attribute_group fisc_adopt_vm_group = {
 };
 
 /**
- * fisc_adopt_stats_show() - Print the file "adopt" in debugfs
+ * fisc_adopt_stats_show() - print the file "adopt" in debugfs
  * @m: where to print
  * @v: unused
  *

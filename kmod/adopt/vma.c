@@ -20,7 +20,7 @@
 unsigned int fisc_adopt_shared;
 
 /**
- * fisc_vma_is_shared() - Tell whether a mapping is shared memory
+ * fisc_vma_is_shared() - tell whether a mapping is shared memory
  * @vma: the mapping
  *
  * System V shared memory does not count: it keeps track of its mappings.
@@ -65,7 +65,7 @@ static bool fisc_vma_is_elsewhere(struct vm_area_struct *vma)
 }
 
 /**
- * fisc_vma_refused() - Return the reason why a mapping cannot be adopted
+ * fisc_vma_refused() - return the reason why a mapping cannot be adopted
  * @vma: the mapping
  *
  * Context: mmap_lock held.
@@ -89,7 +89,7 @@ enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma)
 }
 
 /**
- * fisc_vma_is_of() - Tell whether a mapping is one of a VM's files
+ * fisc_vma_is_of() - tell whether a mapping is one of a VM's files
  * @vma: the mapping
  * @vm: the VM
  *

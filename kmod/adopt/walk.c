@@ -206,7 +206,7 @@ static int fisc_adopt_range(struct fisc_adoption *adoption,
 }
 
 /**
- * fisc_adopt_all() - Check all memslots once, and move what can be moved
+ * fisc_adopt_all() - check all memslots once, and move what can be moved
  * @adoption: the current thread's adoption
  *
  * Context: may sleep.
@@ -288,7 +288,7 @@ static u64 fisc_adopt_release_needs(struct fisc_adoption *adoption)
 }
 
 /**
- * fisc_adopt_release() - Give all memory of a VM back
+ * fisc_adopt_release() - give all memory of a VM back
  * @adoption: the current thread's adoption
  *
  * Context: may sleep.

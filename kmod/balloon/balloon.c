@@ -82,7 +82,7 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_follow() - Adjust a balloon to the current target of memory
+ * fisc_balloon_follow() - adjust a balloon to the current target of memory
  * @vm: the VM
  *
  * Context: may sleep.
@@ -94,7 +94,7 @@ void fisc_balloon_follow(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_begin() - Give a new VM its balloon
+ * fisc_balloon_begin() - give a new VM its balloon
  * @vm: the VM
  *
  * Context: may sleep.
@@ -115,7 +115,7 @@ int fisc_balloon_begin(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_end() - Undo fisc_balloon_begin()
+ * fisc_balloon_end() - undo fisc_balloon_begin()
  * @vm: the VM, which ends; it has no device
  *
  * Context: any.
@@ -139,7 +139,7 @@ static int fisc_balloon_choose(struct fisc_vm *vm, u64 *choice, u64 pages)
 }
 
 /**
- * fisc_balloon_set_target() - Set the target of a VM's balloon
+ * fisc_balloon_set_target() - set the target of a VM's balloon
  * @vm: the VM
  * @pages: the target in pages; FISC_PAGES_FOLLOW to follow the tax
  *
@@ -152,7 +152,7 @@ int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_balloon_max() - Return the max of a VM's balloon
+ * fisc_balloon_max() - return the max of a VM's balloon
  * @vm: the VM
  *
  * Context: may sleep.
@@ -166,7 +166,7 @@ u64 fisc_balloon_max(struct fisc_vm *vm)
 }
 
 /**
- * fisc_balloon_set_max() - Set the max of a VM's balloon
+ * fisc_balloon_set_max() - set the max of a VM's balloon
  * @vm: the VM
  * @pages: the max in pages; FISC_PAGES_FOLLOW for FISC_BALLOON_MAX_PERCENT of
  *	the VM
@@ -180,7 +180,7 @@ int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_balloon_attach() - Attach a device to a VM
+ * fisc_balloon_attach() - attach a device to a VM
  * @vm: the VM; the device holds a reference from now on
  * @ops: operations of the device
  * @device: argument for @ops
@@ -208,7 +208,7 @@ int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_attach, FISC);
 
 /**
- * fisc_balloon_detach() - Detach the device from a VM
+ * fisc_balloon_detach() - detach the device from a VM
  * @vm: the VM, with an empty balloon
  *
  * Drops the device's reference on the VM.
@@ -234,7 +234,7 @@ static int fisc_balloon_empty_region(struct fisc_region *region, void *arg)
 }
 
 /**
- * fisc_balloon_empty() - Forget the balloon's pages and the guest's statistics
+ * fisc_balloon_empty() - forget the balloon's pages and the guest's statistics
  * @vm: the VM
  *
  * Context: may sleep.
@@ -247,7 +247,7 @@ void fisc_balloon_empty(struct fisc_vm *vm)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty, FISC);
 
 /**
- * fisc_balloon_actual() - Return the number of pages in a VM's balloon
+ * fisc_balloon_actual() - return the number of pages in a VM's balloon
  * @vm: the VM
  *
  * Context: any.
@@ -260,12 +260,12 @@ u64 fisc_balloon_actual(struct fisc_vm *vm)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_actual, FISC);
 
 /**
- * fisc_balloon_say() - Record a statistic that the guest has sent
+ * fisc_balloon_say() - record a statistic that the guest has sent
  * @vm: the VM
  * @stat: which one
  * @value: its value, in the unit of the standard or of uapi/fisc_balloon.h
  *
- * Context: Any; one caller at a time.
+ * Context: any; one caller at a time.
  */
 void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 		      u64 value)
@@ -276,7 +276,7 @@ void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_say, FISC);
 
 /**
- * fisc_balloon_stats_period() - Return how often to ask guests for statistics
+ * fisc_balloon_stats_period() - return how often to ask guests for statistics
  *
  * Context: any.
  * Return: the period in ms.
@@ -288,7 +288,7 @@ unsigned int fisc_balloon_stats_period(void)
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_stats_period, FISC);
 
 /**
- * fisc_balloon_ask_all() - Ask all guests for statistics after a new period
+ * fisc_balloon_ask_all() - ask all guests for statistics after a new period
  *
  * Context: may sleep.
  */

@@ -43,7 +43,7 @@ struct fisc_vm;
 #define FISC_BALLOON_MAX_PERCENT	65
 
 /**
- * enum fisc_balloon_stat - Statistics that guests send
+ * enum fisc_balloon_stat - statistics that guests send
  *
  * @FISC_STAT_SWAP_IN: bytes swapped in
  * @FISC_STAT_SWAP_OUT: bytes swapped out
@@ -100,7 +100,7 @@ enum fisc_balloon_stat {
 };
 
 /**
- * struct fisc_balloon_ops - Operations of a device
+ * struct fisc_balloon_ops - operations of a device
  * @retarget: tell the guest that the target has changed
  * @ask: ask the guest for statistics after fisc_balloon_stats_period()
  *
@@ -112,7 +112,7 @@ struct fisc_balloon_ops {
 };
 
 /**
- * struct fisc_balloon - A VM's balloon
+ * struct fisc_balloon - a VM's balloon
  * @target: chosen target in pages, or FISC_PAGES_FOLLOW
  * @max: chosen max in pages, or FISC_PAGES_FOLLOW
  * @wanted: target that the guest is told, in pages

@@ -297,7 +297,7 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 }
 
 /**
- * fisc_fallocate() - Allocate frames of a file, or punch a hole
+ * fisc_fallocate() - allocate frames of a file, or punch a hole
  * @file: the file
  * @mode: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE, or 0
  * @offset: start in bytes

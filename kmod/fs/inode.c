@@ -24,7 +24,7 @@
 static const struct inode_operations fisc_dir_inode_operations;
 
 /**
- * fisc_region_create() - Give a new file its frame map
+ * fisc_region_create() - give a new file its frame map
  * @inode: the file
  * @vm: the VM that it belongs to
  *
@@ -42,7 +42,7 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
 }
 
 /**
- * fisc_region_destroy() - Free a file's memory and its frame map
+ * fisc_region_destroy() - free a file's memory and its frame map
  * @region: the region, no longer mapped
  *
  * Waits for all holders of a reference from fisc_region_get_live().
@@ -85,7 +85,7 @@ static struct fisc_vm *fisc_inode_vm(const struct inode *inode)
 }
 
 /**
- * fisc_new_inode() - Create a directory or a file
+ * fisc_new_inode() - create a directory or a file
  * @sb: the file system
  * @dir: the parent directory, NULL for the root
  * @mode: type and permissions
@@ -130,7 +130,7 @@ struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
 }
 
 /**
- * fisc_evict_inode() - Free what an inode holds
+ * fisc_evict_inode() - free what an inode holds
  * @inode: the inode, which has no users left
  *
  * Context: may sleep.

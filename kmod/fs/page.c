@@ -16,7 +16,7 @@
 #include "vm/vm.h"
 
 /**
- * fisc_page_in() - Bring back a page that was paged out
+ * fisc_page_in() - bring back a page that was paged out
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was swapped when last looked at
@@ -44,7 +44,7 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_region_own() - Make sure that a page has a private frame
+ * fisc_region_own() - make sure that a page has a private frame
  * @region: the region
  * @index: the page
  * @vmf: the fault that wants it, or NULL
@@ -105,7 +105,7 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
 
 /**
- * fisc_region_read() - Return a page to read from
+ * fisc_region_read() - return a page to read from
  * @region: the region
  * @index: the page
  * @page: the result, with a reference for the caller; NULL for a hole

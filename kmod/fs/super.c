@@ -22,7 +22,7 @@
 #include "uapi/fisc.h"
 
 /**
- * struct fisc_mount_opts - Options of a mount
+ * struct fisc_mount_opts - options of a mount
  * @mode: permissions of the root directory
  * @uid: its owner
  * @gid: its group
@@ -234,7 +234,7 @@ static struct file_system_type fisc_fs_type = {
 MODULE_ALIAS_FS("fisc");
 
 /**
- * fisc_fs_pin() - Mount the file system for the module's own use
+ * fisc_fs_pin() - mount the file system for the module's own use
  * @mount: the mount, as for simple_pin_fs()
  * @count: number of users, as for simple_pin_fs()
  *
@@ -249,7 +249,7 @@ int fisc_fs_pin(struct vfsmount **mount, int *count)
 }
 
 /**
- * fisc_fs_init() - Register the file system, which lets VMs in
+ * fisc_fs_init() - register the file system, which lets VMs in
  *
  * Every VM comes in through a mount of the file system; adopted ones through
  * the module's own mount. A mount holds a reference on the module and cannot be
@@ -270,7 +270,7 @@ int fisc_fs_init(void)
 }
 
 /**
- * fisc_fs_exit() - Undo fisc_fs_init(); nothing is mounted any more
+ * fisc_fs_exit() - undo fisc_fs_init(); nothing is mounted any more
  *
  * Context: may sleep.
  */

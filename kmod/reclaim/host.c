@@ -62,7 +62,7 @@ static struct notifier_block fisc_oom_block = {
 static struct shrinker *fisc_shrinker;
 
 /**
- * fisc_host_asked() - Return how much the host has requested and not received
+ * fisc_host_asked() - return how much the host has requested and not received
  *
  * Context: any.
  * Return: the number of pages.
@@ -73,9 +73,9 @@ long fisc_host_asked(void)
 }
 
 /**
- * fisc_host_forget() - Drop the host's outstanding requests
+ * fisc_host_forget() - drop the host's outstanding requests
  *
- * Context: The thread that reclaims.
+ * Context: the thread that reclaims.
  */
 void fisc_host_forget(void)
 {
@@ -83,10 +83,10 @@ void fisc_host_forget(void)
 }
 
 /**
- * fisc_host_freed() - Account freed memory and wake those who wait for it
+ * fisc_host_freed() - account freed memory and wake those who wait for it
  * @pages: number of pages freed
  *
- * Context: The thread that reclaims.
+ * Context: the thread that reclaims.
  */
 void fisc_host_freed(u64 pages)
 {
@@ -100,10 +100,10 @@ void fisc_host_freed(u64 pages)
 }
 
 /**
- * fisc_host_set_available() - Set how much the host may request
+ * fisc_host_set_available() - set how much the host may request
  * @pages: pages that VMs have above their targets; 0 if VMs may not be paged
  *
- * Context: The thread that reclaims.
+ * Context: the thread that reclaims.
  */
 void fisc_host_set_available(u64 pages)
 {
@@ -111,7 +111,7 @@ void fisc_host_set_available(u64 pages)
 }
 
 /**
- * fisc_host_get_stats() - Return what the host has requested
+ * fisc_host_get_stats() - return what the host has requested
  * @stats: the result
  *
  * Context: any.
@@ -124,7 +124,7 @@ void fisc_host_get_stats(struct fisc_host_stats *stats)
 }
 
 /**
- * fisc_host_init() - Let the host request memory
+ * fisc_host_init() - let the host request memory
  *
  * Context: may sleep.
  * Return: 0 or -errno.
@@ -148,7 +148,7 @@ int fisc_host_init(void)
 }
 
 /**
- * fisc_host_exit() - Undo fisc_host_init()
+ * fisc_host_exit() - undo fisc_host_init()
  *
  * Context: may sleep.
  */

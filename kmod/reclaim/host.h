@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 /**
- * struct fisc_host_stats - Requests of the rest of the host
+ * struct fisc_host_stats - requests of the rest of the host
  * @asked: pages requested and not yet freed
  * @freed: pages freed so far
  * @available: pages that could be freed

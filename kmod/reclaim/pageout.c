@@ -16,7 +16,7 @@
 #include "share/scan.h"
 
 /**
- * fisc_swap_arm() - Start to look for cold pages in a chunk
+ * fisc_swap_arm() - start to look for cold pages in a chunk
  * @region: the region; held by the caller
  * @chunk: the chunk
  *
@@ -42,7 +42,7 @@ void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
 }
 
 /**
- * fisc_swap_is_armed() - Test whether a chunk has been armed long enough
+ * fisc_swap_is_armed() - test whether a chunk has been armed long enough
  * @chunk: the chunk
  * @ms: the time in ms
  *
@@ -204,7 +204,7 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 }
 
 /**
- * fisc_swap_out() - Page out cold pages of a chunk
+ * fisc_swap_out() - page out cold pages of a chunk
  * @batch: working memory
  * @region: the region; held by the caller
  * @chunk: a chunk that was armed, unless @any

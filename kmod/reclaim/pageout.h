@@ -8,7 +8,7 @@
 #include "memory/map.h"
 
 /**
- * struct fisc_swap_candidate - A page that is being paged out
+ * struct fisc_swap_candidate - a page that is being paged out
  * @page: its frame, with a reference
  * @i: its index in the chunk
  * @zero: it contains only zeroes
@@ -24,7 +24,7 @@ struct fisc_swap_candidate {
 };
 
 /**
- * struct fisc_swap_batch - Working memory of the thread that pages out
+ * struct fisc_swap_batch - working memory of the thread that pages out
  * @nr: number of candidates
  * @pages: the candidates
  * @keep: entries for fisc_large_break(), all 0

@@ -295,11 +295,11 @@ static int fisc_reclaim_thread(void *data)
 /* --- statistics, start and stop ------------------------------------------- */
 
 /**
- * fisc_reclaim_pools() - Return how much memory there is
+ * fisc_reclaim_pools() - return how much memory there is
  * @pool: the memory that VMs share
  * @host: the host's memory
  *
- * Context: Any; the numbers may come from two different turns of the thread.
+ * Context: any; the numbers may come from two different turns of the thread.
  */
 void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 			struct fisc_reclaim_pool *host)
@@ -309,7 +309,7 @@ void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 }
 
 /**
- * fisc_reclaim_excess() - Return what paged VMs have above their targets
+ * fisc_reclaim_excess() - return what paged VMs have above their targets
  *
  * Context: any.
  * Return: the number of pages.
@@ -320,7 +320,7 @@ u64 fisc_reclaim_excess(void)
 }
 
 /**
- * fisc_reclaim_get_history() - Copy the latest state changes
+ * fisc_reclaim_get_history() - copy the latest state changes
  * @history: the result
  *
  * Context: any.
@@ -333,7 +333,7 @@ void fisc_reclaim_get_history(struct fisc_reclaim_history *history)
 }
 
 /**
- * fisc_reclaim_init() - Start to watch memory
+ * fisc_reclaim_init() - start to watch memory
  *
  * Context: may sleep.
  * Return: 0 or -errno.
@@ -363,7 +363,7 @@ err_batch:
 }
 
 /**
- * fisc_reclaim_exit() - Stop; no files and no knobs are left
+ * fisc_reclaim_exit() - stop; no files and no knobs are left
  *
  * Context: may sleep.
  */

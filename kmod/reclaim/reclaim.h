@@ -53,7 +53,7 @@
 #define FISC_RECLAIM_HISTORY	32
 
 /**
- * struct fisc_reclaim_event - The start of a state
+ * struct fisc_reclaim_event - the start of a state
  * @ns: time by ktime_get_boottime_ns()
  * @state: the state
  * @free: free pages of the pool
@@ -67,7 +67,7 @@ struct fisc_reclaim_event {
 };
 
 /**
- * struct fisc_reclaim_pool - Memory that determines the state
+ * struct fisc_reclaim_pool - memory that determines the state
  * @total: total pages
  * @free: free pages
  * @levels: levels at which states begin
@@ -79,7 +79,7 @@ struct fisc_reclaim_pool {
 };
 
 /**
- * struct fisc_reclaim_history - The latest state changes
+ * struct fisc_reclaim_history - the latest state changes
  * @nr: number of changes so far
  * @events: the latest ones; the nth is at n modulo FISC_RECLAIM_HISTORY
  */

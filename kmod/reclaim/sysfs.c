@@ -136,7 +136,7 @@ static void fisc_history_show(struct seq_file *m)
 }
 
 /**
- * fisc_reclaim_stats_show() - Print the state of reclaim to debugfs
+ * fisc_reclaim_stats_show() - print the state of reclaim to debugfs
  * @m: the file
  * @v: unused
  *
@@ -251,7 +251,7 @@ static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
 }
 
 /**
- * fisc_vms_show() - Print a table of all VMs to debugfs
+ * fisc_vms_show() - print a table of all VMs to debugfs
  * @m: the file
  * @v: unused
  *

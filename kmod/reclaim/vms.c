@@ -12,7 +12,7 @@
 #include "vm/vm.h"
 
 /**
- * fisc_reclaim_begin_vm() - Start to watch a new VM
+ * fisc_reclaim_begin_vm() - start to watch a new VM
  * @vm: the VM
  *
  * Context: may sleep.
@@ -26,7 +26,7 @@ int fisc_reclaim_begin_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_end_vm() - Undo fisc_reclaim_begin_vm()
+ * fisc_reclaim_end_vm() - undo fisc_reclaim_begin_vm()
  * @vm: the VM, which ends
  *
  * Context: any.
@@ -37,7 +37,7 @@ void fisc_reclaim_end_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_want_balloon() - Note the size requested of a VM's balloon
+ * fisc_reclaim_want_balloon() - note the size requested of a VM's balloon
  * @vm: the VM
  * @pages: the size in pages; 0 if no device serves the balloon
  *
@@ -49,10 +49,10 @@ void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_reclaim_balloon_works() - Test whether a VM's balloon is growing
+ * fisc_reclaim_balloon_works() - test whether a VM's balloon is growing
  * @vm: the VM
  *
- * Context: The thread that reclaims.
+ * Context: the thread that reclaims.
  * Return: true if the balloon should grow and has moved within
  * FISC_BALLOON_STUCK_MS.
  */
@@ -79,7 +79,7 @@ static void fisc_rate_take(struct fisc_rate *rate, u64 count,
 }
 
 /**
- * fisc_reclaim_rates() - Update the rates of paging, once a second
+ * fisc_reclaim_rates() - update the rates of paging, once a second
  *
  * Visits VMs only if pages moved in this second or in the one before.
  *

@@ -11,7 +11,7 @@ struct fisc_vm;
 #define FISC_BALLOON_STUCK_MS	2000
 
 /**
- * enum fisc_reclaim_reason - What is being done about a VM
+ * enum fisc_reclaim_reason - what is being done about a VM
  * @FISC_REASON_NONE: nothing
  * @FISC_REASON_BALLOON: its balloon grows
  * @FISC_REASON_PAGING: it is paged
@@ -27,7 +27,7 @@ enum fisc_reclaim_reason {
 };
 
 /**
- * struct fisc_rate - Rate of an event
+ * struct fisc_rate - rate of an event
  * @count: total at the last update
  * @rate: events per second at the last update
  */
@@ -37,7 +37,7 @@ struct fisc_rate {
 };
 
 /**
- * struct fisc_reclaim_vm - Reclaim's knowledge of a VM
+ * struct fisc_reclaim_vm - reclaim's knowledge of a VM
  * @excess: pages above its target, at the last turn
  * @wanted: pages requested of its balloon, 0 if no device serves it; set by the
  *	balloon

@@ -23,7 +23,7 @@ static bool fisc_helpless;	/* memory cannot be reclaimed */
 unsigned int fisc_reclaim_blocking = 1;
 
 /**
- * fisc_reclaim_blocks() - Test whether a VM must wait before it gets memory
+ * fisc_reclaim_blocks() - test whether a VM must wait before it gets memory
  * @vm: the VM
  *
  * Context: any.
@@ -45,7 +45,7 @@ static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
 }
 
 /**
- * fisc_reclaim_block() - Wait until a VM may have more memory
+ * fisc_reclaim_block() - wait until a VM may have more memory
  * @vm: the VM
  *
  * Context: may sleep; no locks held.
@@ -66,7 +66,7 @@ int fisc_reclaim_block(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_block_fault() - Wait for memory in a page fault
+ * fisc_reclaim_block_fault() - wait for memory in a page fault
  * @vm: a VM that must wait
  * @vmf: the fault
  *
@@ -97,7 +97,7 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 }
 
 /**
- * fisc_reclaim_pause() - Wait briefly for memory, with locks held
+ * fisc_reclaim_pause() - wait briefly for memory, with locks held
  * @vm: a VM that must wait
  *
  * For faults that cannot release the lock of the address space.
@@ -114,7 +114,7 @@ void fisc_reclaim_pause(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_unblock() - Let all waiters check whether they must still wait
+ * fisc_reclaim_unblock() - let all waiters check whether they must still wait
  *
  * Context: any.
  */
@@ -124,10 +124,10 @@ void fisc_reclaim_unblock(void)
 }
 
 /**
- * fisc_reclaim_set_helpless() - Set whether memory can be reclaimed at all
+ * fisc_reclaim_set_helpless() - set whether memory can be reclaimed at all
  * @helpless: there is no way to reclaim memory, so nothing should wait for it
  *
- * Context: The thread that reclaims.
+ * Context: the thread that reclaims.
  */
 void fisc_reclaim_set_helpless(bool helpless)
 {

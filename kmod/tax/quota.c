@@ -194,7 +194,7 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 }
 
 /**
- * fisc_admit() - Admit a file size and reserve memory for it
+ * fisc_admit() - admit a file size and reserve memory for it
  * @region: the file
  * @size: the size in bytes that the file is about to have
  *
@@ -213,7 +213,7 @@ int fisc_admit(struct fisc_region *region, loff_t size)
 }
 
 /**
- * fisc_admit_settle() - Reduce a file's admitted size to its actual size
+ * fisc_admit_settle() - reduce a file's admitted size to its actual size
  * @region: the file
  * @size: its size in bytes, at most what was admitted
  *
@@ -232,7 +232,7 @@ void fisc_admit_settle(struct fisc_region *region, loff_t size)
 }
 
 /**
- * fisc_quota_begin() - Give a new VM its quota
+ * fisc_quota_begin() - give a new VM its quota
  * @vm: the VM
  *
  * Context: may sleep.
@@ -259,7 +259,7 @@ int fisc_quota_begin(struct fisc_vm *vm)
 }
 
 /**
- * fisc_quota_end() - Undo fisc_quota_begin()
+ * fisc_quota_end() - undo fisc_quota_begin()
  * @vm: the VM, which has no files left
  *
  * Context: may sleep.
@@ -280,7 +280,7 @@ static u64 fisc_shares_of(const struct fisc_quota *quota)
 }
 
 /**
- * fisc_quota_claim() - Return a VM's claim to memory, except its activity
+ * fisc_quota_claim() - return a VM's claim to memory, except its activity
  * @vm: the VM
  * @claim: the result; @claim->active and @claim->target are not set
  *
@@ -297,7 +297,7 @@ void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim)
 }
 
 /**
- * fisc_quota_target() - Return how much memory a VM should have
+ * fisc_quota_target() - return how much memory a VM should have
  * @vm: the VM
  *
  * Context: any.
@@ -309,7 +309,7 @@ u64 fisc_quota_target(const struct fisc_vm *vm)
 }
 
 /**
- * fisc_quota_set_min() - Set the memory that a VM is guaranteed
+ * fisc_quota_set_min() - set the memory that a VM is guaranteed
  * @vm: the VM
  * @pages: the min in pages, or FISC_PAGES_FOLLOW
  *
@@ -330,7 +330,7 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_quota_set_max() - Set the most memory that a VM may have
+ * fisc_quota_set_max() - set the most memory that a VM may have
  * @vm: the VM
  * @pages: the max in pages, or FISC_PAGES_FOLLOW
  *
@@ -352,7 +352,7 @@ int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 }
 
 /**
- * fisc_quota_shares() - Return a VM's shares
+ * fisc_quota_shares() - return a VM's shares
  * @vm: the VM
  * @per_mib: set to true if the number is per MiB, false if it is the total
  *
@@ -368,7 +368,7 @@ unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib)
 }
 
 /**
- * fisc_quota_set_shares() - Set a VM's shares
+ * fisc_quota_set_shares() - set a VM's shares
  * @vm: the VM
  * @shares: the number, at least 1
  * @per_mib: @shares is per MiB, not the total
@@ -384,7 +384,7 @@ void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib
 }
 
 /**
- * fisc_quota_capacity() - Return the memory that VMs may use, with metadata
+ * fisc_quota_capacity() - return the memory that VMs may use, with metadata
  *
  * Context: may sleep.
  * Return: the capacity in pages.
@@ -413,7 +413,7 @@ static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
 }
 
 /**
- * fisc_quota_set_capacity() - Set the memory that VMs may use
+ * fisc_quota_set_capacity() - set the memory that VMs may use
  * @pages: the capacity in pages, or FISC_PAGES_FOLLOW for all but the reserve
  *
  * Context: may sleep.
@@ -429,7 +429,7 @@ int fisc_quota_set_capacity(u64 pages)
 }
 
 /**
- * fisc_quota_reserve_percent() - Return the part of the host VMs do not get
+ * fisc_quota_reserve_percent() - return the part of the host VMs do not get
  *
  * Context: any.
  * Return: the part in percent.
@@ -440,7 +440,7 @@ unsigned int fisc_quota_reserve_percent(void)
 }
 
 /**
- * fisc_quota_set_reserve_percent() - Set the part of the host VMs do not get
+ * fisc_quota_set_reserve_percent() - set the part of the host VMs do not get
  * @percent: the part in percent
  *
  * Context: may sleep.
@@ -467,7 +467,7 @@ static u64 fisc_reserved_at(unsigned int min_percent)
 }
 
 /**
- * fisc_quota_min_percent() - Return the min of VMs without one of their own
+ * fisc_quota_min_percent() - return the min of VMs without one of their own
  *
  * Context: any.
  * Return: the min in percent of a VM's max.
@@ -478,7 +478,7 @@ unsigned int fisc_quota_min_percent(void)
 }
 
 /**
- * fisc_quota_set_min_percent() - Set the min of VMs without one of their own
+ * fisc_quota_set_min_percent() - set the min of VMs without one of their own
  * @percent: the min in percent of a VM's max
  *
  * Context: may sleep.
@@ -510,7 +510,7 @@ int fisc_quota_set_min_percent(unsigned int percent)
 }
 
 /**
- * fisc_quota_admission() - Return what has been promised, and what was refused
+ * fisc_quota_admission() - return what has been promised, and what was refused
  * @admission: the result
  *
  * Context: may sleep.

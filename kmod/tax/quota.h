@@ -45,7 +45,7 @@ struct fisc_vm;
 #define FISC_PAGES_FOLLOW	U64_MAX
 
 /**
- * struct fisc_quota - How much memory a VM should have
+ * struct fisc_quota - how much memory a VM should have
  * @node: in the list of all quotas
  * @min: chosen min in pages, or FISC_PAGES_FOLLOW
  * @max: chosen max in pages, or FISC_PAGES_FOLLOW
@@ -73,7 +73,7 @@ struct fisc_quota {
 };
 
 /**
- * struct fisc_admission - What has been promised, and what was refused
+ * struct fisc_admission - what has been promised, and what was refused
  * @reserved: pages reserved for mins and metadata
  * @promised: pages that VMs may have at once
  * @missing: pages that the last refused request was short of

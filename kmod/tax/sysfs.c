@@ -267,7 +267,7 @@ const struct attribute_group fisc_tax_vm_group = {
 /* --- debugfs -------------------------------------------------------------- */
 
 /**
- * fisc_tax_stats_show() - Print statistics about targets to debugfs
+ * fisc_tax_stats_show() - print statistics about targets to debugfs
  * @m: the file
  * @v: unused
  *

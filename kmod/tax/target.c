@@ -41,7 +41,7 @@
 static struct fisc_target_stats fisc_target_stats;
 
 /**
- * fisc_target_claim() - Return a VM's claim to memory
+ * fisc_target_claim() - return a VM's claim to memory
  * @vm: the VM
  * @claim: the result; @claim->target is not set
  *
@@ -96,7 +96,7 @@ static unsigned int fisc_target_gather(struct fisc_vm **vms,
 }
 
 /**
- * fisc_targets_update() - Compute the targets of all VMs anew
+ * fisc_targets_update() - compute the targets of all VMs anew
  *
  * Context: may sleep; from one thread only.
  */
@@ -128,7 +128,7 @@ void fisc_targets_update(void)
 }
 
 /**
- * fisc_target_get_stats() - Return the cost of computing targets
+ * fisc_target_get_stats() - return the cost of computing targets
  * @stats: the result
  *
  * Context: any.

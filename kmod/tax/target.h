@@ -8,7 +8,7 @@ struct fisc_claim;
 struct fisc_vm;
 
 /**
- * struct fisc_target_stats - Cost of computing targets
+ * struct fisc_target_stats - cost of computing targets
  * @runs: number of computations
  * @ns: time spent on them
  * @pool: pages divided by the latest one

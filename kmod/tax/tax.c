@@ -97,7 +97,7 @@ static struct fisc_worth fisc_tax_search(const struct fisc_claim *claims,
 }
 
 /**
- * fisc_tax_targets() - Divide memory among VMs
+ * fisc_tax_targets() - divide memory among VMs
  * @claims: the claims of all VMs; sets their targets
  * @nr: number of claims
  * @capacity: pages to divide
@@ -121,7 +121,7 @@ void fisc_tax_targets(struct fisc_claim *claims, size_t nr, u64 capacity)
 }
 
 /**
- * fisc_tax_rho() - Return a VM's shares per taxed page
+ * fisc_tax_rho() - return a VM's shares per taxed page
  * @claim: shares, active pages and tax rate
  * @pages: the allocation to price
  *

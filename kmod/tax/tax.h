@@ -60,7 +60,7 @@
  */
 
 /**
- * struct fisc_claim - A VM's claim to memory, and its target
+ * struct fisc_claim - a VM's claim to memory, and its target
  * @shares: its shares, at least 1
  * @min: pages guaranteed
  * @max: most pages it may have, at least @min

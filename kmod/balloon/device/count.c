@@ -38,7 +38,7 @@ static const char * const fisc_device_error_names[FISC_NR_RING_ERRORS] = {
 };
 
 /**
- * fisc_device_count() - Count events
+ * fisc_device_count() - count events
  * @c: the kind of event
  * @n: number of events; negative to subtract
  *
@@ -50,7 +50,7 @@ void fisc_device_count(enum fisc_device_count c, long n)
 }
 
 /**
- * fisc_device_count_error() - Count a broken ring
+ * fisc_device_count_error() - count a broken ring
  * @error: what was wrong with it
  *
  * Context: any.
@@ -82,7 +82,7 @@ static int fisc_device_stats_show(struct seq_file *m, void *v)
 DEFINE_SHOW_ATTRIBUTE(fisc_device_stats);
 
 /**
- * fisc_device_debugfs_init() - Show the counters in debugfs
+ * fisc_device_debugfs_init() - show the counters in debugfs
  *
  * Context: may sleep.
  */
@@ -96,7 +96,7 @@ void fisc_device_debugfs_init(void)
 }
 
 /**
- * fisc_device_debugfs_exit() - Undo fisc_device_debugfs_init()
+ * fisc_device_debugfs_exit() - undo fisc_device_debugfs_init()
  *
  * Context: may sleep.
  */

@@ -5,7 +5,7 @@
 #include "balloon/device/ring.h"
 
 /**
- * enum fisc_device_count - Events counted by all devices together
+ * enum fisc_device_count - events counted by all devices together
  * @FISC_DEVICE_DEVICES: devices that exist
  * @FISC_DEVICE_KICKS: kicks
  * @FISC_DEVICE_BUFFERS: buffers taken

@@ -387,7 +387,7 @@ static void fisc_device_ask(struct work_struct *work)
 }
 
 /**
- * fisc_device_kick() - Note that a driver has made buffers available
+ * fisc_device_kick() - note that a driver has made buffers available
  * @device: the device
  * @queue: the queue
  *
@@ -400,7 +400,7 @@ void fisc_device_kick(struct fisc_device *device, unsigned int queue)
 }
 
 /**
- * fisc_device_kick_all() - Look at all queues
+ * fisc_device_kick_all() - look at all queues
  * @device: the device
  *
  * Context: any.
@@ -435,7 +435,7 @@ static void fisc_device_clear(struct fisc_device *device)
 }
 
 /**
- * fisc_device_reset() - End everything that the driver has begun
+ * fisc_device_reset() - end everything that the driver has begun
  * @device: the device
  *
  * Context: may sleep; no lock of this module held.
@@ -450,7 +450,7 @@ void fisc_device_reset(struct fisc_device *device)
 }
 
 /**
- * fisc_device_bind() - Bind a device to the VM whose file is being mapped
+ * fisc_device_bind() - bind a device to the VM whose file is being mapped
  * @device: the device
  * @vm: the VM
  *
@@ -477,7 +477,7 @@ int fisc_device_bind(struct fisc_device *device, struct fisc_vm *vm)
 }
 
 /**
- * fisc_device_unbind() - Undo fisc_device_bind(), and empty the balloon
+ * fisc_device_unbind() - undo fisc_device_bind(), and empty the balloon
  * @device: the device
  *
  * Context: may sleep; @device->lock held.
@@ -496,7 +496,7 @@ void fisc_device_unbind(struct fisc_device *device)
 }
 
 /**
- * fisc_device_init() - Initialize a new device
+ * fisc_device_init() - initialize a new device
  * @device: the device, all zero except for vDPA's part
  *
  * Context: may sleep.
@@ -518,7 +518,7 @@ int fisc_device_init(struct fisc_device *device)
 }
 
 /**
- * fisc_device_exit() - Undo fisc_device_init()
+ * fisc_device_exit() - undo fisc_device_init()
  * @device: the device, no longer in use
  *
  * Context: may sleep; no lock held.
@@ -538,7 +538,7 @@ void fisc_device_exit(struct fisc_device *device)
 }
 
 /**
- * fisc_device_module_init() - Set up what all devices share
+ * fisc_device_module_init() - set up what all devices share
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -557,7 +557,7 @@ int fisc_device_module_init(void)
 }
 
 /**
- * fisc_device_module_exit() - Undo fisc_device_module_init()
+ * fisc_device_module_exit() - undo fisc_device_module_init()
  *
  * Context: may sleep; no device exists any more.
  */

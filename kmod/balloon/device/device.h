@@ -58,7 +58,7 @@ struct fisc_vm;
 #define FISC_DEVICE_BATCH	64
 
 /**
- * enum fisc_device_queue - Queues of the device
+ * enum fisc_device_queue - queues of the device
  * @FISC_QUEUE_INFLATE: pages that enter the balloon
  * @FISC_QUEUE_DEFLATE: pages that leave it
  * @FISC_QUEUE_STATS: statistics of the guest
@@ -76,7 +76,7 @@ enum fisc_device_queue {
 };
 
 /**
- * struct fisc_device - A balloon device
+ * struct fisc_device - a balloon device
  * @vdpa: vDPA's part; first, since vDPA frees it
  * @lock: see the lock order above
  * @memory: the guest memory that it sees
@@ -118,7 +118,7 @@ struct fisc_device {
 };
 
 /**
- * to_fisc_device() - Return the balloon device of a vDPA device
+ * to_fisc_device() - return the balloon device of a vDPA device
  * @vdpa: the vDPA device
  *
  * Context: any.

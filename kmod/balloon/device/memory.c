@@ -13,7 +13,7 @@
 #include "memory/region.h"
 
 /**
- * fisc_memory_init() - Initialize a device's memory, with nothing mapped
+ * fisc_memory_init() - initialize a device's memory, with nothing mapped
  * @memory: the memory
  *
  * Context: any.
@@ -25,7 +25,7 @@ void fisc_memory_init(struct fisc_memory *memory)
 }
 
 /**
- * fisc_memory_map() - Map a part of a file to addresses
+ * fisc_memory_map() - map a part of a file to addresses
  * @memory: the memory
  * @iova: the first address
  * @size: size in bytes, not 0
@@ -50,12 +50,12 @@ int fisc_memory_map(struct fisc_memory *memory, u64 iova, u64 size, u32 perm,
 }
 
 /**
- * fisc_memory_unmap() - Unmap a range of addresses
+ * fisc_memory_unmap() - unmap a range of addresses
  * @memory: the memory
  * @iova: the first address
  * @size: size in bytes, not 0
  *
- * Context: Any; the device's lock held.
+ * Context: any; the device's lock held.
  */
 void fisc_memory_unmap(struct fisc_memory *memory, u64 iova, u64 size)
 {
@@ -69,10 +69,10 @@ void fisc_memory_unmap(struct fisc_memory *memory, u64 iova, u64 size)
 }
 
 /**
- * fisc_memory_exit() - Unmap everything
+ * fisc_memory_exit() - unmap everything
  * @memory: the memory
  *
- * Context: Any; the device's lock held.
+ * Context: any; the device's lock held.
  */
 void fisc_memory_exit(struct fisc_memory *memory)
 {
@@ -224,7 +224,7 @@ static int fisc_memory_access(struct fisc_memory *memory, u64 iova, void *buf,
 }
 
 /**
- * fisc_memory_read() - Read from guest memory
+ * fisc_memory_read() - read from guest memory
  * @memory: the memory
  * @iova: the address
  * @buf: the result, incomplete on failure
@@ -242,7 +242,7 @@ int fisc_memory_read(struct fisc_memory *memory, u64 iova, void *buf,
 }
 
 /**
- * fisc_memory_write() - Write to guest memory
+ * fisc_memory_write() - write to guest memory
  * @memory: the memory
  * @iova: the address
  * @buf: the data
@@ -262,7 +262,7 @@ int fisc_memory_write(struct fisc_memory *memory, u64 iova, const void *buf,
 }
 
 /**
- * fisc_memory_find() - Find the pages of a file that page numbers stand for
+ * fisc_memory_find() - find the pages of a file that page numbers stand for
  * @memory: the memory
  * @pfn: the first page number, in units of PAGE_SIZE
  * @nr: number of page numbers, not 0
@@ -271,7 +271,7 @@ int fisc_memory_write(struct fisc_memory *memory, u64 iova, const void *buf,
  * Finds pages of one map only. Only whole pages of the file count that may be
  * both read and written.
  *
- * Context: Any; the device's lock held.
+ * Context: any; the device's lock held.
  * Return: the number of page numbers dealt with, at least 1. The last of these
  * are those of @range; the ones before match nothing.
  */

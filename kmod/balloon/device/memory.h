@@ -38,7 +38,7 @@ struct fisc_vm;
 #define FISC_MEMORY_MAX_MAPS	4096
 
 /**
- * struct fisc_memory - Guest memory that a device sees
+ * struct fisc_memory - guest memory that a device sees
  * @maps: files, by address
  * @loopback: addresses are the host's
  */
@@ -48,7 +48,7 @@ struct fisc_memory {
 };
 
 /**
- * struct fisc_memory_range - Part of a file
+ * struct fisc_memory_range - part of a file
  * @region: the file; valid while the device's lock is held
  * @first: index of the first page
  * @nr: number of pages
@@ -60,7 +60,7 @@ struct fisc_memory_range {
 };
 
 /**
- * fisc_memory_first_pfn() - Return the first whole page from an address on
+ * fisc_memory_first_pfn() - return the first whole page from an address on
  * @start: the address
  *
  * Context: any.
@@ -72,7 +72,7 @@ static inline u64 fisc_memory_first_pfn(u64 start)
 }
 
 /**
- * fisc_memory_end_pfn() - Return the end of the whole pages up to an address
+ * fisc_memory_end_pfn() - return the end of the whole pages up to an address
  * @last: the last address, included
  *
  * Context: any.

@@ -9,10 +9,10 @@
 #include "balloon/device/ring.h"
 
 /**
- * fisc_ring_reset() - Restore the state that a new driver expects
+ * fisc_ring_reset() - restore the state that a new driver expects
  * @ring: the ring
  *
- * Context: Any; the device's lock held.
+ * Context: any; the device's lock held.
  */
 void fisc_ring_reset(struct fisc_ring *ring)
 {
@@ -86,7 +86,7 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_next() - Take the next available buffer
+ * fisc_ring_next() - take the next available buffer
  * @ring: the ring, ready
  * @memory: the memory that it lies in
  * @writable: buffers of this queue must be device-writable, else
@@ -133,7 +133,7 @@ enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_use() - Give a buffer back to the driver
+ * fisc_ring_use() - give a buffer back to the driver
  * @ring: the ring, ready
  * @memory: the memory that it lies in
  * @head: the buffer's first descriptor
@@ -169,7 +169,7 @@ enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 }
 
 /**
- * fisc_ring_signal() - Tell the driver that buffers have been used
+ * fisc_ring_signal() - tell the driver that buffers have been used
  * @ring: the ring
  * @memory: the memory that it lies in
  *

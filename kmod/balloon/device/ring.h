@@ -23,7 +23,7 @@ struct fisc_memory;
 #define FISC_RING_MAX	1024
 
 /**
- * enum fisc_ring_error - What is wrong with a ring
+ * enum fisc_ring_error - what is wrong with a ring
  * @FISC_RING_OK: nothing
  * @FISC_RING_BAD_RING: the ring is not in guest memory
  * @FISC_RING_BAD_AVAIL: more buffers are available than the ring has entries
@@ -53,7 +53,7 @@ enum fisc_ring_error {
 };
 
 /**
- * struct fisc_ring - A virtqueue
+ * struct fisc_ring - a virtqueue
  * @num: its size, a power of two up to FISC_RING_MAX
  * @desc: address of the descriptors
  * @avail: address of the available ring
@@ -80,7 +80,7 @@ struct fisc_ring {
 };
 
 /**
- * struct fisc_ring_part - Part of a buffer
+ * struct fisc_ring_part - part of a buffer
  * @addr: its address
  * @len: its length in bytes, not 0
  */
@@ -90,7 +90,7 @@ struct fisc_ring_part {
 };
 
 /**
- * struct fisc_ring_buffer - An available buffer
+ * struct fisc_ring_buffer - an available buffer
  * @head: its first descriptor, for fisc_ring_use()
  * @nr: number of parts
  * @parts: the parts

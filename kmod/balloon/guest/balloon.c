@@ -29,7 +29,7 @@
 #define FISC_GUEST_OOM_HOLD	(30 * HZ)
 
 /**
- * fisc_guest_size() - Return the number of pages in the balloon
+ * fisc_guest_size() - return the number of pages in the balloon
  * @g: the balloon
  *
  * Context: any.
@@ -87,7 +87,7 @@ static void fisc_guest_write_actual(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_inflate() - Put pages into the balloon
+ * fisc_guest_inflate() - put pages into the balloon
  * @g: the balloon
  * @wanted: most pages to put in, more than 0
  * @credit: most small pages to put in; reduced by the number put in
@@ -206,7 +206,7 @@ static unsigned long fisc_guest_take_small(struct fisc_guest *g,
 }
 
 /**
- * fisc_guest_deflate() - Give pages back to the guest
+ * fisc_guest_deflate() - give pages back to the guest
  * @g: the balloon
  * @wanted: most pages to give back
  *
@@ -247,7 +247,7 @@ unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
 }
 
 /**
- * fisc_guest_drop() - Empty the balloon
+ * fisc_guest_drop() - empty the balloon
  * @g: the balloon
  *
  * Context: may sleep. Nothing else puts pages into the balloon.
@@ -301,7 +301,7 @@ static void fisc_guest_retell_small(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_retell() - Tell the device the next pages once more
+ * fisc_guest_retell() - tell the device the next pages once more
  * @g: the balloon, paired
  *
  * Pages that come or go meanwhile, or are isolated, may be told twice or not at
@@ -322,7 +322,7 @@ void fisc_guest_retell(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_oom() - Give pages back to avoid an OOM kill
+ * fisc_guest_oom() - give pages back to avoid an OOM kill
  * @nb: the balloon's notifier block
  * @unused: unused
  * @freed: number of pages freed; increased
@@ -382,10 +382,10 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 #endif
 
 /**
- * fisc_guest_init_pages() - Start with an empty balloon
+ * fisc_guest_init_pages() - start with an empty balloon
  * @g: the balloon
  *
- * Context: Any; nothing else uses @g yet.
+ * Context: any; nothing else uses @g yet.
  */
 void fisc_guest_init_pages(struct fisc_guest *g)
 {

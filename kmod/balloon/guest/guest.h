@@ -80,7 +80,7 @@
 #define FISC_GUEST_STATS	(VIRTIO_BALLOON_S_NR + 7)
 
 /**
- * struct fisc_guest_pressure - Memory pressure in the guest
+ * struct fisc_guest_pressure - memory pressure in the guest
  * @psi_some: part of the last ten seconds with some task stalled, in 1/100 %
  * @psi_full: the same for all tasks at once
  * @stall_us: total time that some task was stalled, since boot, in us
@@ -98,7 +98,7 @@ struct fisc_guest_pressure {
 };
 
 /**
- * struct fisc_guest_pace - How fast the balloon grows
+ * struct fisc_guest_pace - how fast the balloon grows
  * @rate: small pages per second
  * @credit: small pages that may be taken now
  * @credited: when @credit was filled, in jiffies
@@ -127,7 +127,7 @@ struct fisc_guest_pace {
 };
 
 /**
- * struct fisc_guest_retell - Telling pages again to a device that lost them
+ * struct fisc_guest_retell - telling pages again to a device that lost them
  * @behind: looks in a row at which the device had fewer pages than the driver
  * @patience: value of @behind at which all pages are told again
  * @large: large pages still to be told
@@ -141,7 +141,7 @@ struct fisc_guest_retell {
 };
 
 /**
- * struct fisc_guest - A balloon device, and what is in the balloon
+ * struct fisc_guest - a balloon device, and what is in the balloon
  * @vdev: the device
  * @inflate_vq: its queue for pages that go in
  * @deflate_vq: its queue for pages that come out
@@ -212,7 +212,7 @@ struct fisc_guest {
 };
 
 /**
- * fisc_guest_has() - Test whether device and driver have agreed on a feature
+ * fisc_guest_has() - test whether device and driver have agreed on a feature
  * @g: the balloon
  * @bit: the feature
  *
@@ -225,7 +225,7 @@ static inline bool fisc_guest_has(const struct fisc_guest *g, unsigned int bit)
 }
 
 /**
- * fisc_guest_needs_reset() - Test whether the device needs a reset
+ * fisc_guest_needs_reset() - test whether the device needs a reset
  * @g: the balloon
  *
  * Context: any.

@@ -59,7 +59,7 @@ static unsigned long fisc_guest_ram(const struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_floor() - Return how much memory is always left to the guest
+ * fisc_guest_floor() - return how much memory is always left to the guest
  * @g: the balloon
  *
  * Context: any.
@@ -254,7 +254,7 @@ static bool fisc_guest_busy(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_work() - Adjust the balloon
+ * fisc_guest_work() - adjust the balloon
  * @work: fisc_guest.work
  *
  * Runs every second, and more often while there is more to do.
@@ -289,7 +289,7 @@ void fisc_guest_work(struct work_struct *work)
 }
 
 /**
- * fisc_guest_init_pace() - Reset the pace
+ * fisc_guest_init_pace() - reset the pace
  * @g: the balloon, with no work queued
  *
  * Context: may sleep.

@@ -5,7 +5,7 @@
 #include <linux/moduleparam.h>
 
 /**
- * struct fisc_guest_param - A module parameter: a number within bounds
+ * struct fisc_guest_param - a module parameter: a number within bounds
  * @value: the number; may change at any time, so read it once
  * @lowest: its smallest value
  * @highest: its largest value

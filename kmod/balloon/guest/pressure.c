@@ -69,7 +69,7 @@ static bool fisc_guest_read_psi(struct fisc_guest_pressure *now)
 }
 
 /**
- * fisc_guest_pressure() - Measure the guest's memory pressure
+ * fisc_guest_pressure() - measure the guest's memory pressure
  * @now: the result
  *
  * Context: A kernel thread; may sleep.
@@ -87,7 +87,7 @@ void fisc_guest_pressure(struct fisc_guest_pressure *now)
 }
 
 /**
- * fisc_guest_pressed() - Test whether the guest reclaims hard
+ * fisc_guest_pressed() - test whether the guest reclaims hard
  * @last: the earlier measurement
  * @now: the later measurement
  * @elapsed_ms: time between the two in ms, more than 0

@@ -25,7 +25,7 @@ static void fisc_guest_acked(struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_find_queues() - Set up the device's queues
+ * fisc_guest_find_queues() - set up the device's queues
  * @g: the balloon
  * @stats_request: called when the device wants statistics
  *
@@ -90,7 +90,7 @@ static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_flush() - Send the buffer's entries to the device
+ * fisc_guest_flush() - send the buffer's entries to the device
  * @g: the balloon
  * @vq: the queue
  *
@@ -118,7 +118,7 @@ void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_tell() - Tell the device of pages
+ * fisc_guest_tell() - tell the device of pages
  * @g: the balloon
  * @vq: the queue
  * @page: the first page
@@ -167,7 +167,7 @@ static int fisc_guest_report(struct page_reporting_dev_info *info,
 }
 
 /**
- * fisc_guest_start_reporting() - Start to report free pages
+ * fisc_guest_start_reporting() - start to report free pages
  * @g: the balloon
  *
  * The kernel takes only one device for that. Without reporting, the balloon
@@ -192,7 +192,7 @@ void fisc_guest_start_reporting(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stop_reporting() - Stop reporting free pages
+ * fisc_guest_stop_reporting() - stop reporting free pages
  * @g: the balloon
  *
  * Context: may sleep.

@@ -14,7 +14,7 @@
 #define FISC_GUEST_RECOVER	(5 * HZ)
 
 /**
- * fisc_guest_poke() - Adjust the balloon now
+ * fisc_guest_poke() - adjust the balloon now
  * @g: the balloon
  *
  * Context: any.
@@ -30,7 +30,7 @@ void fisc_guest_poke(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_recover_work() - Reset a device, like suspend and resume would
+ * fisc_guest_recover_work() - reset a device, like suspend and resume would
  * @work: fisc_guest.recover_work
  *
  * Context: may sleep.
@@ -55,13 +55,13 @@ void fisc_guest_recover_work(struct work_struct *work)
 }
 
 /**
- * fisc_guest_recover() - Schedule the reset of a device that needs one
+ * fisc_guest_recover() - schedule the reset of a device that needs one
  * @g: the balloon
  *
  * The reset comes after FISC_GUEST_RECOVER, as the device might need another
  * one.
  *
- * Context: Process context.
+ * Context: process context.
  */
 void fisc_guest_recover(struct fisc_guest *g)
 {

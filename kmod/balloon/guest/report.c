@@ -114,7 +114,7 @@ static void fisc_guest_send_stats(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stats_start() - Send the first statistics
+ * fisc_guest_stats_start() - send the first statistics
  * @g: the balloon, with the device ready and no work queued
  *
  * Context: may sleep.
@@ -126,10 +126,10 @@ void fisc_guest_stats_start(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_stats_request() - Handle the device's request for statistics
+ * fisc_guest_stats_request() - handle the device's request for statistics
  * @vq: the queue
  *
- * Context: Interrupt.
+ * Context: interrupt.
  */
 void fisc_guest_stats_request(struct virtqueue *vq)
 {
@@ -143,7 +143,7 @@ void fisc_guest_stats_request(struct virtqueue *vq)
 }
 
 /**
- * fisc_guest_stats_work() - Answer a request for statistics
+ * fisc_guest_stats_work() - answer a request for statistics
  * @work: fisc_guest.stats_work
  *
  * Context: may sleep.

@@ -63,7 +63,7 @@ static void fisc_guest_take(struct device_driver *ours, struct device *dev)
 }
 
 /**
- * fisc_guest_register() - Register the driver and take over devices
+ * fisc_guest_register() - register the driver and take over devices
  * @driver: the driver
  *
  * Context: may sleep.
@@ -97,7 +97,7 @@ int fisc_guest_register(struct virtio_driver *driver)
 }
 
 /**
- * fisc_guest_unregister() - Unregister the driver and give devices back
+ * fisc_guest_unregister() - unregister the driver and give devices back
  * @driver: the driver
  *
  * Context: may sleep.
