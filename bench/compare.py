@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""One module compared with another, inside the lab host, in turn: page faults,
-sharing, balloons. RUNS (5) of each come from the environment."""
+"""One module compared with another, inside the lab host, in turn. RUNS (5) of
+each and PARTS (faults sharing balloons) come from the environment."""
 import os
 import statistics
 
@@ -10,6 +10,7 @@ import fault
 import inside
 
 RUNS = int(os.environ.get("RUNS", 5))
+PARTS = os.environ.get("PARTS", "faults sharing balloons").split()
 PAGES = 8192
 MODULES = {"before": "build/before", "after": "build/stock"}
 # Guests whose pages are shared.
@@ -75,7 +76,10 @@ def main():
     for number in range(RUNS):
         for name, modules in MODULES.items():
             inside.load(modules)
-            row = faults() | sharing() | balloons()
+            row = {}
+            for part in PARTS:
+                row |= {"faults": faults, "sharing": sharing,
+                        "balloons": balloons}[part]()
             inside.unload()
             rows.append({"run": number, "module": name} | row)
             inside.say(f"run {number}, {name}: " + "  ".join(

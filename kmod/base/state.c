@@ -21,7 +21,7 @@ DECLARE_WAIT_QUEUE_HEAD(fisc_reclaim_wait);
 static bool fisc_reclaim_poked;
 
 /* Written by the reclaim thread only. */
-static enum fisc_reclaim_state fisc_state;
+enum fisc_reclaim_state fisc_reclaim_now;
 
 /* Frames in use at which the thread is poked: the state may have changed. */
 static u64 fisc_reclaim_wake_at = U64_MAX;
@@ -217,17 +217,6 @@ u64 fisc_reclaim_keep(u64 total)
 }
 
 /**
- * fisc_reclaim_state() - return how scarce memory is
- *
- * Context: any.
- * Return: the state.
- */
-enum fisc_reclaim_state fisc_reclaim_state(void)
-{
-	return READ_ONCE(fisc_state);
-}
-
-/**
  * fisc_reclaim_set_state() - enter a state
  * @state: the state
  *
@@ -235,7 +224,7 @@ enum fisc_reclaim_state fisc_reclaim_state(void)
  */
 void fisc_reclaim_set_state(enum fisc_reclaim_state state)
 {
-	WRITE_ONCE(fisc_state, state);
+	WRITE_ONCE(fisc_reclaim_now, state);
 }
 
 /**

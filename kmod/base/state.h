@@ -70,7 +70,19 @@ int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent)
 u64 fisc_reclaim_keep(u64 total);
 
 /* the state */
-enum fisc_reclaim_state fisc_reclaim_state(void);
+extern enum fisc_reclaim_state fisc_reclaim_now;
+
+/**
+ * fisc_reclaim_state() - return how scarce memory is
+ *
+ * Context: any.
+ * Return: the state.
+ */
+static inline enum fisc_reclaim_state fisc_reclaim_state(void)
+{
+	return READ_ONCE(fisc_reclaim_now);
+}
+
 void fisc_reclaim_set_state(enum fisc_reclaim_state state);
 void fisc_reclaim_set_wake(u64 frames);
 void fisc_reclaim_poke(void);

@@ -56,15 +56,14 @@ void fisc_due_poke(int nid)
 }
 
 /**
- * fisc_chunk_mark_due() - mark a chunk for the scanner
+ * __fisc_chunk_mark_due() - mark a chunk that was not marked a moment ago
  * @chunk: the chunk
  *
- * Context: any; @chunk->lock held, or a bucket lock that keeps the chunk.
+ * Context: as fisc_chunk_mark_due().
  */
-void fisc_chunk_mark_due(struct fisc_chunk *chunk)
+void __fisc_chunk_mark_due(struct fisc_chunk *chunk)
 {
-	if (test_bit(FISC_CHUNK_DUE, &chunk->flags) ||
-	    test_and_set_bit(FISC_CHUNK_DUE, &chunk->flags))
+	if (test_and_set_bit(FISC_CHUNK_DUE, &chunk->flags))
 		return;
 
 	xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_DUE);

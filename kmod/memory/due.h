@@ -5,8 +5,7 @@
 #include <linux/types.h>
 #include <linux/wait.h>
 
-struct fisc_chunk;
-struct fisc_region;
+#include "memory/map.h"
 
 /**
  * DOC: Due chunks
@@ -43,11 +42,23 @@ extern wait_queue_head_t fisc_due_wait;
 int fisc_due_node(void);
 void fisc_due_serve(int nid, bool served);
 void fisc_due_poke(int nid);
-void fisc_chunk_mark_due(struct fisc_chunk *chunk);
+void __fisc_chunk_mark_due(struct fisc_chunk *chunk);
 void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch);
 void fisc_chunk_mark_rebuild(struct fisc_chunk *chunk);
 void fisc_chunk_clear_marks(struct fisc_chunk *chunk);
 void fisc_region_wake(struct fisc_region *region, int nid);
 u16 fisc_due_never(void);
+
+/**
+ * fisc_chunk_mark_due() - mark a chunk for the scanner
+ * @chunk: the chunk
+ *
+ * Context: any; @chunk->lock held, or a bucket lock that keeps the chunk.
+ */
+static inline void fisc_chunk_mark_due(struct fisc_chunk *chunk)
+{
+	if (!test_bit(FISC_CHUNK_DUE, &chunk->flags))
+		__fisc_chunk_mark_due(chunk);
+}
 
 #endif /* _FISC_MEMORY_DUE_H */

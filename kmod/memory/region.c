@@ -56,26 +56,6 @@ void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * fisc_frame_attach() - make a new frame private to a page or a chunk
- * @folio: the frame
- * @region: the region
- * @index: its page, or its first page
- *
- * The frame stays dirty for as long as it lives: there is no other copy, and
- * when the kernel handles a memory error it must not take the frame for a clean
- * one that can be dropped from a page cache.
- *
- * Context: any; nobody else knows the frame.
- */
-void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
-		       pgoff_t index)
-{
-	folio_set_dirty(folio);
-	folio->mapping = region->inode->i_mapping;
-	folio->index = index;
-}
-
-/**
  * fisc_frame_detach() - remove a private frame from the map
  * @folio: the frame, no longer named by an entry
  *

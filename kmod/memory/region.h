@@ -45,12 +45,30 @@ long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c);
 
 void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 		      unsigned long e, int n);
-void fisc_frame_attach(struct folio *folio, struct fisc_region *region,
-		       pgoff_t index);
 void fisc_frame_detach(struct folio *folio);
 unsigned long *fisc_leaf_alloc(void);
 void fisc_leaf_free(unsigned long *leaf);
 u64 fisc_chunk_lock(struct fisc_chunk *chunk);
 void fisc_chunk_unlock(struct fisc_chunk *chunk, u64 since);
+
+/**
+ * fisc_frame_attach() - make a new frame private to a page or a chunk
+ * @folio: the frame
+ * @region: the region
+ * @index: its page, or its first page
+ *
+ * The frame stays dirty for as long as it lives: there is no other copy, and
+ * when the kernel handles a memory error it must not take the frame for a clean
+ * one that can be dropped from a page cache.
+ *
+ * Context: any; nobody else knows the frame.
+ */
+static inline void fisc_frame_attach(struct folio *folio,
+				     struct fisc_region *region, pgoff_t index)
+{
+	folio_set_dirty(folio);
+	folio->mapping = region->inode->i_mapping;
+	folio->index = index;
+}
 
 #endif /* _FISC_MEMORY_REGION_H */
