@@ -27,6 +27,7 @@ enum step {
 
 /* What the case and the process that is a VMM have in common. */
 struct vmm {
+	pid_t pid;
 	char *map;
 	enum step step;
 	pid_t tid;		/* of the thread that waits */
@@ -37,12 +38,13 @@ struct vmm {
 FIXTURE(wait)
 {
 	struct vmm *vmm;
-	pid_t pid;
 };
 
 FIXTURE_SETUP(wait)
 {
-	MODULE_SET_UP();
+	if (!getenv("FISC_KO"))
+		SKIP(return, "FISC_KO does not name the module");
+	module_set_up(_metadata);
 	self->vmm = mmap(NULL, sizeof(*self->vmm), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->vmm);
@@ -135,8 +137,7 @@ static bool wait_sleeps(pid_t tid)
 }
 
 /* Make a VM that memory is very short for, and that could be paged out. */
-static void make_short(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(wait) *self)
+static void make_short(struct __test_metadata *_metadata, struct vmm *vmm)
 {
 	static const char * const percents[] = {
 		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
@@ -145,9 +146,9 @@ static void make_short(struct __test_metadata *_metadata,
 	size_t i;
 
 	if (!pid)
-		run_vmm(self->vmm);
-	self->pid = pid;
-	ASSERT_TRUE(wait_step(self->vmm, STEP_FILLED));
+		run_vmm(vmm);
+	vmm->pid = pid;
+	ASSERT_TRUE(wait_step(vmm, STEP_FILLED));
 	/* But not soon. */
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "600000"));
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
@@ -158,21 +159,20 @@ static void make_short(struct __test_metadata *_metadata,
 }
 
 /* Have a thread of the VMM wait. */
-static void make_wait(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(wait) *self)
+static void make_wait(struct __test_metadata *_metadata, struct vmm *vmm)
 {
-	make_short(_metadata, self);
-	WRITE_ONCE(self->vmm->step, STEP_FAULT);
-	while (!READ_ONCE(self->vmm->tid))
+	make_short(_metadata, vmm);
+	WRITE_ONCE(vmm->step, STEP_FAULT);
+	while (!READ_ONCE(vmm->tid))
 		fisc_sleep_ms(1);
-	ASSERT_TRUE(wait_sleeps(self->vmm->tid));
+	ASSERT_TRUE(wait_sleeps(vmm->tid));
 }
 
 /* Take away what it waits for. */
-static void unmap(struct __test_metadata *_metadata, FIXTURE_DATA(wait) *self)
+static void unmap(struct __test_metadata *_metadata, struct vmm *vmm)
 {
-	WRITE_ONCE(self->vmm->step, STEP_UNMAP);
-	ASSERT_TRUE(wait_step(self->vmm, STEP_UNMAPPED));
+	WRITE_ONCE(vmm->step, STEP_UNMAP);
+	ASSERT_TRUE(wait_step(vmm, STEP_UNMAPPED));
 	ASSERT_EQ(0, unlink(ST "a"));
 	ASSERT_EQ(0, umount(FISC_MNT));
 }
@@ -197,40 +197,39 @@ static void end_killed(struct __test_metadata *_metadata, pid_t pid)
 	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
-static void end_woken(struct __test_metadata *_metadata,
-		      FIXTURE_DATA(wait) *self)
+static void end_woken(struct __test_metadata *_metadata, struct vmm *vmm)
 {
-	EXPECT_TRUE(wait_sleeps(self->vmm->tid));
+	EXPECT_TRUE(wait_sleeps(vmm->tid));
 	EXPECT_EQ(0, fisc_short_of_memory(false));
-	WRITE_ONCE(self->vmm->step, STEP_JOIN);
-	EXPECT_EQ(0, fisc_wait_child(self->pid));
+	WRITE_ONCE(vmm->step, STEP_JOIN);
+	EXPECT_EQ(0, fisc_wait_child(vmm->pid));
 	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
 TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_woken)
 {
-	make_wait(_metadata, self);
-	unmap(_metadata, self);
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
 	expect_busy(_metadata);
-	end_woken(_metadata, self);
+	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(SIGSEGV, self->vmm->result);
 }
 
 TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_killed)
 {
-	make_wait(_metadata, self);
-	unmap(_metadata, self);
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
 	expect_busy(_metadata);
-	end_killed(_metadata, self->pid);
+	end_killed(_metadata, self->vmm->pid);
 }
 
 TEST_F(wait, fault_in_what_became_other_memory_keeps_the_module)
 {
 	self->vmm->cover = true;
-	make_wait(_metadata, self);
-	unmap(_metadata, self);
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
 	expect_busy(_metadata);
-	end_woken(_metadata, self);
+	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(0, self->vmm->result);
 }
 
@@ -239,7 +238,7 @@ TEST_F(wait, fault_keeps_the_module_after_its_memory_was_discarded)
 {
 	int fd;
 
-	make_wait(_metadata, self);
+	make_wait(_metadata, self->vmm);
 	fd = open(ST "a", O_RDWR);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, fallocate(fd, PUNCH, 0, PAGES * PAGE_SIZE));
@@ -247,7 +246,7 @@ TEST_F(wait, fault_keeps_the_module_after_its_memory_was_discarded)
 	ASSERT_EQ(0, unlink(ST "a"));
 	ASSERT_EQ(0, umount_lazily());
 	expect_busy(_metadata);
-	end_woken(_metadata, self);
+	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(0, self->vmm->result);
 }
 
@@ -257,12 +256,12 @@ TEST_F(wait, fault_in_another_process_keeps_the_module)
 	struct iovec local = { "x", 1 }, remote = { NULL, 1 };
 	pid_t pid;
 
-	make_short(_metadata, self);
+	make_short(_metadata, self->vmm);
 	remote.iov_base = page_of(self->vmm->map, FILLED + 1);
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		process_vm_writev(self->pid, &local, 1, &remote, 1, 0);
+		process_vm_writev(self->vmm->pid, &local, 1, &remote, 1, 0);
 		_exit(0);
 	}
 	ASSERT_TRUE(wait_sleeps(pid));
@@ -271,9 +270,9 @@ TEST_F(wait, fault_in_another_process_keeps_the_module)
 	while (!READ_ONCE(self->vmm->tid))
 		fisc_sleep_ms(1);
 	ASSERT_TRUE(wait_sleeps(self->vmm->tid));
-	unmap(_metadata, self);
-	ASSERT_EQ(0, kill(self->pid, SIGKILL));
-	ASSERT_EQ(self->pid, waitpid(self->pid, NULL, 0));
+	unmap(_metadata, self->vmm);
+	ASSERT_EQ(0, kill(self->vmm->pid, SIGKILL));
+	ASSERT_EQ(self->vmm->pid, waitpid(self->vmm->pid, NULL, 0));
 	ASSERT_TRUE(wait_sleeps(pid));
 	expect_busy(_metadata);
 	end_killed(_metadata, pid);
