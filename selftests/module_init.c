@@ -263,6 +263,9 @@ TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
 #define HELD_ROUNDS	6
 
 #define RT_RUNTIME	"/proc/sys/kernel/sched_rt_runtime_us"
+/* Since Linux 6.12, time of a CPU that real time leaves to others. */
+#define FAIR_RUNTIME	"/sys/kernel/debug/sched/fair_server/cpu1/runtime"
+#define FAIR_NS		"50000000"
 #define QUEUES_CPUS	"/sys/devices/virtual/workqueue/cpumask"
 
 static bool run_on(pid_t pid, int cpu)
@@ -286,6 +289,7 @@ static void clear_cpus(bool clear)
 	for (cpu = 0; cpu < (clear ? 1 : CPU_SETSIZE); cpu++)
 		CPU_SET(cpu, &set);
 	fisc_write_str(QUEUES_CPUS, clear ? "1" : "ffffffff");
+	fisc_write_str(FAIR_RUNTIME, clear ? "0" : FAIR_NS);
 	while (dir && (entry = readdir(dir)))
 		if (atoi(entry->d_name) > 0)
 			sched_setaffinity(atoi(entry->d_name), sizeof(set),
@@ -309,7 +313,7 @@ static void hog_cpu(void)
 
 	while (!access(SHARE_RUN, F_OK) && fisc_now() < end)
 		;
-	spin(0.3);
+	spin(0.5);
 }
 
 /* Do so each time that something comes through a pipe. */
@@ -348,6 +352,12 @@ static void start_scanner(struct __test_metadata *_metadata)
 	fisc_sleep_ms(20);
 }
 
+/* Let the scanner never sleep. */
+static void poke_scanner(struct common *common)
+{
+	add(&common->writes, !fisc_write_str(SHARE_RATE, RATE_MAX));
+}
+
 /*
  * The scanner is stopped at some VM, which then loses all its other users, and goes
  * on once the module has begun to end.
@@ -356,8 +366,8 @@ TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 {
 	double start = fisc_now(), umounts = 0, exits = 0;
 	char runtime[16];
+	pid_t hog = 0, poker;
 	int fds[2], i;
-	pid_t hog = 0;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "it takes two CPUs");
@@ -373,10 +383,11 @@ TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 		start_scanner(_metadata);
 		if (!hog)
 			hog = start_hog(1, fds[0]);
-		/* Wakes it. */
-		ASSERT_EQ(0, fisc_write_str(SHARE_RATE, RATE_MAX));
-		spin(0.0001 * (1 + i));
+		poker = keep_doing(poke_scanner, self->common);
+		spin(0.01 + 0.0003 * i);
 		ASSERT_EQ(1, write(fds[1], "x", 1));
+		ASSERT_EQ(0, kill(poker, SIGKILL));
+		ASSERT_EQ(poker, waitpid(poker, NULL, 0));
 		begin = fisc_now();
 		ASSERT_EQ(0, umount(FISC_MNT));
 		umounts += fisc_now() - begin;
