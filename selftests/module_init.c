@@ -262,7 +262,6 @@ TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
 #define HELD_VMS	16
 #define HELD_ROUNDS	6
 
-#define RT_RUNTIME	"/proc/sys/kernel/sched_rt_runtime_us"
 /* Since Linux 6.12, time of a CPU that real time leaves to others. */
 #define FAIR_RUNTIME	"/sys/kernel/debug/sched/fair_server/cpu1/runtime"
 #define FAIR_NS		"50000000"
@@ -365,15 +364,12 @@ static void poke_scanner(struct common *common)
 TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 {
 	double start = fisc_now(), umounts = 0, exits = 0;
-	char runtime[16];
 	pid_t hog = 0, poker;
 	int fds[2], i;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "it takes two CPUs");
 	ASSERT_EQ(0, pipe(fds));
-	ASSERT_EQ(0, fisc_read_str(RT_RUNTIME, runtime, sizeof(runtime)));
-	ASSERT_EQ(0, fisc_write_str(RT_RUNTIME, "-1"));
 	ASSERT_EQ(0, umount(FISC_MNT));
 	for (i = 0; i < HELD_ROUNDS; i++) {
 		double begin;
@@ -396,7 +392,6 @@ TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 	}
 	TH_LOG("%d rounds, %.1f s, an unmount took %.2f s, with the exit %.2f",
 	       i, fisc_now() - start, umounts / i, exits / i);
-	EXPECT_EQ(0, fisc_write_str(RT_RUNTIME, runtime));
 	clear_cpus(false);
 	close(fds[1]);
 	EXPECT_EQ(0, kill(hog, SIGKILL));
