@@ -358,8 +358,8 @@ static void poke_scanner(struct common *common)
 }
 
 /*
- * The scanner is stopped at some VM, which then loses all its other users, and goes
- * on once the module has begun to end.
+ * The scanner is stopped, by chance at some VM, which then loses all its other users;
+ * it goes on once the module has begun to end.
  */
 TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 {
