@@ -12,8 +12,8 @@ bool fail_possible(void);
 int fail_process(int pid, unsigned int percent);
 
 /*
- * Count only allocations on behalf of a function of the kernel, NULL: all. Needed for
- * fail_nth(); 0 or -errno.
+ * Let only allocations on behalf of a function of the kernel fail, and count,
+ * NULL: all. Return 0 or -errno.
  */
 int fail_within(const char *function);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the programs that load and unload the module share. FISC_KO names it. Every
- * case begins and ends with the module loaded and the file system mounted and empty.
+ * What the programs that load and unload the module share. FISC_KO names it.
+ * Every case begins and ends with the module loaded and the file system mounted
+ * and empty.
  */
 #ifndef FISC_SELFTESTS_MODULE_H
 #define FISC_SELFTESTS_MODULE_H

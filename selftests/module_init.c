@@ -46,7 +46,7 @@ FIXTURE_TEARDOWN_PARENT(init)
 	module_tear_down(_metadata);
 }
 
-/* Run a function in a process of its own, again and again until it is killed. */
+/* Run a function in a process of its own, over and over until it is killed. */
 static pid_t keep_doing(void (*fn)(struct common *common),
 			struct common *common)
 {
@@ -176,8 +176,8 @@ static int use_copy(char *path)
 #define FIRST_STEP	64
 
 /*
- * Load the module with the @nth allocation of its init failing, and unload it if it
- * could be loaded all the same. Return: how many allocations were made.
+ * Load the module with the @nth allocation of its init failing; unload it if
+ * it could be loaded all the same. Return: how many allocations were made.
  */
 static long load_failing(struct __test_metadata *_metadata, long nth,
 			 struct common *common)
@@ -276,7 +276,7 @@ static bool run_on(pid_t pid, int cpu)
 	return !sched_setaffinity(pid, sizeof(set), &set);
 }
 
-/* Let all that may run anywhere run on CPU 0 only: nothing waits for another. */
+/* Let all run on CPU 0 only, so that nobody waits for another CPU. */
 static void clear_cpus(bool clear)
 {
 	DIR *dir = opendir("/proc");
@@ -305,7 +305,7 @@ static void spin(double seconds)
 		;
 }
 
-/* Stop all else on a CPU until the exit has come to what the scanner may use. */
+/* Stop all else on a CPU until the exit is at what the scanner may use. */
 static void hog_cpu(void)
 {
 	double end = fisc_now() + 2;
@@ -332,7 +332,7 @@ static pid_t start_hog(int cpu, int fd)
 	_exit(0);
 }
 
-/* Have a scanner on CPU 1 that goes from VM to VM, and nothing of ours there. */
+/* Have a scanner on CPU 1 that goes from VM to VM, and nothing else there. */
 static void start_scanner(struct __test_metadata *_metadata)
 {
 	char path[64];
@@ -358,8 +358,8 @@ static void poke_scanner(struct common *common)
 }
 
 /*
- * The scanner is stopped, by chance at some VM, which then loses all its other users;
- * it goes on once the module has begun to end.
+ * The scanner is stopped, by chance at some VM, which then loses all its other
+ * users; it goes on once the module has begun to end.
  */
 TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A fault that waits for memory holds the module: it has given the lock of the
- * address space back, so the mapping may go, and with it the file and the mount.
+ * address space back, so the mapping may go, and with it the file and the
+ * mount.
  */
 #include <pthread.h>
 #include <signal.h>
