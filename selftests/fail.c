@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,62 @@ int fail_process(int pid, unsigned int percent)
 		err = err ?: set(i, "probability", value);
 	}
 	return err;
+}
+
+/* Find where a function of the kernel is: from *@start up to *@end. */
+static int find_function(const char *function, unsigned long *start,
+			 unsigned long *end)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	unsigned long address;
+	char name[128];
+	int found = 0;
+
+	/* In the order of addresses, those of modules last. */
+	while (f && found < 2 &&
+	       fscanf(f, "%lx %*c %127s%*[^\n]", &address, name) == 2) {
+		if (!found && !strcmp(name, function)) {
+			*start = address;
+			found = address != 0;
+		} else if (found && address > *start) {
+			*end = address;
+			found = 2;
+		}
+	}
+	if (f)
+		fclose(f);
+	return found == 2 ? 0 : -ENOENT;
+}
+
+int fail_within(const char *function)
+{
+	unsigned long start = 0, end = ~0UL;
+	char from[32], to[32];
+	int err = function ? find_function(function, &start, &end) : 0;
+	int i;
+
+	snprintf(from, sizeof(from), "0x%lx", start);
+	snprintf(to, sizeof(to), "0x%lx", end);
+	for (i = 0; i < 2; i++) {
+		err = err ?: set(i, "require-start", from);
+		err = err ?: set(i, "require-end", to);
+	}
+	return err;
+}
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+
+int fail_nth(unsigned int nth)
+{
+	char value[16];
+
+	snprintf(value, sizeof(value), "%u", nth);
+	return fisc_write_str(FAIL_NTH, value);
+}
+
+long fail_left(void)
+{
+	return fisc_read_long(FAIL_NTH);
 }
 
 int fail_kthread(const char *name)

@@ -1,44 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Loading and unloading. FISC_KO names the module. Every case begins and ends
- * with the module loaded and the file system mounted and empty.
- */
-#include <dirent.h>
-#include <fcntl.h>
+/* Loading and unloading. */
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FISC_OWN_FIXTURE
-#include "fixture.h"
+#include "module.h"
 
 #define RELOADS		20
-
-static bool loaded(void)
-{
-	return !access("/sys/module/fisc", F_OK);
-}
-
-static long refcount(void)
-{
-	return fisc_read_long("/sys/module/fisc/refcnt");
-}
-
-static int umount_lazily(void)
-{
-	return umount2(FISC_MNT, MNT_DETACH) ? -errno : 0;
-}
-
-/* Restore what cases expect, whatever the last one left. */
-static int restore(void)
-{
-	int ret = loaded() ? 0 : fisc_load();
-
-	if (!ret && access(FISC_MNT, F_OK) && mkdir(FISC_MNT, 0755))
-		ret = -errno;
-	return ret ?: fisc_mount(FISC_MNT, NULL);
-}
 
 FIXTURE(module)
 {
@@ -47,23 +15,16 @@ FIXTURE(module)
 
 FIXTURE_SETUP(module)
 {
-	fisc_catch_signals();
 	if (!getenv("FISC_KO"))
 		SKIP(return, "FISC_KO does not name the module");
-	fisc_sweep();
-	ASSERT_TRUE(loaded());
+	module_set_up(_metadata);
 	self->refcount = refcount();
 	ASSERT_LT(0, self->refcount);
 }
 
 FIXTURE_TEARDOWN_PARENT(module)
 {
-	fisc_sweep();
-	while (!umount2(FISC_MNT, MNT_DETACH))
-		;
-	EXPECT_EQ(0, restore());
-	EXPECT_TRUE(fisc_wait("core", "frames", 0));
-	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+	module_tear_down(_metadata);
 }
 
 TEST_F(module, mounted_module_stays)

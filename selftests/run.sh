@@ -11,7 +11,8 @@ set -u
 PROGRAMS=(file_ops file_io mmap_fault large share_cow share_race incremental domain
 	race pin poison oom sysfs activity admission targets swap swap_stress
 	kvm kvm_slots kvm_activity balloon balloon_queue balloon_range
-	balloon_device balloon_target balloon_report balloon_offence balloon_host module)
+	balloon_device balloon_target balloon_report balloon_offence balloon_host
+	module module_init module_wait)
 . "$(dirname "$(realpath "$0")")/cases.sh"
 
 MNT=/dev/fisc

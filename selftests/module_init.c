@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module's beginning and end while others use what is there of it: each
+ * allocation of its init fails in turn, and its exit meets a scanner that still
+ * holds a VM.
+ */
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "fail.h"
+#include "module.h"
+
+/* How long loads are made to fail: seconds. */
+#define LOADS_S		30
+
+/* What all processes of a case have in common. */
+struct common {
+	long reads;		/* of files of the module, that succeeded */
+	long writes;
+	long mounts;
+	long loads;		/* tried, and failed */
+	long failed;
+	int held;		/* files of debugfs that are open */
+	bool hold;		/* keep them open */
+};
+
+FIXTURE(init)
+{
+	struct common *common;
+};
+
+FIXTURE_SETUP(init)
+{
+	if (!getenv("FISC_KO"))
+		SKIP(return, "FISC_KO does not name the module");
+	module_set_up(_metadata);
+	self->common = mmap(NULL, sizeof(*self->common), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->common);
+}
+
+FIXTURE_TEARDOWN_PARENT(init)
+{
+	module_tear_down(_metadata);
+}
+
+/* Run a function in a process of its own, over and over until it is killed. */
+static pid_t keep_doing(void (*fn)(struct common *common),
+			struct common *common)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		/* Leave the CPU to the load until there is something. */
+		while (access(FISC_SYSFS, F_OK))
+			usleep(500);
+		fn(common);
+	}
+}
+
+static void add(long *count, bool yes)
+{
+	if (yes)
+		__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+}
+
+/* Write to a file what it reads. */
+static void use_file(const char *path, struct common *common)
+{
+	char buf[4096];
+	int ret = fisc_read_str(path, buf, sizeof(buf));
+
+	add(&common->reads, !ret);
+	if (!ret)
+		add(&common->writes, !fisc_write_str(path, buf));
+}
+
+static void use_directory(const char *path, struct common *common)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	char name[600];
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+		if (entry->d_type == DT_DIR)
+			use_directory(name, common);
+		else
+			use_file(name, common);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void use_sysfs(struct common *common)
+{
+	use_directory(FISC_SYSFS, common);
+}
+
+/* What makes the module begin something. */
+static void start_things(struct common *common)
+{
+	static const char * const writes[][2] = {
+		{ SHARE_RUN, "1" }, { SHARE_DOMAIN, "a" },
+		{ FISC_SYSFS "/adopt", NULL },
+		{ FISC_SYSFS "/adoption/policy", "all" },
+		{ FISC_SYSFS "/adoption/created", NULL },
+		{ FISC_SYSFS "/adoption/names", "a* b" },
+		{ FISC_SYSFS "/adoption/release_all", "1" },
+		{ TAX_CAPACITY, "1G" }, { TAX_MIN_PERCENT, "1" },
+		{ RECLAIM_PAGING, "0" }, { SAMPLE_PAGES, "50" },
+		{ LARGE_BREAK, "2" }, { BALLOON_STATS, "1000" },
+		{ FISC_SYSFS "/adoption/policy", "none" },
+	};
+	char pid[16];
+	size_t i;
+
+	snprintf(pid, sizeof(pid), "%d", getppid());
+	for (i = 0; i < ARRAY_SIZE(writes); i++)
+		add(&common->writes,
+		    !fisc_write_str(writes[i][0], writes[i][1] ?: pid));
+	if (!fisc_mount(FISC_MNT, NULL)) {
+		add(&common->mounts, true);
+		umount_lazily();
+	}
+}
+
+/* Open all files in debugfs, and read them; close them when told to. */
+static void hold_debugfs(struct common *common)
+{
+	DIR *dir = opendir(FISC_DEBUGFS);
+	struct dirent *entry;
+	int fds[32], nr = 0;
+	char buf[4096];
+
+	while (dir && nr < (int)ARRAY_SIZE(fds) && (entry = readdir(dir))) {
+		int fd = entry->d_name[0] == '.' ? -1 :
+			 openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		add(&common->reads, read(fd, buf, sizeof(buf)) >= 0);
+		fds[nr++] = fd;
+	}
+	if (dir)
+		closedir(dir);
+	WRITE_ONCE(common->held, nr);
+	while (nr && READ_ONCE(common->hold))
+		fisc_sleep_ms(1);
+	while (nr)
+		close(fds[--nr]);
+	WRITE_ONCE(common->held, 0);
+}
+
+/* Load the module from memory: the file is read very often. */
+static int use_copy(char *path)
+{
+	const char * const argv[] = { "cp", getenv("FISC_KO"), path, NULL };
+	int fd = mkstemp(path);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return fisc_run(argv) ?: setenv("FISC_KO", path, 1);
+}
+
+/* More allocations than an init makes. */
+#define MANY		1000000
+#define FIRST_STEP	64
+
+/*
+ * Load the module with the @nth allocation of its init failing; unload it if
+ * it could be loaded all the same. Return: how many allocations were made.
+ */
+static long load_failing(struct __test_metadata *_metadata, long nth,
+			 struct common *common)
+{
+	long left;
+	int ret;
+
+	WRITE_ONCE(common->hold, true);
+	EXPECT_EQ(0, fail_nth(nth));
+	ret = fisc_load();
+	left = fail_left();
+	EXPECT_EQ(0, fail_nth(0));
+	if (ret) {
+		EXPECT_EQ(0, left);
+		EXPECT_EQ(-ENOMEM, ret);
+		EXPECT_FALSE(loaded());
+		EXPECT_EQ(-1, access(FISC_SYSFS, F_OK));
+		EXPECT_EQ(-1, access(FISC_DEBUGFS, F_OK));
+		common->failed++;
+	}
+	WRITE_ONCE(common->hold, false);
+	if (!ret)
+		EXPECT_EQ(0, fisc_unload_soon("fisc"));
+	while (READ_ONCE(common->held))
+		fisc_sleep_ms(1);
+	common->loads++;
+	if (_metadata->exit_code == KSFT_FAIL)
+		TH_LOG("allocation %ld: %d", nth, ret);
+	return nth - left;
+}
+
+/* Have every 64th allocation fail, then those between, while there is time. */
+static void load_many(struct __test_metadata *_metadata, struct common *common)
+{
+	double end = fisc_now() + fisc_stress_s(LOADS_S);
+	long nr = load_failing(_metadata, MANY, common), step, nth;
+
+	for (step = FIRST_STEP; step; step /= 2)
+		for (nth = step; nth <= nr; nth += step) {
+			if (fisc_now() > end ||
+			    _metadata->exit_code == KSFT_FAIL)
+				break;
+			if (step == FIRST_STEP || nth / step % 2)
+				load_failing(_metadata, nth, common);
+		}
+	TH_LOG("%ld loads, %ld of them failed at one of %ld allocations",
+	       common->loads, common->failed, nr);
+}
+
+TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
+{
+	void (* const fns[])(struct common *common) = {
+		use_sysfs, start_things, hold_debugfs,
+	};
+	struct common *common = self->common;
+	char path[] = "/tmp/fisc-XXXXXX";
+	pid_t pids[ARRAY_SIZE(fns)];
+	size_t i;
+
+	if (!fail_possible())
+		SKIP(return, "this kernel injects no failures");
+	ASSERT_EQ(0, umount(FISC_MNT));
+	ASSERT_EQ(0, fisc_unload_soon("fisc"));
+	ASSERT_EQ(0, use_copy(path));
+	for (i = 0; i < ARRAY_SIZE(fns); i++)
+		pids[i] = keep_doing(fns[i], common);
+	EXPECT_EQ(0, fail_within("do_one_initcall"));
+	load_many(_metadata, common);
+	EXPECT_EQ(0, fail_within(NULL));
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {
+		EXPECT_EQ(0, kill(pids[i], SIGKILL));
+		EXPECT_EQ(pids[i], waitpid(pids[i], NULL, 0));
+	}
+	unlink(path);
+	TH_LOG("%ld reads, %ld writes, %ld mounts", common->reads,
+	       common->writes, common->mounts);
+	EXPECT_LT(0, common->failed);
+	EXPECT_LT(0, common->reads);
+	EXPECT_LT(0, common->writes);
+}
+
+#define HELD_VMS	16
+#define HELD_ROUNDS	6
+
+/* Since Linux 6.12, time of a CPU that real time leaves to others. */
+#define FAIR_RUNTIME	"/sys/kernel/debug/sched/fair_server/cpu1/runtime"
+#define FAIR_NS		"50000000"
+#define QUEUES_CPUS	"/sys/devices/virtual/workqueue/cpumask"
+
+static bool run_on(pid_t pid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(pid, sizeof(set), &set);
+}
+
+/* Let all run on CPU 0 only, so that nobody waits for another CPU. */
+static void clear_cpus(bool clear)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	cpu_set_t set;
+	int cpu;
+
+	CPU_ZERO(&set);
+	for (cpu = 0; cpu < (clear ? 1 : CPU_SETSIZE); cpu++)
+		CPU_SET(cpu, &set);
+	fisc_write_str(QUEUES_CPUS, clear ? "1" : "ffffffff");
+	fisc_write_str(FAIR_RUNTIME, clear ? "0" : FAIR_NS);
+	while (dir && (entry = readdir(dir)))
+		if (atoi(entry->d_name) > 0)
+			sched_setaffinity(atoi(entry->d_name), sizeof(set),
+					  &set);
+	if (dir)
+		closedir(dir);
+}
+
+static void spin(double seconds)
+{
+	double end = fisc_now() + seconds;
+
+	while (fisc_now() < end)
+		;
+}
+
+/* Stop all else on a CPU until the exit is at what the scanner may use. */
+static void hog_cpu(void)
+{
+	double end = fisc_now() + 2;
+
+	while (!access(SHARE_RUN, F_OK) && fisc_now() < end)
+		;
+	spin(0.5);
+}
+
+/* Do so each time that something comes through a pipe. */
+static pid_t start_hog(int cpu, int fd)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	pid_t pid = fork();
+	char c;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!run_on(0, cpu) || sched_setscheduler(0, SCHED_FIFO, &param))
+		_exit(1);
+	while (read(fd, &c, 1) == 1 && run_on(0, cpu))
+		hog_cpu();
+	_exit(0);
+}
+
+/* Have a scanner on CPU 1 that goes from VM to VM, and nothing else there. */
+static void start_scanner(struct __test_metadata *_metadata)
+{
+	char path[64];
+	int i;
+
+	clear_cpus(true);
+	ASSERT_TRUE(run_on(fail_kthread("fisc_share/0"), 1));
+	ASSERT_EQ(0, fisc_mount(FISC_MNT, NULL));
+	ASSERT_EQ(0, fisc_write_str(SHARE_CPU, "100"));
+	/* No files: the end of a file would wait for the scanner. */
+	for (i = 0; i < HELD_VMS; i++) {
+		snprintf(path, sizeof(path), ST "%d", i);
+		ASSERT_EQ(0, mkdir(path, 0755));
+	}
+	ASSERT_EQ(0, fisc_scan_on());
+	fisc_sleep_ms(20);
+}
+
+/* Let the scanner never sleep. */
+static void poke_scanner(struct common *common)
+{
+	add(&common->writes, !fisc_write_str(SHARE_RATE, RATE_MAX));
+}
+
+/*
+ * The scanner is stopped, by chance at some VM, which then loses all its other
+ * users; it goes on once the module has begun to end.
+ */
+TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
+{
+	double start = fisc_now(), umounts = 0, exits = 0;
+	pid_t hog = 0, poker;
+	int fds[2], i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "it takes two CPUs");
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ(0, umount(FISC_MNT));
+	for (i = 0; i < HELD_ROUNDS; i++) {
+		double begin;
+
+		if (!loaded())
+			ASSERT_EQ(0, fisc_load());
+		start_scanner(_metadata);
+		if (!hog)
+			hog = start_hog(1, fds[0]);
+		poker = keep_doing(poke_scanner, self->common);
+		spin(0.01 + 0.0003 * i);
+		ASSERT_EQ(1, write(fds[1], "x", 1));
+		ASSERT_EQ(0, kill(poker, SIGKILL));
+		ASSERT_EQ(poker, waitpid(poker, NULL, 0));
+		begin = fisc_now();
+		ASSERT_EQ(0, umount(FISC_MNT));
+		umounts += fisc_now() - begin;
+		EXPECT_EQ(0, fisc_unload_soon("fisc"));
+		exits += fisc_now() - begin;
+	}
+	TH_LOG("%d rounds, %.1f s, an unmount took %.2f s, with the exit %.2f",
+	       i, fisc_now() - start, umounts / i, exits / i);
+	clear_cpus(false);
+	close(fds[1]);
+	EXPECT_EQ(0, kill(hog, SIGKILL));
+	EXPECT_EQ(hog, waitpid(hog, NULL, 0));
+}
+
+TEST_HARNESS_MAIN

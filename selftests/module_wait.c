@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A fault that waits for memory holds the module: it has given the lock of the
+ * address space back, so the mapping may go, and with it the file and the
+ * mount.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/swap.h>
+#include <sys/uio.h>
+
+#include "module.h"
+#include "nullb.h"
+
+#define DEVICE		"fiscwait"
+#define DEVICE_MIB	64
+
+#define PAGES		128
+#define FILLED		64	/* the others are new to a fault */
+
+/* Less than the module itself needs: memory stays short without any VM. */
+#define POOL_BYTES	"32768"
+
+enum step {
+	STEP_FILLED = 1, STEP_FAULT, STEP_UNMAP, STEP_UNMAPPED, STEP_JOIN,
+};
+
+/* What the case and the process that is a VMM have in common. */
+struct vmm {
+	pid_t pid;
+	char *map;
+	enum step step;
+	pid_t tid;		/* of the thread that waits */
+	bool cover;		/* map other memory there instead of unmapping */
+	int result;		/* of the access: 0 or a signal */
+};
+
+FIXTURE(wait)
+{
+	struct vmm *vmm;
+};
+
+FIXTURE_SETUP(wait)
+{
+	if (!getenv("FISC_KO"))
+		SKIP(return, "FISC_KO does not name the module");
+	module_set_up(_metadata);
+	self->vmm = mmap(NULL, sizeof(*self->vmm), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->vmm);
+	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 0));
+	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+}
+
+FIXTURE_TEARDOWN_PARENT(wait)
+{
+	fisc_sweep();
+	umount_lazily();
+	/* Settings of a case that has failed go, too. */
+	if (loaded())
+		EXPECT_EQ(0, fisc_unload_soon("fisc"));
+	module_tear_down(_metadata);
+	swapoff("/dev/" DEVICE);
+	nullb_stop(DEVICE);
+}
+
+/* Wait for a step, or one that comes after it. */
+static bool wait_step(const struct vmm *vmm, enum step step)
+{
+	double end = fisc_now() + WAIT_S;
+
+	while (READ_ONCE(vmm->step) < step && fisc_now() < end)
+		fisc_sleep_ms(1);
+	return READ_ONCE(vmm->step) >= step;
+}
+
+static void *fault_thread(void *arg)
+{
+	struct vmm *vmm = arg;
+
+	WRITE_ONCE(vmm->tid, gettid());
+	vmm->result = fisc_try_write(page_of(vmm->map, FILLED), 1);
+	return NULL;
+}
+
+static bool unmap_in_vmm(struct vmm *vmm)
+{
+	if (!vmm->cover)
+		return !munmap(vmm->map, PAGES * PAGE_SIZE);
+	return mmap(vmm->map, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == vmm->map;
+}
+
+static void run_vmm(struct vmm *vmm)
+{
+	int fd = fisc_create(ST "a", PAGES);
+	pthread_t thread;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	vmm->map = fisc_map(fd, PAGES);
+	if (!vmm->map)
+		_exit(1);
+	fisc_fill_pages(vmm->map, FILLED, 1);
+	WRITE_ONCE(vmm->step, STEP_FILLED);
+	if (!wait_step(vmm, STEP_FAULT) ||
+	    pthread_create(&thread, NULL, fault_thread, vmm) ||
+	    !wait_step(vmm, STEP_UNMAP))
+		_exit(2);
+	close(fd);
+	if (READ_ONCE(vmm->step) == STEP_UNMAP) {
+		if (!unmap_in_vmm(vmm))
+			_exit(3);
+		WRITE_ONCE(vmm->step, STEP_UNMAPPED);
+	}
+	if (!wait_step(vmm, STEP_JOIN) || pthread_join(thread, NULL))
+		_exit(4);
+	_exit(0);
+}
+
+static bool wait_word(const char *path, const char *word)
+{
+	double end = fisc_now() + WAIT_S;
+	char buf[4096] = "";
+
+	while ((fisc_read_str(path, buf, sizeof(buf)) || !strstr(buf, word)) &&
+	       fisc_now() < end)
+		fisc_sleep_ms(5);
+	return strstr(buf, word);
+}
+
+static bool wait_sleeps(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+	return wait_word(path, "fisc_reclaim_block");
+}
+
+/* Make a VM that memory is very short for, and that could be paged out. */
+static void make_short(struct __test_metadata *_metadata, struct vmm *vmm)
+{
+	static const char * const percents[] = {
+		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
+	};
+	pid_t pid = fork();
+	size_t i;
+
+	if (!pid)
+		run_vmm(vmm);
+	vmm->pid = pid;
+	ASSERT_TRUE(wait_step(vmm, STEP_FILLED));
+	/* But not soon. */
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "600000"));
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
+	for (i = 0; i < ARRAY_SIZE(percents); i++)
+		ASSERT_EQ(0, fisc_write_str(percents[i], "50"));
+	ASSERT_TRUE(wait_word(RECLAIM_STATE, "low"));
+	ASSERT_TRUE(wait_word(FISC_SYSFS "/vms/st-a/reclaim", "blocked"));
+}
+
+/* Have a thread of the VMM wait. */
+static void make_wait(struct __test_metadata *_metadata, struct vmm *vmm)
+{
+	make_short(_metadata, vmm);
+	WRITE_ONCE(vmm->step, STEP_FAULT);
+	while (!READ_ONCE(vmm->tid))
+		fisc_sleep_ms(1);
+	ASSERT_TRUE(wait_sleeps(vmm->tid));
+}
+
+/* Take away what it waits for. */
+static void unmap(struct __test_metadata *_metadata, struct vmm *vmm)
+{
+	WRITE_ONCE(vmm->step, STEP_UNMAP);
+	ASSERT_TRUE(wait_step(vmm, STEP_UNMAPPED));
+	ASSERT_EQ(0, unlink(ST "a"));
+	ASSERT_EQ(0, umount(FISC_MNT));
+}
+
+static void expect_busy(struct __test_metadata *_metadata)
+{
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
+		fisc_sleep_ms(20);
+	}
+}
+
+static void end_killed(struct __test_metadata *_metadata, pid_t pid)
+{
+	int status;
+
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
+}
+
+static void end_woken(struct __test_metadata *_metadata, struct vmm *vmm)
+{
+	EXPECT_TRUE(wait_sleeps(vmm->tid));
+	EXPECT_EQ(0, fisc_short_of_memory(false));
+	WRITE_ONCE(vmm->step, STEP_JOIN);
+	EXPECT_EQ(0, fisc_wait_child(vmm->pid));
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
+}
+
+TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_woken)
+{
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
+	expect_busy(_metadata);
+	end_woken(_metadata, self->vmm);
+	EXPECT_EQ(SIGSEGV, self->vmm->result);
+}
+
+TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_killed)
+{
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
+	expect_busy(_metadata);
+	end_killed(_metadata, self->vmm->pid);
+}
+
+TEST_F(wait, fault_in_what_became_other_memory_keeps_the_module)
+{
+	self->vmm->cover = true;
+	make_wait(_metadata, self->vmm);
+	unmap(_metadata, self->vmm);
+	expect_busy(_metadata);
+	end_woken(_metadata, self->vmm);
+	EXPECT_EQ(0, self->vmm->result);
+}
+
+/* The hole leaves the fault waiting, and the mapping. */
+TEST_F(wait, fault_keeps_the_module_after_its_memory_was_discarded)
+{
+	int fd;
+
+	make_wait(_metadata, self->vmm);
+	fd = open(ST "a", O_RDWR);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, fallocate(fd, PUNCH, 0, PAGES * PAGE_SIZE));
+	close(fd);
+	ASSERT_EQ(0, unlink(ST "a"));
+	ASSERT_EQ(0, umount_lazily());
+	expect_busy(_metadata);
+	end_woken(_metadata, self->vmm);
+	EXPECT_EQ(0, self->vmm->result);
+}
+
+/* A process that writes to another one's memory faults there, and waits. */
+TEST_F(wait, fault_in_another_process_keeps_the_module)
+{
+	struct iovec local = { "x", 1 }, remote = { NULL, 1 };
+	pid_t pid;
+
+	make_short(_metadata, self->vmm);
+	remote.iov_base = page_of(self->vmm->map, FILLED + 1);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		process_vm_writev(self->vmm->pid, &local, 1, &remote, 1, 0);
+		_exit(0);
+	}
+	ASSERT_TRUE(wait_sleeps(pid));
+	/* The VMM's own fault waits as well, and ends first. */
+	WRITE_ONCE(self->vmm->step, STEP_FAULT);
+	while (!READ_ONCE(self->vmm->tid))
+		fisc_sleep_ms(1);
+	ASSERT_TRUE(wait_sleeps(self->vmm->tid));
+	unmap(_metadata, self->vmm);
+	ASSERT_EQ(0, kill(self->vmm->pid, SIGKILL));
+	ASSERT_EQ(self->vmm->pid, waitpid(self->vmm->pid, NULL, 0));
+	ASSERT_TRUE(wait_sleeps(pid));
+	expect_busy(_metadata);
+	end_killed(_metadata, pid);
+}
+
+TEST_HARNESS_MAIN
