@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module's beginning and end while others use what is there of it: each
- * allocation of its init fails in turn, and its exit meets a scanner that still
- * holds a VM.
+ * The module's beginning, while others use what is there of it: each allocation
+ * of its init fails in turn.
  */
 #include <dirent.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -257,145 +255,6 @@ TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
 	EXPECT_LT(0, common->failed);
 	EXPECT_LT(0, common->reads);
 	EXPECT_LT(0, common->writes);
-}
-
-#define HELD_VMS	16
-#define HELD_ROUNDS	6
-
-/* Since Linux 6.12, time of a CPU that real time leaves to others. */
-#define FAIR_RUNTIME	"/sys/kernel/debug/sched/fair_server/cpu1/runtime"
-#define FAIR_NS		"50000000"
-#define QUEUES_CPUS	"/sys/devices/virtual/workqueue/cpumask"
-
-static bool run_on(pid_t pid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return !sched_setaffinity(pid, sizeof(set), &set);
-}
-
-/* Let all run on CPU 0 only, so that nobody waits for another CPU. */
-static void clear_cpus(bool clear)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
-	cpu_set_t set;
-	int cpu;
-
-	CPU_ZERO(&set);
-	for (cpu = 0; cpu < (clear ? 1 : CPU_SETSIZE); cpu++)
-		CPU_SET(cpu, &set);
-	fisc_write_str(QUEUES_CPUS, clear ? "1" : "ffffffff");
-	fisc_write_str(FAIR_RUNTIME, clear ? "0" : FAIR_NS);
-	while (dir && (entry = readdir(dir)))
-		if (atoi(entry->d_name) > 0)
-			sched_setaffinity(atoi(entry->d_name), sizeof(set),
-					  &set);
-	if (dir)
-		closedir(dir);
-}
-
-static void spin(double seconds)
-{
-	double end = fisc_now() + seconds;
-
-	while (fisc_now() < end)
-		;
-}
-
-/* Stop all else on a CPU until the exit is at what the scanner may use. */
-static void hog_cpu(void)
-{
-	double end = fisc_now() + 2;
-
-	while (!access(SHARE_RUN, F_OK) && fisc_now() < end)
-		;
-	spin(0.5);
-}
-
-/* Do so each time that something comes through a pipe. */
-static pid_t start_hog(int cpu, int fd)
-{
-	struct sched_param param = { .sched_priority = 1 };
-	pid_t pid = fork();
-	char c;
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!run_on(0, cpu) || sched_setscheduler(0, SCHED_FIFO, &param))
-		_exit(1);
-	while (read(fd, &c, 1) == 1 && run_on(0, cpu))
-		hog_cpu();
-	_exit(0);
-}
-
-/* Have a scanner on CPU 1 that goes from VM to VM, and nothing else there. */
-static void start_scanner(struct __test_metadata *_metadata)
-{
-	char path[64];
-	int i;
-
-	clear_cpus(true);
-	ASSERT_TRUE(run_on(fail_kthread("fisc_share/0"), 1));
-	ASSERT_EQ(0, fisc_mount(FISC_MNT, NULL));
-	ASSERT_EQ(0, fisc_write_str(SHARE_CPU, "100"));
-	/* No files: the end of a file would wait for the scanner. */
-	for (i = 0; i < HELD_VMS; i++) {
-		snprintf(path, sizeof(path), ST "%d", i);
-		ASSERT_EQ(0, mkdir(path, 0755));
-	}
-	ASSERT_EQ(0, fisc_scan_on());
-	fisc_sleep_ms(20);
-}
-
-/* Let the scanner never sleep. */
-static void poke_scanner(struct common *common)
-{
-	add(&common->writes, !fisc_write_str(SHARE_RATE, RATE_MAX));
-}
-
-/*
- * The scanner is stopped, by chance at some VM, which then loses all its other
- * users; it goes on once the module has begun to end.
- */
-TEST_F(init, scanner_may_be_the_last_to_hold_a_vm)
-{
-	double start = fisc_now(), umounts = 0, exits = 0;
-	pid_t hog = 0, poker;
-	int fds[2], i;
-
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP(return, "it takes two CPUs");
-	ASSERT_EQ(0, pipe(fds));
-	ASSERT_EQ(0, umount(FISC_MNT));
-	for (i = 0; i < HELD_ROUNDS; i++) {
-		double begin;
-
-		if (!loaded())
-			ASSERT_EQ(0, fisc_load());
-		start_scanner(_metadata);
-		if (!hog)
-			hog = start_hog(1, fds[0]);
-		poker = keep_doing(poke_scanner, self->common);
-		spin(0.01 + 0.0003 * i);
-		ASSERT_EQ(1, write(fds[1], "x", 1));
-		ASSERT_EQ(0, kill(poker, SIGKILL));
-		ASSERT_EQ(poker, waitpid(poker, NULL, 0));
-		begin = fisc_now();
-		ASSERT_EQ(0, umount(FISC_MNT));
-		umounts += fisc_now() - begin;
-		EXPECT_EQ(0, fisc_unload_soon("fisc"));
-		exits += fisc_now() - begin;
-	}
-	TH_LOG("%d rounds, %.1f s, an unmount took %.2f s, with the exit %.2f",
-	       i, fisc_now() - start, umounts / i, exits / i);
-	clear_cpus(false);
-	close(fds[1]);
-	EXPECT_EQ(0, kill(hog, SIGKILL));
-	EXPECT_EQ(hog, waitpid(hog, NULL, 0));
 }
 
 TEST_HARNESS_MAIN
