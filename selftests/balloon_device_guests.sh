@@ -88,11 +88,12 @@ guest_boots()
 		wait_until 20 cat "$BALLOON/stat_total"
 }
 
-# There is a frame for all of the guest's memory, so that there is one to be freed,
-# whatever it gives. What is free already has been reported, and is not again.
+# Give all of the guest's memory a frame, so that there is one to free, whatever
+# page it gives. What is free already has been reported, and is not again, but for
+# what the guest frees from now on; that may be while the file is filled.
 fill_file()
 {
-	settled counter balloon reported >/dev/null
+	reported=$(settled counter balloon reported)
 	fallocate -l "${MEM_MB}M" "$MNT/dev1"
 }
 
@@ -103,7 +104,6 @@ frames_are_freed()
 	local bytes=$1 reported freed
 
 	fill_file || return 1
-	reported=$(counter balloon reported)
 	reaches "$bytes" || return 1
 	freed=$((MEM_MB * MIB - $(counter core frames) * 4096))
 	reported=$((($(counter balloon reported) - reported) * 4096))
