@@ -5,7 +5,9 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all install clean lab demo check check-layers check-long bench-adopt bench-fault bench-share bench-tax bench-balloon bench-overcommit bench-compare figure-2 figure-4 figure-6 figure-7 soak help
+.PHONY: all install clean lab demo check check-layers check-long soak help
+.PHONY: bench-fault bench-share bench-tax bench-balloon bench-overcommit
+.PHONY: bench-adopt bench-compare figure-2 figure-4 figure-6 figure-7
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -74,24 +76,31 @@ soak:
 	lab/soak
 
 help:
-	@echo 'make             build fisc.ko for the running kernel (KDIR=...)'
-	@echo 'make install     install it where modprobe finds it'
-	@echo 'make demo        real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
-	@echo 'make check       every test, on a stock and on a debug kernel'
-	@echo 'make check-layers files of kmod/ that depend on a higher layer, or on each other in a circle'
-	@echo 'make check-long  the same, with guests that check themselves for 15 minutes, and the soak'
-	@echo 'make soak        an hour of guests, too little memory, random changes and failures, on a debug'
-	@echo '                 kernel; GUESTS=8 SECONDS_SOAK=3600 SEED=...'
-	@echo 'make bench-fault cost of page faults, against a memfd and KSM'
-	@echo 'make bench-share sharing against KSM, guest memory against a memfd; RUNS=3'
-	@echo 'make bench-tax   time to share out memory among 10,000 VMs'
-	@echo 'make bench-balloon MiB a second of balloons: the one of QEMU, that of fisc with either driver; RUNS=3'
-	@echo 'make bench-overcommit an idle and a busy guest on fisc, and with KSM and swap; how fast memory comes back; RUNS=3'
-	@echo 'make bench-compare REV=... this tree and a revision: faults, sharing, balloons; RUNS=5'
-	@echo 'make bench-adopt guests that are adopted while they run'
-	@echo 'make figure-2    dbench in guests with a balloon, and of that size'
-	@echo 'make figure-4    1 to 10 guests, and what they share'
-	@echo 'make figure-6    sampling: memory a guest touches, and the estimate; PERIOD_MS=5000'
-	@echo 'make figure-7    memory of an idle and a busy guest, and what the busy one does, without and with the tax; PERIOD_MS=5000'
-	@echo 'make lab         set up what demo and check need, in the cache'
-	@echo 'make clean       remove what was built in this directory'
+	@echo 'make                  build fisc.ko for the running kernel (KDIR=...)'
+	@echo 'make install          install it where modprobe finds it'
+	@echo 'make demo             real VMs on a KVM host in QEMU; VMS=8 MEM=128M'
+	@echo 'make check            every test, on a stock and on a debug kernel'
+	@echo 'make check-layers     which files of kmod/ depend on a higher layer, or on each'
+	@echo '                      other in a circle'
+	@echo 'make check-long       the same, with guests that check themselves for 15 minutes,'
+	@echo '                      and the soak'
+	@echo 'make soak             an hour of guests, too little memory, random changes and'
+	@echo '                      failures, on a debug kernel; GUESTS=8 SECONDS_SOAK=3600'
+	@echo '                      SEED=...'
+	@echo 'make bench-fault      cost of page faults, against a memfd and KSM'
+	@echo 'make bench-share      sharing against KSM, guest memory against a memfd; RUNS=3'
+	@echo 'make bench-tax        time to share out memory among 10,000 VMs'
+	@echo 'make bench-balloon    balloons, MiB a second: of QEMU, of fisc with either driver;'
+	@echo '                      RUNS=3'
+	@echo 'make bench-overcommit an idle and a busy guest on fisc, and with KSM and swap; how'
+	@echo '                      fast memory comes back; RUNS=3'
+	@echo 'make bench-compare    this tree against the revision REV=..., in one boot; RUNS=5'
+	@echo 'make bench-adopt      guests that are adopted while they run'
+	@echo 'make figure-2         dbench in guests with a balloon, and of that size'
+	@echo 'make figure-4         1 to 10 guests, and what they share'
+	@echo 'make figure-6         sampling: memory a guest touches, and the estimate;'
+	@echo '                      PERIOD_MS=5000'
+	@echo 'make figure-7         memory of an idle and a busy guest, and what the busy one'
+	@echo '                      does, without and with the tax; PERIOD_MS=5000'
+	@echo 'make lab              set up what demo and check need, in the cache'
+	@echo 'make clean            remove what was built in this directory'
