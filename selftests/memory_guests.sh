@@ -6,12 +6,15 @@
 #
 # GUESTS         guests that check their memory side by side (3)
 # SECONDS_CHECK  for how long (60)
+# CHECK_MB       how much of it (48); a guest by itself checks two thirds of that
 # SECONDS_DOMAIN for how long guests change their share domain (20)
 # KILL_ROUNDS    how often VMMs are killed while they start (4)
 set -u
 
 GUESTS=${GUESTS:-3}
 SECONDS_CHECK=${SECONDS_CHECK:-60}
+CHECK_MB=${CHECK_MB:-48}
+ALONE_MB=$((CHECK_MB * 2 / 3))
 SECONDS_DOMAIN=${SECONDS_DOMAIN:-20}
 KILL_ROUNDS=${KILL_ROUNDS:-4}
 
@@ -86,7 +89,7 @@ guests_find_their_memory_as_they_left_it()
 	merged=$(counter share merged) breaks=$(counter share cow_breaks)
 	scan 1
 	for name in $(names); do
-		start_memcheck "$name" --mb 48 --threads 2 --seconds "$SECONDS_CHECK" \
+		start_memcheck "$name" --mb "$CHECK_MB" --threads 2 --seconds "$SECONDS_CHECK" \
 			--write-rate 400 || return 1
 	done
 	nice "$programs/stress" "$SECONDS_CHECK" "$MNT"/stress{1,2} >/tmp/stress.log 2>&1 &
@@ -130,7 +133,7 @@ no_frame_serves_guests_of_two_domains()
 
 	scan 1
 	for name in vm1 vm2; do
-		start_memcheck "$name" --mb 32 --seconds "$SECONDS_DOMAIN" --write-rate 1000 ||
+		start_memcheck "$name" --mb "$ALONE_MB" --seconds "$SECONDS_DOMAIN" --write-rate 1000 ||
 			return 1
 	done
 	while [ "$SECONDS" -lt "$end" ] || [ "$looks" -lt 4 ]; do
@@ -161,7 +164,7 @@ cpus_of_a_guest_find_the_same()
 	guest start 1 --prefix smp --cpus 2 --backend "$MNT" --mem "${MEM_MB}M" \
 		--timeout "$PATIENCE" || return 1
 	scan 1
-	start_memcheck smp1 --mb 32 --threads 4 --seconds 15 --write-rate 2000 &&
+	start_memcheck smp1 --mb "$ALONE_MB" --threads 4 --seconds 15 --write-rate 2000 &&
 		end_memcheck smp1 15
 }
 
@@ -197,7 +200,7 @@ unlinked_guest_goes_on()
 {
 	rm "$MNT/vm1" || return 1
 	[ ! -e "$SYSFS/vms/vm1" ] || return 1
-	start_memcheck vm1 --mb 32 --seconds 10 && end_memcheck vm1 10 || return 1
+	start_memcheck vm1 --mb "$ALONE_MB" --seconds 10 && end_memcheck vm1 10 || return 1
 	guest kill -9 vm1 &&
 		wait_until "$PATIENCE" counter_is core vms "$(find "$MNT" -maxdepth 1 -type f | wc -l)"
 }
