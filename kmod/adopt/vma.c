@@ -28,7 +28,7 @@ unsigned int fisc_adopt_shared;
  * Context: mmap_lock held.
  * Return: true if it is.
  */
-bool fisc_vma_is_shared(const struct vm_area_struct *vma)
+static bool fisc_vma_is_shared(const struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_SHARED && vma->vm_file &&
 	       shmem_mapping(vma->vm_file->f_mapping) && !vma->vm_ops->open;

@@ -11,7 +11,6 @@ struct vm_area_struct;
 /* Whether shared memory is adopted, too: 0 or 1. */
 extern unsigned int fisc_adopt_shared;
 
-bool fisc_vma_is_shared(const struct vm_area_struct *vma);
 enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);
 bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm);
 

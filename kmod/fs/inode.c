@@ -31,7 +31,8 @@ static const struct inode_operations fisc_dir_inode_operations;
  * Context: may sleep.
  * Return: the region, or ERR_PTR(-ENOMEM).
  */
-struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
+static struct fisc_region *fisc_region_create(struct inode *inode,
+					      struct fisc_vm *vm)
 {
 	struct fisc_region *region = fisc_region_alloc(inode);
 
@@ -49,7 +50,7 @@ struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm)
  *
  * Context: may sleep; no lock of this module held.
  */
-void fisc_region_destroy(struct fisc_region *region)
+static void fisc_region_destroy(struct fisc_region *region)
 {
 	struct fisc_chunk *chunk;
 	unsigned long nr;

@@ -4,13 +4,10 @@
 
 #include <linux/fs.h>
 
-struct fisc_region;
 struct fisc_vm;
 
 struct inode *fisc_new_inode(struct super_block *sb, struct inode *dir,
 			     umode_t mode, struct fisc_vm *vm);
 void fisc_evict_inode(struct inode *inode);
-struct fisc_region *fisc_region_create(struct inode *inode, struct fisc_vm *vm);
-void fisc_region_destroy(struct fisc_region *region);
 
 #endif /* _FISC_FS_INODE_H */

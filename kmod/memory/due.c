@@ -42,7 +42,7 @@ void fisc_due_serve(int nid, bool served)
  *
  * Context: any.
  */
-void fisc_due_poke(int nid)
+static void fisc_due_poke(int nid)
 {
 	struct fisc_due_node *node = &fisc_due_nodes[nid];
 

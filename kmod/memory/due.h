@@ -41,7 +41,6 @@ extern wait_queue_head_t fisc_due_wait;
 
 int fisc_due_node(void);
 void fisc_due_serve(int nid, bool served);
-void fisc_due_poke(int nid);
 void __fisc_chunk_mark_due(struct fisc_chunk *chunk);
 void fisc_chunk_mark_later(struct fisc_chunk *chunk, u16 epoch);
 void fisc_chunk_mark_rebuild(struct fisc_chunk *chunk);

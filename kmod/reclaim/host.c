@@ -120,7 +120,6 @@ void fisc_host_get_stats(struct fisc_host_stats *stats)
 {
 	stats->asked = atomic_long_read(&fisc_asked);
 	stats->freed = atomic_long_read(&fisc_freed);
-	stats->available = READ_ONCE(fisc_available);
 }
 
 /**

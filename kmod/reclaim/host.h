@@ -8,12 +8,10 @@
  * struct fisc_host_stats - requests of the rest of the host
  * @asked: pages requested and not yet freed
  * @freed: pages freed so far
- * @available: pages that could be freed
  */
 struct fisc_host_stats {
 	long asked;
 	long freed;
-	u64 available;
 };
 
 long fisc_host_asked(void);
