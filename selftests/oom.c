@@ -20,7 +20,7 @@
 #endif
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
-#define MAX_NTH		300
+#define MAX_NTH		1000
 
 FIXTURE(oom)
 {

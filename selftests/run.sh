@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|K/N]...: test BUILD_DIR/fisc.ko on
-# this kernel, with all programs, those that are named, or every Nth from the Kth
-# on. Runs as root inside the lab host (see lab/host). Prints KTAP, then
-# "N passed, N failed, N skipped", counted in test cases: those of the programs,
+# selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|races|others]...: test
+# BUILD_DIR/fisc.ko on this kernel, with all programs, those that are named,
+# those that want CPUs to run at the same time, or the others. Runs as root
+# inside the lab host (see lab/host). Prints KTAP, then "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
 # FISC_LIMIT is the time limit of a program in seconds (600).
 set -u
 
-PROGRAMS=(file_ops file_io mmap_fault large share_cow share_race incremental domain
-	race pin poison oom sysfs activity admission targets swap swap_stress
-	kvm kvm_slots kvm_activity balloon balloon_queue balloon_range
+RACES=(large share_cow share_race race swap_stress kvm_slots)
+OTHERS=(file_ops file_io mmap_fault incremental domain pin poison oom sysfs activity
+	admission targets swap kvm kvm_activity balloon balloon_queue balloon_range
 	balloon_device balloon_target balloon_report balloon_offence balloon_host
 	module module_init module_wait)
 . "$(dirname "$(realpath "$0")")/cases.sh"
@@ -115,19 +115,16 @@ none_left()
 	done
 }
 
-# programs_of PROGRAM[:CASE]|K/N...
+# programs_of PROGRAM[:CASE]|races|others...
 programs_of()
 {
-	local word i
+	local word
 
 	for word; do
 		case $word in
-		[1-9]/[1-9])
-			for ((i = ${word%/*} - 1; i < ${#PROGRAMS[@]}; i += ${word#*/})); do
-				echo "${PROGRAMS[i]}"
-			done ;;
-		*)
-			echo "$word" ;;
+		races)	printf '%s\n' "${RACES[@]}" ;;
+		others)	printf '%s\n' "${OTHERS[@]}" ;;
+		*)	echo "$word" ;;
 		esac
 	done
 }
@@ -143,7 +140,7 @@ main()
 	build=$(realpath "$build")
 	programs=$build/selftests
 	[ -d "$programs" ] || programs=$(dirname "$build")/selftests
-	[ $# -gt 0 ] || set -- 1/1
+	[ $# -gt 0 ] || set -- races others
 
 	mountpoint -q "$DEBUGFS" || mount -t debugfs none "$DEBUGFS"
 	modprobe -q null_blk nr_devices=0
