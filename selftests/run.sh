@@ -3,7 +3,8 @@
 # selftests/run.sh BUILD_DIR [PROGRAM[:CASE]|races|others]...: test
 # BUILD_DIR/fisc.ko on this kernel, with all programs, those that are named,
 # those that want CPUs to run at the same time, or the others. Runs as root
-# inside the lab host (see lab/host). Prints KTAP, then "N passed, N failed, N skipped", counted in test cases: those of the programs,
+# inside the lab host (see lab/host). Prints KTAP, then
+# "N passed, N failed, N skipped", counted in test cases: those of the programs,
 # KUnit's if the kernel has it, and the checks that nothing is left behind.
 # FISC_LIMIT is the time limit of a program in seconds (600).
 set -u
