@@ -2,9 +2,12 @@
 /*
  * Directories and files, and what is created and freed with them. The first
  * component of a path names a VM; the files below it are the VM's memory. A
- * file never changes its VM, so a rename from one VM to another fails like one
- * between devices.
+ * file never changes its VM. A rename from one VM to another fails with EPERM,
+ * not EXDEV: after that, mv would copy the file and remove its name, while the
+ * guest runs on in what it had.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -20,6 +23,8 @@
 #include "share/hint.h"
 #include "tax/quota.h"
 #include "vm/vm.h"
+
+umode_t fisc_fmask = FISC_FMASK_DEFAULT;
 
 static const struct inode_operations fisc_dir_inode_operations;
 
@@ -188,7 +193,9 @@ static int fisc_make(struct inode *dir, struct dentry *dentry, umode_t mode)
 static int fisc_create(struct mnt_idmap *idmap, struct inode *dir,
 		       struct dentry *dentry, umode_t mode, bool excl)
 {
-	return fisc_make(dir, dentry, (mode & S_IALLUGO) | S_IFREG);
+	mode &= S_IALLUGO & ~READ_ONCE(fisc_fmask);
+
+	return fisc_make(dir, dentry, mode | S_IFREG);
 }
 
 static int fisc_mkdir(struct mnt_idmap *idmap, struct inode *dir,
@@ -225,6 +232,14 @@ static int fisc_rmdir(struct inode *dir, struct dentry *dentry)
 	return err ?: simple_rmdir(dir, dentry);
 }
 
+static int fisc_refuse_rename(const struct dentry *dentry)
+{
+	pr_warn_ratelimited("%pd cannot be moved: a file does not change its VM; to have it elsewhere, stop the guest, copy it and remove it here\n",
+			    dentry);
+
+	return -EPERM;
+}
+
 static int fisc_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		       struct dentry *old, struct inode *new_dir,
 		       struct dentry *new, unsigned int flags)
@@ -234,10 +249,10 @@ static int fisc_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
 	if (fisc_is_root(old_dir) != fisc_is_root(new_dir))
-		return -EXDEV;
+		return fisc_refuse_rename(old);
 	if (!fisc_is_root(old_dir)) {
 		if (fisc_inode_vm(old_dir) != fisc_inode_vm(new_dir))
-			return -EXDEV;
+			return fisc_refuse_rename(old);
 		return simple_rename(idmap, old_dir, old, new_dir, new, flags);
 	}
 

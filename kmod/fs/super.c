@@ -4,6 +4,10 @@
  *
  * A RAM file system on libfs, like ramfs. All mounts show the same instance:
  * the host has one pool of guest memory.
+ *
+ * Who may read a file reads a guest's memory, and VMMs ask for the permissions
+ * that any other file would get (QEMU: 0644). So new files do not get those in
+ * the mount's fmask, by default all but the owner's.
  */
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
@@ -26,16 +30,21 @@
  * @mode: permissions of the root directory
  * @uid: its owner
  * @gid: its group
+ * @fmask: permissions that new files do not get, or FISC_FMASK_KEEP
  * @domain: default share domain of VMs, or NULL if not given
  */
 struct fisc_mount_opts {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
+	unsigned int fmask;
 	char *domain;
 };
 
 #define FISC_DEFAULT_MODE	0755
+
+/* The option was not given: a mount keeps the mask that is in force. */
+#define FISC_FMASK_KEEP		UINT_MAX
 
 /* Everything that a VM needs has been initialized. */
 static bool fisc_fs_open;
@@ -65,6 +74,7 @@ static int fisc_show_options(struct seq_file *m, struct dentry *root)
 {
 	const struct fisc_mount_opts *opts = root->d_sb->s_fs_info;
 	char domain[FISC_DOMAIN_NAME_MAX + 1];
+	umode_t fmask;
 
 	if (opts->mode != FISC_DEFAULT_MODE)
 		seq_printf(m, ",mode=%o", opts->mode);
@@ -74,6 +84,9 @@ static int fisc_show_options(struct seq_file *m, struct dentry *root)
 	if (!gid_eq(opts->gid, GLOBAL_ROOT_GID))
 		seq_printf(m, ",gid=%u",
 			   from_kgid_munged(&init_user_ns, opts->gid));
+	fmask = READ_ONCE(fisc_fmask);
+	if (fmask != FISC_FMASK_DEFAULT)
+		seq_printf(m, ",fmask=%04o", fmask);
 	fisc_member_default(domain);
 	if (*domain)
 		seq_printf(m, ",domain=%s", domain);
@@ -92,6 +105,7 @@ enum fisc_param {
 	FISC_OPT_MODE,
 	FISC_OPT_UID,
 	FISC_OPT_GID,
+	FISC_OPT_FMASK,
 	FISC_OPT_DOMAIN,
 };
 
@@ -99,6 +113,7 @@ static const struct fs_parameter_spec fisc_parameters[] = {
 	fsparam_u32oct("mode", FISC_OPT_MODE),
 	fsparam_uid("uid", FISC_OPT_UID),
 	fsparam_gid("gid", FISC_OPT_GID),
+	fsparam_u32oct("fmask", FISC_OPT_FMASK),
 	fsparam_string("domain", FISC_OPT_DOMAIN),
 	{}
 };
@@ -123,6 +138,12 @@ static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case FISC_OPT_GID:
 		opts->gid = result.gid;
 		break;
+	case FISC_OPT_FMASK:
+		if (result.uint_32 & ~0777)
+			return invalf(fc, "fisc: fmask=%o: more than 777",
+				      result.uint_32);
+		opts->fmask = result.uint_32;
+		break;
 	case FISC_OPT_DOMAIN:
 		kfree(opts->domain);
 		opts->domain = param->string;
@@ -131,6 +152,13 @@ static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	}
 
 	return 0;
+}
+
+/* Set the mask that all mounts share, if @opts has one. */
+static void fisc_set_fmask(const struct fisc_mount_opts *opts)
+{
+	if (opts->fmask != FISC_FMASK_KEEP)
+		WRITE_ONCE(fisc_fmask, opts->fmask);
 }
 
 static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
@@ -146,6 +174,8 @@ static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
 			return err;
 	}
 
+	WRITE_ONCE(fisc_fmask, FISC_FMASK_DEFAULT);
+	fisc_set_fmask(opts);
 	sb->s_maxbytes = FISC_REGION_MAX_BYTES;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
@@ -165,17 +195,27 @@ static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
 
 static int fisc_get_tree(struct fs_context *fc)
 {
+	const struct fisc_mount_opts *opts;
+	int err;
+
 	if (!READ_ONCE(fisc_fs_open))
 		return -ENODEV;
 
-	return get_tree_single(fc, fisc_fill_super);
+	err = get_tree_single(fc, fisc_fill_super);
+	/* The first mount has taken the options; it may be the module's own. */
+	opts = fc->s_fs_info;
+	if (!err && opts)
+		fisc_set_fmask(opts);
+
+	return err;
 }
 
-/* mount -o remount: only the domain can change. */
+/* mount -o remount: only the domain and fmask can change. */
 static int fisc_reconfigure(struct fs_context *fc)
 {
 	const struct fisc_mount_opts *opts = fc->s_fs_info;
 
+	fisc_set_fmask(opts);
 	if (!opts->domain)
 		return 0;
 
@@ -212,6 +252,7 @@ static int fisc_init_fs_context(struct fs_context *fc)
 	opts->mode = FISC_DEFAULT_MODE;
 	opts->uid = GLOBAL_ROOT_UID;
 	opts->gid = GLOBAL_ROOT_GID;
+	opts->fmask = FISC_FMASK_KEEP;
 	fc->s_fs_info = opts;
 	fc->ops = &fisc_context_operations;
 
