@@ -101,7 +101,7 @@ TEST_F(adopt, process_is_adopted_once)
 	EXPECT_EQ(-EINVAL, fisc_write_str(ADOPT, "x " NAME));
 	EXPECT_EQ(-ENODEV, adopt_pid(1));
 	ASSERT_EQ(0, adopt());
-	EXPECT_EQ(-EEXIST, adopt());
+	EXPECT_EQ(-EALREADY, adopt());
 	snprintf(text, sizeof(text), "%d st-other", getpid());
 	EXPECT_EQ(-EALREADY, fisc_write_str(ADOPT, text));
 	EXPECT_EQ(-EINVAL, fisc_write_str(ADOPT, "\n"));

@@ -28,13 +28,52 @@ static DEFINE_MUTEX(fisc_adopt_mutex);
 static LIST_HEAD(fisc_adoptions);
 static DECLARE_WAIT_QUEUE_HEAD(fisc_adopt_wait);
 
+static bool fisc_adopt_has(const struct pid *pid)
+{
+	struct fisc_adoption *adoption;
+
+	list_for_each_entry(adoption, &fisc_adoptions, node)
+		if (adoption->pid == pid)
+			return true;
+
+	return false;
+}
+
+/*
+ * Add an adoption to the list, unless the process has one already. Done before
+ * anything that a second adoption of the process could be in the way of, such
+ * as its name.
+ */
+static int fisc_adoption_add(struct fisc_adoption *adoption)
+{
+	guard(mutex)(&fisc_adopt_mutex);
+
+	if (fisc_adopt_has(adoption->pid))
+		return -EALREADY;
+	list_add_tail(&adoption->node, &fisc_adoptions);
+
+	return 0;
+}
+
+static void fisc_adoption_del(struct fisc_adoption *adoption)
+{
+	guard(mutex)(&fisc_adopt_mutex);
+	list_del(&adoption->node);
+	if (adoption->vm)
+		adoption->vm->adoption = NULL;
+}
+
+static void fisc_adoption_set_vm(struct fisc_adoption *adoption,
+				 struct fisc_vm *vm)
+{
+	guard(mutex)(&fisc_adopt_mutex);
+	adoption->vm = vm;
+	vm->adoption = adoption;
+}
+
 static void fisc_adoption_free(struct fisc_adoption *adoption)
 {
-	mutex_lock(&fisc_adopt_mutex);
-	list_del(&adoption->node);
-	adoption->vm->adoption = NULL;
-	mutex_unlock(&fisc_adopt_mutex);
-
+	fisc_adoption_del(adoption);
 	mmu_notifier_unregister(&adoption->notifier, adoption->mm);
 	fisc_rams_free(adoption);
 	fisc_adopt_unlink(adoption->dir);
@@ -82,12 +121,15 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 	adoption = kzalloc(sizeof(*adoption), GFP_KERNEL);
 	if (!adoption)
 		return ERR_PTR(-ENOMEM);
-	INIT_LIST_HEAD(&adoption->node);
 	INIT_LIST_HEAD(&adoption->rams);
 	INIT_LIST_HEAD(&adoption->sources);
-	err = fisc_adopt_pin_fs();
+	adoption->pid = get_pid(pid);
+	err = fisc_adoption_add(adoption);
 	if (err)
 		goto err_free;
+	err = fisc_adopt_pin_fs();
+	if (err)
+		goto err_del;
 	mm = get_task_mm(task);
 	if (!mm) {
 		err = -ESRCH;
@@ -98,7 +140,6 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 	err = mmu_notifier_register(&adoption->notifier, mm);
 	mmput(mm);
 	adoption->mm = mm;
-	adoption->pid = get_pid(pid);
 	if (err)
 		goto err_mm;
 	adoption->dir = fisc_adopt_make_dir(name);
@@ -106,7 +147,8 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		err = PTR_ERR(adoption->dir);
 		goto err_notifier;
 	}
-	adoption->vm = fisc_vm_get(d_inode(adoption->dir)->i_private);
+	fisc_adoption_set_vm(adoption,
+			     fisc_vm_get(d_inode(adoption->dir)->i_private));
 	fisc_vmm_set(adoption->vm, pid, mm);
 
 	return adoption;
@@ -114,11 +156,13 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 err_notifier:
 	mmu_notifier_unregister(&adoption->notifier, mm);
 err_mm:
-	put_pid(pid);
 	mmdrop(mm);
 err_pin:
 	fisc_adopt_release_fs();
+err_del:
+	fisc_adoption_del(adoption);
 err_free:
+	put_pid(pid);
 	kfree(adoption);
 	return ERR_PTR(err);
 }
@@ -127,30 +171,6 @@ err_free:
 static int fisc_adopt_seen(void *arg, int as_id,
 			   const struct kvm_memory_slot *memslot)
 {
-	return 0;
-}
-
-static bool fisc_adopt_has(const struct pid *pid)
-{
-	struct fisc_adoption *adoption;
-
-	list_for_each_entry(adoption, &fisc_adoptions, node)
-		if (adoption->pid == pid)
-			return true;
-
-	return false;
-}
-
-/* Add an adoption to the list, unless the process has one already. */
-static int fisc_adoption_add(struct fisc_adoption *adoption)
-{
-	guard(mutex)(&fisc_adopt_mutex);
-
-	if (fisc_adopt_has(adoption->pid))
-		return -EALREADY;
-	list_add_tail(&adoption->node, &fisc_adoptions);
-	adoption->vm->adoption = adoption;
-
 	return 0;
 }
 
@@ -196,9 +216,6 @@ int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	err = PTR_ERR_OR_ZERO(adoption);
 	if (err)
 		goto err_module;
-	err = fisc_adoption_add(adoption);
-	if (err)
-		goto err_free;
 
 	thread = kthread_run(fisc_adopt_thread, adoption, "fisc_adopt/%d",
 			     task_tgid_nr(task));
@@ -206,7 +223,6 @@ int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	if (!err)
 		return 0;
 
-err_free:
 	fisc_adoption_free(adoption);
 err_module:
 	module_put(THIS_MODULE);
