@@ -32,6 +32,8 @@ static vm_fault_t fisc_fault_error(int err)
 	case -EAGAIN:	/* the page changed meanwhile: fault again */
 	case -EINTR:	/* fault again, and be killed */
 		return VM_FAULT_NOPAGE;
+	case -EINPROGRESS: /* a page comes from swap; its fault cannot wait */
+		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
 	case -EHWPOISON:

@@ -8,12 +8,36 @@
 #include <linux/mm.h>
 
 #include "fs/page.h"
+#include "fs/retry.h"
+#include "memory/backing.h"
 #include "memory/cow.h"
 #include "memory/large.h"
 #include "memory/region.h"
 #include "memory/swap.h"
 #include "sample/sample.h"
 #include "vm/vm.h"
+
+/* Let go of the fault's lock, if it may, and page in. */
+static int fisc_page_read(struct fisc_region *region, struct fisc_chunk *chunk,
+			  pgoff_t index, struct vm_fault *vmf,
+			  struct folio *folio)
+{
+	struct file *file = NULL;
+	int err;
+
+	/* Nobody waits for what is in memory. */
+	if (vmf && !fisc_backing_is_present(region, index))
+		file = fisc_fault_unlock(vmf);
+	err = fisc_swap_in(region, chunk, index, folio);
+	if (err)
+		folio_put(folio);
+	if (!file)
+		return err;
+	/* Another attempt sees what became of it. */
+	fisc_fault_done(file);
+
+	return -EINPROGRESS;
+}
 
 /**
  * fisc_page_in() - bring back a page that was paged out
@@ -26,14 +50,31 @@
  * Counts and logs content that is lost.
  *
  * Context: may sleep, for as long as swap takes; no lock of this module held.
- * Return: 0 if the caller should look the page up again, -ENOMEM, -EIO.
+ * Return: 0 if the caller should look the page up again; -EINPROGRESS if the
+ * fault must return VM_FAULT_RETRY and touch nothing before, as its lock has
+ * been released, unless its flags forbid to wait; -EAGAIN if the kernel should
+ * find out that the page is not mapped; -ENOMEM, -EIO.
  */
 int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
 {
-	int err = fisc_swap_in(region, chunk, index, vmf, gfp);
+	struct folio *folio;
+	int err;
 
-	if (!err || err == -ENOMEM)
+	/* Only .fault can let go of the lock, and learns the fault's flags. */
+	if (vmf && vmf->flags & FAULT_FLAG_MKWRITE)
+		return -EAGAIN;
+	if (vmf && vmf->flags & FAULT_FLAG_RETRY_NOWAIT &&
+	    !fisc_backing_is_present(region, index))
+		return -EINPROGRESS;
+	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
+				 gfp);
+	if (!folio)
+		return -ENOMEM;
+	err = fisc_page_read(region, chunk, index, vmf, folio);
+	if (err == -EAGAIN)
+		return 0;
+	if (!err || err == -ENOMEM || err == -EINPROGRESS)
 		return err;
 	fisc_count(region, FISC_SWAP_LOST, 1);
 	pr_err_ratelimited("%s: page %lu of a file cannot be read from swap (%pe): check the log for errors of the swap device, and restart the VM\n",
@@ -58,7 +99,8 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
  *
  * Context: may sleep; no lock of this module held.
  * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
- * -EHWPOISON if a memory error destroyed the content, -EIO if a swap error did.
+ * -EHWPOISON if a memory error destroyed the content, -EIO if a swap error did;
+ * for a fault also -EINPROGRESS and -EAGAIN, see fisc_page_in().
  */
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)

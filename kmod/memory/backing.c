@@ -35,6 +35,22 @@ static struct address_space *fisc_backing_make(struct fisc_region *region)
 }
 
 /**
+ * fisc_backing_drop() - drop pages from the backing
+ * @region: the region
+ * @first: the first page
+ * @last: the last page, included
+ *
+ * Context: may sleep. Either none of the pages is swapped and the caller is the
+ * thread that pages out, or the chunk's lock is held for writing.
+ */
+void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
+{
+	shmem_truncate_range(file_inode(region->backing),
+			     (loff_t)first << PAGE_SHIFT,
+			     ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
+}
+
+/**
  * fisc_backing_write() - copy a page into the backing
  * @region: the region
  * @index: the page
@@ -63,6 +79,8 @@ int fisc_backing_write(struct fisc_region *region, pgoff_t index,
 		set_page_dirty(copy);
 	unlock_page(copy);
 	put_page(copy);
+	if (err)
+		fisc_backing_drop(region, index, index);
 
 	return err;
 }
@@ -107,14 +125,76 @@ put:
  * @region: the region
  * @index: the page
  *
- * The kernel may also read its neighbours in swap.
+ * The kernel may also read its neighbours in swap. Nothing is added to the
+ * backing: somebody else may have brought the page back already.
  *
- * Context: may sleep, for as long as swap takes.
- * Return: the page with a reference, or an error pointer: -ENOMEM, -EIO.
+ * Context: may sleep, for as long as swap takes; no lock of this module held.
+ * Return: the page with a reference, or an error pointer: -EAGAIN if the
+ * backing no longer has it, -ENOMEM, -EIO.
  */
 struct page *fisc_backing_read(struct fisc_region *region, pgoff_t index)
 {
-	return shmem_read_mapping_page(region->backing->f_mapping, index);
+	struct folio *folio;
+	struct page *page;
+	int err;
+
+	err = shmem_get_folio(file_inode(region->backing), index, 0, &folio,
+			      SGP_READ);
+	if (err)
+		return ERR_PTR(err);
+	if (!folio)
+		return ERR_PTR(-EAGAIN);
+	folio_unlock(folio);
+	page = folio_file_page(folio, index);
+	if (PageHWPoison(page)) {
+		folio_put(folio);
+		return ERR_PTR(-EIO);
+	}
+
+	return page;
+}
+
+/**
+ * fisc_backing_is_present() - test whether a page can be read without I/O
+ * @region: the region
+ * @index: a page that was swapped when last looked at
+ *
+ * What is in the kernel's swap cache only counts as absent: modules cannot look
+ * there.
+ *
+ * Context: any.
+ * Return: true if it is in the backing's part of the page cache now.
+ */
+bool fisc_backing_is_present(struct fisc_region *region, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(region->backing->f_mapping,
+						index);
+	bool present;
+
+	if (IS_ERR(folio))
+		return false;
+	present = folio_test_uptodate(folio);
+	folio_put(folio);
+
+	return present;
+}
+
+/**
+ * fisc_backing_pages() - return the size of a region's backing
+ * @region: the region
+ *
+ * Context: any.
+ * Return: the number of pages it holds, in memory and in swap.
+ */
+unsigned long fisc_backing_pages(const struct fisc_region *region)
+{
+	const struct file *backing = READ_ONCE(region->backing);
+
+	if (!backing)
+		return 0;
+
+	return READ_ONCE(backing->f_mapping->nrpages) +
+	       READ_ONCE(SHMEM_I(file_inode(backing))->swapped);
 }
 
 /**
@@ -123,36 +203,25 @@ struct page *fisc_backing_read(struct fisc_region *region, pgoff_t index)
  * @index: the page
  * @page: from fisc_backing_read()
  *
- * Context: may sleep; the chunk's lock held for writing, and the page's entry
- * is swapped.
- * Return: true with @page locked; false if it has left memory again.
+ * Does not wait for the page's lock, which the kernel holds while it hands the
+ * page to a device.
+ *
+ * Context: any; the chunk's lock held for writing, and the page's entry is
+ * swapped.
+ * Return: true with @page locked; false if it is about to leave memory again,
+ * or has done so.
  */
 bool fisc_backing_holds(struct fisc_region *region, pgoff_t index,
 			struct page *page)
 {
-	lock_page(page);
+	if (!trylock_page(page))
+		return false;
 	if (page_folio(page)->mapping == region->backing->f_mapping &&
 	    page_to_pgoff(page) == index && PageUptodate(page))
 		return true;
 	unlock_page(page);
 
 	return false;
-}
-
-/**
- * fisc_backing_drop() - drop pages from the backing
- * @region: the region
- * @first: the first page
- * @last: the last page, included
- *
- * Context: may sleep. Either none of the pages is swapped and the caller is the
- * thread that pages out, or the chunk's lock is held for writing.
- */
-void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
-{
-	shmem_truncate_range(file_inode(region->backing),
-			     (loff_t)first << PAGE_SHIFT,
-			     ((loff_t)(last + 1) << PAGE_SHIFT) - 1);
 }
 
 /**

@@ -11,6 +11,8 @@ int fisc_backing_write(struct fisc_region *region, pgoff_t index,
 		       struct page *page);
 void fisc_backing_send(struct fisc_region *region, pgoff_t index);
 struct page *fisc_backing_read(struct fisc_region *region, pgoff_t index);
+bool fisc_backing_is_present(struct fisc_region *region, pgoff_t index);
+unsigned long fisc_backing_pages(const struct fisc_region *region);
 bool fisc_backing_holds(struct fisc_region *region, pgoff_t index,
 			struct page *page);
 void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last);

@@ -44,40 +44,34 @@ static int fisc_swap_place(struct fisc_region *region, struct fisc_chunk *chunk,
  * @region: the region
  * @chunk: the chunk of @index
  * @index: a page that was swapped when last looked at
- * @vmf: the fault that wants it, or NULL
- * @gfp: modifiers for the allocation of the frame
+ * @folio: a new frame; if it is placed, the map takes over its reference
+ *
+ * Does not need the mapping of a fault: its lock may have been released, as
+ * long as the region is held.
  *
  * Context: may sleep, for as long as swap takes; no lock of this module held.
- * Return: 0 if the caller should look at the entry again; -ENOMEM; -EIO,
- * -EHWPOISON and so on if the content is lost.
+ * Return: 0 with @folio placed; otherwise it is still the caller's: -EAGAIN if
+ * the caller should look at the entry again; -EIO, -EHWPOISON and so on if the
+ * content is lost; -ENOMEM.
  */
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,
-		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
+		 pgoff_t index, struct folio *folio)
 {
 	u64 start = local_clock(), since;
-	struct folio *folio;
 	struct page *copy;
 	int err;
 
 	copy = fisc_backing_read(region, index);
 	if (IS_ERR(copy))
 		return PTR_ERR(copy);
-	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
-				 gfp);
-	if (!folio) {
-		put_page(copy);
-		return -ENOMEM;
-	}
 
 	since = fisc_chunk_lock(chunk);
 	err = fisc_swap_place(region, chunk, index, copy, folio);
 	fisc_chunk_unlock(chunk, since);
 	put_page(copy);
-	if (err)
-		folio_put(folio);
-	else
+	if (!err)
 		fisc_reclaim_charge(1);
 	fisc_wait_account(FISC_WAIT_SWAP_IN, start);
 
-	return err == -EHWPOISON ? err : 0;
+	return err;
 }

@@ -6,7 +6,7 @@
 
 #include "memory/map.h"
 
-struct vm_fault;
+struct folio;
 
 /**
  * DOC: Host paging
@@ -46,7 +46,17 @@ struct vm_fault;
  * *Paging in.* A fault reads the backing without a lock. With the chunk's lock
  * held for writing, it copies the page into a new frame, puts that in place and
  * drops the page from the backing. So the backing holds the content of a page
- * as long as the page's entry is swapped, and only then.
+ * as long as the page's entry is swapped, and only then: reading adds nothing,
+ * so that of several faults on one page those that come late find neither
+ * (debugfs: backing equals swapped when nothing is on its way).
+ *
+ * A fault reads without the lock of the address space or the VMA, too, as a
+ * page fault of any file does (fisc_page_in()): it allocates the frame, lets go
+ * of the lock, pages in and has the kernel fault again. So the rest of the VMM
+ * goes on meanwhile. KVM first asks not to wait at all; if a read would be
+ * needed, it is told so, lets a worker read, and the guest do something else:
+ * asynchronous page faults. A fault that has been retried once, or that may not
+ * let go of the lock, keeps it.
  *
  * *Read-ahead* is the kernel's: pages of a chunk go out one after the other and
  * lie in that order in swap, from which the kernel reads up to eight at once as
@@ -73,6 +83,6 @@ struct vm_fault;
  */
 
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,
-		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp);
+		 pgoff_t index, struct folio *folio);
 
 #endif /* _FISC_MEMORY_SWAP_H */

@@ -15,6 +15,7 @@
 #include "base/poke.h"
 #include "base/state.h"
 #include "base/stats.h"
+#include "memory/backing.h"
 #include "reclaim/host.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/sysfs.h"
@@ -135,6 +136,25 @@ static void fisc_history_show(struct seq_file *m)
 	}
 }
 
+static int fisc_backing_add(struct fisc_region *region, void *total)
+{
+	*(unsigned long *)total += fisc_backing_pages(region);
+
+	return 0;
+}
+
+/* Pages that the backings of all files hold. */
+static unsigned long fisc_backing_total(void)
+{
+	struct fisc_vm *vm = NULL;
+	unsigned long total = 0;
+
+	while ((vm = fisc_vm_after(vm)))
+		fisc_vm_each_region(vm, fisc_backing_add, &total);
+
+	return total;
+}
+
 /**
  * fisc_reclaim_stats_show() - print the state of reclaim to debugfs
  * @m: the file
@@ -158,6 +178,7 @@ int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "freed: %ld\n", stats.freed);
 	seq_printf(m, "swap_room: %ld\n", fisc_swap_room());
 	seq_printf(m, "swapped: %ld\n", fisc_total_sum(FISC_SWAPPED));
+	seq_printf(m, "backing: %lu\n", fisc_backing_total());
 	seq_printf(m, "swap_out: %ld\n", fisc_total_sum(FISC_SWAP_OUT));
 	seq_printf(m, "swap_in: %ld\n", fisc_total_sum(FISC_SWAP_IN));
 	seq_printf(m, "swap_lost: %ld\n", fisc_total_sum(FISC_SWAP_LOST));
