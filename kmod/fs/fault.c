@@ -79,6 +79,34 @@ static vm_fault_t fisc_fault_bad_zero(struct fisc_region *region,
 	return VM_FAULT_NOPAGE;
 }
 
+/* Fill a hole that is read, or leave that to whoever else does. */
+static int fisc_fault_fill(struct fisc_region *region, struct fisc_chunk *chunk,
+			   struct vm_fault *vmf)
+{
+	bool large;
+	int err;
+
+	/*
+	 * Mapping a zero frame would put a page table in place, which the kernel
+	 * does not replace by a large page later.
+	 */
+	down_read(&chunk->lock);
+	large = fisc_large_wanted(region, chunk);
+	up_read(&chunk->lock);
+	if (large && !fisc_large_fill(region, chunk, vmf))
+		return 0;
+	err = fisc_chunk_make_leaf(region, chunk);
+	if (err)
+		return err;
+
+	down_read(&chunk->lock);
+	if (vmf->pgoff < fisc_region_size_pages(region))
+		err = fisc_region_fill_zero(region, chunk, vmf->pgoff);
+	up_read(&chunk->lock);
+
+	return err == -EAGAIN ? 0 : err;
+}
+
 static vm_fault_t fisc_fault_read(struct vm_fault *vmf,
 				  struct fisc_region *region)
 {
@@ -99,27 +127,12 @@ again:
 
 	fisc_sample_touch(region, chunk, vmf->pgoff);
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
-	if (fisc_entry_state(e) == FISC_ENTRY_HOLE) {
-		/*
-		 * Mapping a zero frame would put a page table in place, which
-		 * the kernel does not replace by a large page later.
-		 */
-		if (fisc_large_wanted(region, chunk)) {
-			up_read(&chunk->lock);
-			if (!fisc_large_fill(region, chunk, vmf))
-				return VM_FAULT_NOPAGE;
-			down_read(&chunk->lock);
-		}
-		err = fisc_region_fill_zero(region, chunk, vmf->pgoff);
-		if (err) {
-			up_read(&chunk->lock);
-			return fisc_fault_error(err);
-		}
-		e = fisc_chunk_entry(chunk, vmf->pgoff);
-	}
-	if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED) {
+	if (!fisc_entry_has_page(e)) {
 		up_read(&chunk->lock);
-		err = fisc_page_in(region, chunk, vmf->pgoff, vmf, 0);
+		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED)
+			err = fisc_page_in(region, chunk, vmf->pgoff, vmf, 0);
+		else
+			err = fisc_fault_fill(region, chunk, vmf);
 		if (err)
 			return fisc_fault_error(err);
 		goto again;

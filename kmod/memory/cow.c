@@ -54,7 +54,7 @@ static int fisc_chunk_take(struct fisc_region *region, struct fisc_chunk *chunk,
 /*
  * Install a new private frame where the entry is still @seen.
  * Return: 0 with the frame locked; -EAGAIN if the entry has changed; -ENXIO
- * beyond the end of the file; -ENOMEM.
+ * beyond the end of the file.
  */
 static int fisc_chunk_install(struct fisc_region *region,
 			      struct fisc_chunk *chunk, pgoff_t index,
@@ -113,7 +113,7 @@ static int fisc_chunk_own_new(struct fisc_region *region,
 			      struct page **frame)
 {
 	struct folio *folio;
-	int err;
+	int err = 0;
 
 	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
 				 gfp | (shared ? 0 : __GFP_ZERO));
@@ -126,7 +126,9 @@ static int fisc_chunk_own_new(struct fisc_region *region,
 	}
 
 	folio_get(folio);
-	err = fisc_chunk_install(region, chunk, index, seen, folio, vmf);
+	if (fisc_entry_state(seen) == FISC_ENTRY_HOLE)
+		err = fisc_chunk_make_leaf(region, chunk);
+	err = err ?: fisc_chunk_install(region, chunk, index, seen, folio, vmf);
 	if (err) {
 		folio_put(folio);
 		folio_put(folio);

@@ -77,8 +77,11 @@ struct fisc_vm;
  *	        fisc_region.chunks' lock (marks)
  *	      fisc_vm.lock
  *
- * Frames are allocated before a chunk's lock is taken. Page tables may be
- * allocated while it is held; nothing that memory reclaim calls takes it.
+ * Nothing that may reclaim is allocated with a chunk's lock held, be it for
+ * reading: the thread that pages out takes these locks, and whoever allocates
+ * may be waiting for that thread. Frames and leaves are allocated before; page
+ * tables are the kernel's, which allocates them before it calls .fault. In a
+ * kernel with lockdep, fisc_region_make_chunk() sees to it.
  */
 
 #define FISC_CHUNK_SHIFT	FISC_LARGE_ORDER

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/clock.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "base/state.h"
@@ -197,6 +198,10 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	if (!chunk)
 		return NULL;
 	init_rwsem(&chunk->lock);
+	/* Reclaim takes it: have lockdep object to allocations with it held. */
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(&chunk->lock);
+	fs_reclaim_release(GFP_KERNEL);
 	chunk->region = region;
 	chunk->nr = index >> FISC_CHUNK_SHIFT;
 	chunk->nid = fisc_due_node();
@@ -214,14 +219,45 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 }
 
 /**
+ * fisc_chunk_make_leaf() - prepare a chunk for fisc_chunk_fill()
+ * @region: the region
+ * @chunk: a chunk with a hole
+ *
+ * The leaf may go again until the lock is taken; then filling fails.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: 0 or -ENOMEM.
+ */
+int fisc_chunk_make_leaf(struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	unsigned long *leaf;
+
+	if (READ_ONCE(chunk->leaf) || READ_ONCE(chunk->large))
+		return 0;
+	leaf = fisc_leaf_alloc();
+	if (!leaf)
+		return -ENOMEM;
+
+	down_read(&chunk->lock);
+	if (!chunk->large && !cmpxchg(&chunk->leaf, NULL, leaf)) {
+		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
+		leaf = NULL;
+	}
+	up_read(&chunk->lock);
+	kfree(leaf);
+
+	return 0;
+}
+
+/**
  * fisc_chunk_fill() - fill a hole
  * @region: the region
- * @chunk: the chunk of @index
+ * @chunk: the chunk of @index, after fisc_chunk_make_leaf()
  * @index: a page that was a hole when last looked at; others may be filling it
  * @e: its new entry
  *
- * Context: may sleep; @chunk->lock held, at least for reading.
- * Return: 0; -EAGAIN if the page is no longer a hole; -ENOMEM.
+ * Context: any; @chunk->lock held, at least for reading.
+ * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone.
  */
 int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    pgoff_t index, unsigned long e)
@@ -231,21 +267,8 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 
 	lockdep_assert_held(&chunk->lock);
 
-	if (chunk->large)
+	if (chunk->large || !leaf)
 		return -EAGAIN;
-	if (!leaf) {
-		unsigned long *new = fisc_leaf_alloc();
-
-		if (!new)
-			return -ENOMEM;
-		leaf = cmpxchg(&chunk->leaf, NULL, new);
-		if (leaf) {
-			kfree(new);
-		} else {
-			leaf = new;
-			fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
-		}
-	}
 
 	slot = &leaf[index & (FISC_CHUNK_PAGES - 1)];
 	if (cmpxchg(slot, 0, e))
@@ -261,11 +284,11 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 /**
  * fisc_region_fill_zero() - fill a hole with a zero frame
  * @region: the region
- * @chunk: the chunk of @index
+ * @chunk: the chunk of @index, after fisc_chunk_make_leaf()
  * @index: a page that was a hole when last looked at
  *
- * Context: may sleep; @chunk->lock held for reading.
- * Return: 0; -EAGAIN if the page is no longer a hole; -ENOMEM.
+ * Context: any; @chunk->lock held for reading.
+ * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone.
  */
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index)

@@ -28,6 +28,7 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 					  pgoff_t index);
 enum fisc_state fisc_chunk_look(struct fisc_chunk *chunk, pgoff_t index);
 enum fisc_state fisc_region_look(struct fisc_region *region, pgoff_t index);
+int fisc_chunk_make_leaf(struct fisc_region *region, struct fisc_chunk *chunk);
 int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    pgoff_t index, unsigned long e);
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,

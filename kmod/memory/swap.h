@@ -76,10 +76,8 @@ struct folio;
  * *Reclaim.* The rest of the host may wait for the reclaim thread, so it may
  * use the last reserves (memalloc_noreclaim_save()): it frees a frame for each
  * page that it allocates. Of the locks that are held around an allocation which
- * may wait for reclaim, it takes only two kinds. Chunks' locks are held around
- * page table allocations only (DOC: The frame map), and by nothing that reclaim
- * itself calls. For the scanner's lock it waits only briefly
- * (fisc_scan_chunk()).
+ * may wait for reclaim, it takes only the scanner's, and waits for that only
+ * briefly (fisc_scan_chunk()). Chunks' locks are not (DOC: The frame map).
  */
 
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,

@@ -98,6 +98,7 @@ static void zero_entries_give_way(struct kunit *test)
 	fisc_region_remove(region, 0, FISC_CHUNK_PAGES - 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_LARGE), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE), 0);
+	KUNIT_ASSERT_EQ(test, fisc_chunk_make_leaf(region, chunk), 0);
 	down_read(&chunk->lock);
 	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 3), 0);
 	up_read(&chunk->lock);

@@ -159,6 +159,10 @@ static void owned_zero_page_is_a_zeroed_frame(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	down_read(&chunk->lock);
+	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 9), -EAGAIN);
+	up_read(&chunk->lock);
+	KUNIT_ASSERT_EQ(test, fisc_chunk_make_leaf(region, chunk), 0);
+	down_read(&chunk->lock);
 	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 9), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_fill_zero(region, chunk, 9), -EAGAIN);
 	up_read(&chunk->lock);
