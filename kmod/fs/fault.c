@@ -158,20 +158,19 @@ again:
 	return VM_FAULT_LOCKED;
 }
 
-/* Split the mapping if the page must be mapped on its own. */
+/* Map the page, unless it must be mapped on its own and would not be. */
 static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 				 struct fisc_region *region)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, vmf->pgoff);
-	vm_fault_t ret = fisc_sample_split(vmf, chunk);
 
-	if (!ret)
+	if (!fisc_sample_splits(vmf, chunk))
 		return VM_FAULT_LOCKED;
 	unlock_page(vmf->page);
 	put_page(vmf->page);
 	vmf->page = NULL;
 
-	return ret;
+	return fisc_sample_split(vmf);
 }
 
 /* Wait until memory that is being adopted has been copied into the chunk. */

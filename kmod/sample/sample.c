@@ -99,26 +99,42 @@ void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
 }
 
 /**
- * __fisc_sample_split() - make the kernel map only one page of a large frame
+ * __fisc_sample_splits() - test whether a watched page could be mapped at large
  * @vmf: a fault that has found its page
  *
- * Where a page table exists, the kernel maps one page instead of 2 MiB, so this
- * allocates one. A concurrent fault that maps 2 MiB here holds the folio lock
- * to do so, and began before the chunk was watched; its mapping is seen here.
+ * A concurrent fault that maps 2 MiB here holds the folio lock to do so, and
+ * began before the chunk was watched; its mapping is seen here.
  *
  * Context: a page fault; the page's folio locked.
- * Return: 0, or VM_FAULT_OOM.
+ * Return: true if there is neither a page table nor a mapping.
  */
-vm_fault_t __fisc_sample_split(struct vm_fault *vmf)
+bool __fisc_sample_splits(struct vm_fault *vmf)
 {
+	if (pmd_none(READ_ONCE(*vmf->pmd)))
+		return true;
 	fisc_count_total(FISC_SAMPLE_FAULTS, 1);
-	if (!pmd_none(READ_ONCE(*vmf->pmd)))
-		return 0;
+
+	return false;
+}
+
+/**
+ * fisc_sample_split() - make the kernel map only one page of a large frame
+ * @vmf: the fault
+ *
+ * Where a page table exists, the kernel maps one page instead of 2 MiB, so this
+ * allocates one.
+ *
+ * Context: a page fault; no folio locked, as the thread that pages out waits
+ * for these.
+ * Return: VM_FAULT_NOPAGE or VM_FAULT_OOM.
+ */
+vm_fault_t fisc_sample_split(struct vm_fault *vmf)
+{
 	if (apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK,
 				PAGE_SIZE, NULL, NULL))
 		return VM_FAULT_OOM;
 
-	return 0;
+	return VM_FAULT_NOPAGE;
 }
 
 /**

@@ -106,7 +106,8 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done);
 
 void __fisc_sample_touch(struct fisc_region *region, struct fisc_chunk *chunk,
 			 pgoff_t index);
-vm_fault_t __fisc_sample_split(struct vm_fault *vmf);
+bool __fisc_sample_splits(struct vm_fault *vmf);
+vm_fault_t fisc_sample_split(struct vm_fault *vmf);
 
 /**
  * fisc_sample_touch() - note that a fault or system call touches a page
@@ -124,21 +125,18 @@ static inline void fisc_sample_touch(struct fisc_region *region,
 }
 
 /**
- * fisc_sample_split() - have a page mapped alone if its chunk is watched
+ * fisc_sample_splits() - test whether a fault needs fisc_sample_split() first
  * @vmf: a fault that has found its page
  * @chunk: the page's chunk
  *
  * Context: a page fault; the page's folio locked.
- * Return: 0, or VM_FAULT_OOM.
+ * Return: true if the kernel would map all of a watched large frame.
  */
-static inline vm_fault_t fisc_sample_split(struct vm_fault *vmf,
-					   const struct fisc_chunk *chunk)
+static inline bool fisc_sample_splits(struct vm_fault *vmf,
+				      const struct fisc_chunk *chunk)
 {
-	if (likely(!test_bit(FISC_CHUNK_WATCHED, &chunk->flags)) ||
-	    !PageTransCompound(vmf->page))
-		return 0;
-
-	return __fisc_sample_split(vmf);
+	return unlikely(test_bit(FISC_CHUNK_WATCHED, &chunk->flags)) &&
+	       PageTransCompound(vmf->page) && __fisc_sample_splits(vmf);
 }
 
 #endif /* _FISC_SAMPLE_SAMPLE_H */
