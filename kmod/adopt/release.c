@@ -14,6 +14,7 @@
 #include "adopt/adoption.h"
 #include "adopt/release.h"
 #include "fs/page.h"
+#include "fs/retry.h"
 #include "memory/hole.h"
 #include "memory/region.h"
 
@@ -84,6 +85,27 @@ static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 	return VM_FAULT_LOCKED;
 }
 
+/* Bring back a page from swap, without the fault's lock if it may let go. */
+static vm_fault_t fisc_release_page_in(struct vm_fault *vmf,
+				       struct fisc_region *region)
+{
+	struct page *page;
+	struct file *file;
+
+	if (fisc_region_look(region, vmf->pgoff) != FISC_ENTRY_SWAPPED)
+		return 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	file = fisc_fault_unlock(vmf, fisc_release_source(vmf->vma));
+	if (!file)
+		return 0;
+	if (!fisc_region_read(region, vmf->pgoff, &page) && page)
+		put_page(page);
+	fisc_fault_done(file);
+
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+}
+
 /*
  * Serve a page that is not present yet. Before a write, the kernel makes its
  * own copy.
@@ -91,11 +113,15 @@ static vm_fault_t fisc_release_copy(struct vm_fault *vmf, struct page *from)
 static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(fisc_release_source(vmf->vma));
+	struct fisc_region *region = fisc_region_of(inode);
 	struct page *page;
 	vm_fault_t ret;
 	int err;
 
-	err = fisc_region_read(fisc_region_of(inode), vmf->pgoff, &page);
+	ret = fisc_release_page_in(vmf, region);
+	if (ret)
+		return ret;
+	err = fisc_region_read(region, vmf->pgoff, &page);
 	if (err)
 		return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 	if (page && vmf->cow_page) {

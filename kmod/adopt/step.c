@@ -226,6 +226,20 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 	return (long)ret;
 }
 
+/* Copy the memory, unless the process ends: faults do it then, if need be. */
+static void fisc_adopt_settle(struct fisc_region *region,
+			      struct fisc_chunk *chunk)
+{
+	int err;
+
+	do {
+		err = fisc_incoming_settle(region, chunk);
+		if (err == -ENOMEM)
+			msleep(FISC_ADOPT_RETRY_MS);
+	} while ((err == -ENOMEM || err == -ETIME) &&
+		 !fisc_mm_ends(current->mm));
+}
+
 /**
  * fisc_adopt_move() - move memory of the process to a file
  * @adoption: the current thread's adoption
@@ -264,9 +278,8 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 	if (err)
 		kfree(incoming);
 	/* The memory is the file's now, whatever happens. */
-	while (!err && fisc_incoming_settle(region, step->chunk) == -ENOMEM &&
-	       !fisc_mm_ends(current->mm))
-		msleep(FISC_ADOPT_RETRY_MS);
+	if (!err)
+		fisc_adopt_settle(region, step->chunk);
 	if (!err && ram->source && !step->chunk->incoming)
 		fisc_source_remove(ram->source, step->index, len >> PAGE_SHIFT);
 	inode_unlock(inode);

@@ -16,6 +16,7 @@
 
 #include "fs/fault.h"
 #include "fs/page.h"
+#include "fs/retry.h"
 #include "kvm/vmm.h"
 #include "memory/incoming.h"
 #include "memory/large.h"
@@ -174,18 +175,27 @@ static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 }
 
 /* Wait until memory that is being adopted has been copied into the chunk. */
-static int fisc_fault_settle(struct fisc_region *region, pgoff_t index)
+static vm_fault_t fisc_fault_settle(struct fisc_region *region,
+				    struct vm_fault *vmf)
 {
-	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, vmf->pgoff);
 	u64 start = local_clock();
+	struct file *file;
 	int err;
 
 	if (!chunk || !READ_ONCE(chunk->incoming))
 		return 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	file = fisc_fault_unlock(vmf, vmf->vma->vm_file);
 	err = fisc_incoming_settle(region, chunk);
 	fisc_wait_account(FISC_WAIT_ADOPT_COPY, start);
+	if (file) {
+		fisc_fault_done(file);
+		return VM_FAULT_RETRY;
+	}
 
-	return err;
+	return err ? fisc_fault_error(err) : 0;
 }
 
 /* Test whether the fault would take memory in the page's current state. */
@@ -208,10 +218,9 @@ static vm_fault_t fisc_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	fisc_vmm_faults(region->vm, vmf);
 	if (unlikely(region->adopted)) {
-		int err = fisc_fault_settle(region, vmf->pgoff);
-
-		if (err)
-			return fisc_fault_error(err);
+		ret = fisc_fault_settle(region, vmf);
+		if (ret)
+			return ret;
 	}
 	if (fisc_reclaim_blocks(region->vm) && fisc_fault_takes(region, vmf)) {
 		ret = fisc_reclaim_block_fault(region->vm, vmf);

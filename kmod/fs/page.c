@@ -27,7 +27,7 @@ static int fisc_page_read(struct fisc_region *region, struct fisc_chunk *chunk,
 
 	/* Nobody waits for what is in memory. */
 	if (vmf && !fisc_backing_is_present(region, index))
-		file = fisc_fault_unlock(vmf);
+		file = fisc_fault_unlock(vmf, vmf->vma->vm_file);
 	err = fisc_swap_in(region, chunk, index, folio);
 	if (err)
 		folio_put(folio);

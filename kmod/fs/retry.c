@@ -13,7 +13,8 @@
 
 /**
  * fisc_fault_unlock() - let go of a fault's lock before a wait
- * @vmf: a fault that need not return at once
+ * @vmf: a fault
+ * @file: the file whose page it wants
  *
  * From then on the mapping may go: @vmf->vma must not be used any more, and the
  * fault returns VM_FAULT_RETRY. See fisc_exit() for the code that runs after
@@ -24,15 +25,13 @@
  * NULL if the fault must keep its lock, as it has been retried already, or
  * nobody would do so.
  */
-struct file *fisc_fault_unlock(struct vm_fault *vmf)
+struct file *fisc_fault_unlock(struct vm_fault *vmf, struct file *file)
 {
-	struct file *file;
-
 	if (!fault_flag_allow_retry_first(vmf->flags) ||
 	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return NULL;
 	__module_get(THIS_MODULE);
-	file = get_file(vmf->vma->vm_file);
+	get_file(file);
 	release_fault_lock(vmf);
 
 	return file;

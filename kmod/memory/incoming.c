@@ -4,6 +4,7 @@
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -17,6 +18,9 @@
 
 /* Interval between looks at pages in use by I/O, in microseconds. */
 #define FISC_INCOMING_POLL_US	100
+
+/* How long a kernel thread waits for them at most, in jiffies. */
+#define FISC_INCOMING_KTHREAD	(HZ / 10)
 
 /*
  * Does a folio have references from elsewhere? We pinned or hold @pins of its
@@ -311,9 +315,21 @@ static int fisc_incoming_copy_small(struct fisc_region *region,
 	return 0;
 }
 
+/* Test whether a wait that began at @start has to end now, and how. */
+static int fisc_incoming_gives_up(unsigned long start)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (current->flags & PF_KTHREAD &&
+	    time_after(jiffies, start + FISC_INCOMING_KTHREAD))
+		return -ETIME;
+
+	return 0;
+}
+
 /* FISC_CHUNK_SETTLING is held: nobody else copies, and nothing is mapped. */
 static int fisc_incoming_copy(struct fisc_region *region,
-			      struct fisc_chunk *chunk)
+			      struct fisc_chunk *chunk, unsigned long start)
 {
 	struct fisc_incoming *incoming = chunk->incoming;
 	int err;
@@ -321,8 +337,9 @@ static int fisc_incoming_copy(struct fisc_region *region,
 	if (!incoming)
 		return 0;
 	while (fisc_incoming_in_use(incoming)) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
+		err = fisc_incoming_gives_up(start);
+		if (err)
+			return err;
 		usleep_range(FISC_INCOMING_POLL_US, 2 * FISC_INCOMING_POLL_US);
 	}
 	err = -EAGAIN;
@@ -343,17 +360,26 @@ static int fisc_incoming_copy(struct fisc_region *region,
  * @region: the region
  * @chunk: the chunk, which has incoming memory or had some a moment ago
  *
+ * A kernel thread, which nobody can kill, waits briefly for I/O.
+ *
  * Context: may sleep, for as long as I/O of the process takes; no lock of this
  * module held.
- * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed.
+ * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed, -ETIME if a
+ * kernel thread has waited long enough.
  */
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
 {
+	unsigned long start = jiffies;
 	int err;
 
-	wait_on_bit_lock(&chunk->flags, FISC_CHUNK_SETTLING,
-			 TASK_UNINTERRUPTIBLE);
-	err = fisc_incoming_copy(region, chunk);
+	while (test_and_set_bit_lock(FISC_CHUNK_SETTLING, &chunk->flags)) {
+		wait_on_bit_timeout(&chunk->flags, FISC_CHUNK_SETTLING,
+				    TASK_KILLABLE, FISC_INCOMING_KTHREAD);
+		err = fisc_incoming_gives_up(start);
+		if (err)
+			return err;
+	}
+	err = fisc_incoming_copy(region, chunk, start);
 	clear_and_wake_up_bit(FISC_CHUNK_SETTLING, &chunk->flags);
 
 	return err;

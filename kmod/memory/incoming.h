@@ -30,6 +30,9 @@
  * copy waits for them. A chunk with such references is not pinned in the first
  * place; this is about references that get_user_pages_fast() took between that
  * check and the unmapping. The pages are unpinned after they were copied.
+ * Faults that need the chunk wait for the copy, or make it, without the lock of
+ * the VMA or the address space (fs/retry.c); what cannot be killed waits
+ * briefly and then fails.
  *
  * Shared memory is in the page cache of a file, mapped or not. Its pages are
  * looked up there and held by a reference (fisc_incoming_hold()); they belong
@@ -73,7 +76,8 @@ int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
  *
  * Context: may sleep, for as long as I/O of the process takes; no lock of this
  * module held.
- * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed.
+ * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed, -ETIME if a
+ * kernel thread has waited long enough.
  */
 static inline int fisc_incoming_settle(struct fisc_region *region,
 				       struct fisc_chunk *chunk)
