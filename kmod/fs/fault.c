@@ -243,12 +243,14 @@ static vm_fault_t fisc_page_mkwrite(struct vm_fault *vmf)
 	int err;
 
 	fisc_count(region, FISC_WRITE_FAULTS, 1);
-	/* Nothing but a retry releases the caller's lock: wait briefly. */
+	/*
+	 * The lock of the address space cannot be released here, so this cannot
+	 * wait. Let the kernel find nothing mapped: .fault waits.
+	 */
 	if (fisc_reclaim_blocks(region->vm) &&
 	    fisc_region_look(region, vmf->pgoff) != FISC_ENTRY_PRIVATE) {
-		fisc_reclaim_pause(region->vm);
-		if (fisc_reclaim_blocks(region->vm))
-			return VM_FAULT_NOPAGE;
+		fisc_region_unmap(region, vmf->pgoff, 1);
+		return VM_FAULT_NOPAGE;
 	}
 
 	err = fisc_region_own(region, vmf->pgoff, vmf, 0, &page);

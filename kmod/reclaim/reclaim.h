@@ -33,8 +33,11 @@
  * - In *low*, faults that would take memory for a VM above its target wait
  *   until the state ends, the VM is within its target, or a signal kills the
  *   process. They wait without the lock of the address space, so that the rest
- *   of the VMM can go on. Nothing waits while there is no way to get memory,
- *   that is, with no swap and no balloon that grows.
+ *   of the VMM can go on. So do system calls that write to its files. Whoever
+ *   is not of the VMM waits no longer than a tenth of a second: a kernel thread
+ *   cannot be killed, and the VMM could not, either, while it waits. Nothing
+ *   waits while there is no way to get memory, that is, with no swap and no
+ *   balloon that grows.
  *
  * Targets leave enough memory free for the state to be "clear": VMs that are
  * within their targets are left alone.

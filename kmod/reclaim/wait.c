@@ -15,8 +15,8 @@
 #include "reclaim/wait.h"
 #include "vm/vm.h"
 
-/* How long a fault that must keep its locks waits at a time, in jiffies. */
-#define FISC_BLOCK_STEP		(HZ / 50)
+/* How long those wait who are not of the VMM, in jiffies. */
+#define FISC_BLOCK_OTHERS	(HZ / 10)
 
 static DECLARE_WAIT_QUEUE_HEAD(fisc_unblock_wait);
 static bool fisc_helpless;	/* memory cannot be reclaimed */
@@ -44,25 +44,39 @@ static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
 		     &vm->reclaim->blocked_ns);
 }
 
+/* @limit: in jiffies; 0 for none */
+static int fisc_reclaim_block_for(struct fisc_vm *vm, long limit)
+{
+	u64 start = local_clock();
+	long err = 0;
+
+	if (!fisc_reclaim_blocks(vm))
+		return 0;
+	if (limit)
+		wait_event_killable_timeout(fisc_unblock_wait,
+					    !fisc_reclaim_blocks(vm), limit);
+	else
+		err = wait_event_state(fisc_unblock_wait,
+				       !fisc_reclaim_blocks(vm),
+				       (TASK_KILLABLE | TASK_FREEZABLE));
+	fisc_reclaim_waited(vm, start);
+
+	return err ? -EINTR : 0;
+}
+
 /**
  * fisc_reclaim_block() - wait until a VM may have more memory
  * @vm: the VM
+ *
+ * A kernel thread, which nobody can kill, waits briefly (DOC: Reclaim).
  *
  * Context: may sleep; no locks held.
  * Return: 0, or -EINTR if the process is being killed.
  */
 int fisc_reclaim_block(struct fisc_vm *vm)
 {
-	u64 start = local_clock();
-	int err;
-
-	if (!fisc_reclaim_blocks(vm))
-		return 0;
-	err = wait_event_state(fisc_unblock_wait, !fisc_reclaim_blocks(vm),
-			       (TASK_KILLABLE | TASK_FREEZABLE));
-	fisc_reclaim_waited(vm, start);
-
-	return err ? -EINTR : 0;
+	return fisc_reclaim_block_for(vm, current->flags & PF_KTHREAD ?
+					  FISC_BLOCK_OTHERS : 0);
 }
 
 /**
@@ -70,12 +84,20 @@ int fisc_reclaim_block(struct fisc_vm *vm)
  * @vm: a VM that must wait
  * @vmf: the fault
  *
+ * Threads of the VMM wait, those of vhost and io_uring included: a signal that
+ * kills the VMM ends their wait. Kernel threads, such as KVM's workers, and
+ * other processes keep the VMM's memory while they wait, or even its exit, and
+ * that signal does not reach them: they wait briefly, then take what they need.
+ *
  * Context: A page fault; no lock of this module held.
  * Return: VM_FAULT_RETRY, with the lock of the address space released unless
  * the fault's flags forbid that; 0 if the fault has been retried already.
  */
 vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 {
+	bool own = !(current->flags & PF_KTHREAD) &&
+		   current->mm == vmf->vma->vm_mm;
+
 	if (!fault_flag_allow_retry_first(vmf->flags))
 		return 0;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
@@ -89,28 +111,11 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 	__module_get(THIS_MODULE);
 	fisc_vm_get(vm);
 	release_fault_lock(vmf);
-	fisc_reclaim_block(vm);
+	fisc_reclaim_block_for(vm, own ? 0 : FISC_BLOCK_OTHERS);
 	fisc_vm_put(vm);
 	module_put(THIS_MODULE);
 
 	return VM_FAULT_RETRY;
-}
-
-/**
- * fisc_reclaim_pause() - wait briefly for memory, with locks held
- * @vm: a VM that must wait
- *
- * For faults that cannot release the lock of the address space.
- *
- * Context: may sleep.
- */
-void fisc_reclaim_pause(struct fisc_vm *vm)
-{
-	u64 start = local_clock();
-
-	wait_event_killable_timeout(fisc_unblock_wait, !fisc_reclaim_blocks(vm),
-				    FISC_BLOCK_STEP);
-	fisc_reclaim_waited(vm, start);
 }
 
 /**
