@@ -10,6 +10,9 @@
 #include "fisc.h"
 #include "vmm.h"
 
+/* In the flags register: interrupts are on. */
+#define IF	0x200
+
 int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem,
 		 size_t nr_pages)
 {
@@ -67,17 +70,31 @@ static int add_vcpu(struct vmm *vmm, int kvm)
 	       vmm_set_slot(vmm, CODE_SLOT, GUEST_CODE, vmm->code, 1);
 }
 
-int vmm_open(struct vmm *vmm)
+static int open_vm(struct vmm *vmm, bool async)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), ret;
 
 	memset(vmm, 0, sizeof(*vmm));
+	vmm->async = async;
 	if (kvm < 0)
 		return -errno;
 	vmm->vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	ret = vmm->vm < 0 ? -errno : add_vcpu(vmm, kvm);
+	if (vmm->vm < 0 || (async && ioctl(vmm->vm, KVM_CREATE_IRQCHIP)))
+		ret = -errno;
+	else
+		ret = add_vcpu(vmm, kvm);
 	close(kvm);
 	return ret;
+}
+
+int vmm_open(struct vmm *vmm)
+{
+	return open_vm(vmm, false);
+}
+
+int vmm_open_async(struct vmm *vmm)
+{
+	return open_vm(vmm, true);
 }
 
 void vmm_close(struct vmm *vmm)
@@ -100,12 +117,19 @@ int vmm_aim(struct vmm *vmm, __u64 gpa, size_t nr_pages, bool write)
 		0xf4,				/*        hlt */
 		0xeb, 0xee,			/*        jmp again */
 	};
+	static const unsigned char end[] = {
+		0xe6, 0x80,			/*        out %al, $0x80 */
+		0xeb, 0xed,			/*        jmp again */
+	};
 	struct kvm_regs regs = {
 		.rip = GUEST_CODE, .rsi = gpa, .rdi = nr_pages,
-		.rax = GUEST_BYTE, .rflags = 2,
+		.rax = GUEST_BYTE, .rflags = 2 | (vmm->async ? IF : 0),
 	};
 
 	memcpy(vmm->code, program, sizeof(program));
+	/* With that controller, a vCPU that halts stays in the kernel. */
+	if (vmm->async)
+		memcpy(vmm->code + 15, end, sizeof(end));
 	if (write)
 		vmm->code[4] = 0x88;			/* mov %al, (%ebx) */
 	return ioctl(vmm->vcpu, KVM_SET_REGS, &regs) ? -errno : 0;

@@ -29,6 +29,7 @@ struct kvm_run;
  * @run: the vCPU's state that is shared with KVM
  * @run_size: bytes of @run
  * @code: the guest's program
+ * @async: KVM may fault asynchronously
  * @thread: the thread that runs the vCPU
  * @stop: tells @thread to end
  * @rounds: rounds that @thread has run so far
@@ -39,6 +40,7 @@ struct vmm {
 	struct kvm_run *run;
 	size_t run_size;
 	unsigned char *code;
+	bool async;
 	pthread_t thread;
 	bool stop;
 	unsigned long rounds;
@@ -51,6 +53,12 @@ int vmm_delete_slot(struct vmm *vmm, int slot);
 
 /* Open a VM with one vCPU and nothing for it to touch: 0 or -errno. */
 int vmm_open(struct vmm *vmm);
+
+/*
+ * The same with an interrupt controller in the kernel and interrupts on, so
+ * that KVM may fault asynchronously. A round ends with KVM_EXIT_IO.
+ */
+int vmm_open_async(struct vmm *vmm);
 
 /* Close everything that holds the VM; its memory stays mapped. */
 void vmm_close(struct vmm *vmm);
