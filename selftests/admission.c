@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Admission: min, max and file sizes are granted only within the capacity. */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
 
 #include "tax.h"
 
@@ -262,6 +265,126 @@ TEST_F(fisc, what_is_promised_fits_into_capacity)
 	EXPECT_EQ(-ENOSPC, grow_by_truncate(fd, 65 * MIB));
 	EXPECT_EQ(0, grow_by_truncate(fd, 63 * MIB));
 	fisc_refuse(_metadata, TAX_OVERCOMMIT, "2", -EINVAL);
+}
+
+/* Whatever a file got its frames by, they were admitted. */
+#define EXPECT_ADMITTED(fd)						\
+	EXPECT_LE((long)fisc_blocks(fd) * 512, fisc_vm("st-a", "max"))
+
+TEST_F(fisc, pages_beyond_the_size_are_admitted)
+{
+	int fd = make_vm(ST "a", 4 * MIB);
+	long promised = fisc_read_long(TAX_PROMISED);
+
+	ASSERT_LE(0, fd);
+	take(_metadata, TAX_OVERCOMMIT, "0");
+	set_bytes(_metadata, TAX_CAPACITY, promised + 8 * MIB);
+	EXPECT_EQ(-1, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 64 * MIB));
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(-1, fallocate(fd, FALLOC_FL_KEEP_SIZE, 48 * MIB, MIB));
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(0, fisc_blocks(fd));
+	EXPECT_EQ(promised, fisc_read_long(TAX_PROMISED));
+
+	EXPECT_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 6 * MIB, 4 * MIB));
+	EXPECT_EQ(4 * MIB, fisc_size(fd));
+	EXPECT_EQ(4 * MIB, (long)fisc_blocks(fd) * 512);
+	EXPECT_LE(promised + 6 * MIB, fisc_read_long(TAX_PROMISED));
+	EXPECT_EQ(10 * MIB, fisc_vm("st-a", "max"));
+	EXPECT_ADMITTED(fd);
+	/* They stay while the file is written and grows into them. */
+	EXPECT_EQ(0, grow_by_write(fd, 5 * MIB));
+	EXPECT_EQ(10 * MIB, fisc_vm("st-a", "max"));
+	EXPECT_ADMITTED(fd);
+	/* Another file does not get what they have. */
+	EXPECT_EQ(-ENOSPC,
+		  grow_by_truncate(open(ST "b", O_RDWR | O_CREAT, 0600),
+				   8 * MIB));
+	/* Truncation removes them, also where the size stays. */
+	EXPECT_EQ(0, ftruncate(fd, 5 * MIB));
+	EXPECT_EQ(8, (long)fisc_blocks(fd));
+	EXPECT_EQ(5 * MIB, fisc_vm("st-a", "max"));
+	EXPECT_EQ(0, ftruncate(fd, 4 * MIB));
+	EXPECT_EQ(promised, fisc_read_long(TAX_PROMISED));
+	EXPECT_EQ(0, fisc_blocks(fd));
+}
+
+/* What fails half-way leaves nothing beyond the end. */
+TEST_F(fisc, failed_writes_leave_no_pages_behind)
+{
+	int fd = make_vm(ST "a", MIB), i;
+	char *bad = mmap(NULL, PAGE_SIZE, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long promised = fisc_read_long(TAX_PROMISED);
+
+	ASSERT_LE(0, fd);
+	ASSERT_NE(MAP_FAILED, bad);
+	for (i = 0; i < 64; i++) {
+		EXPECT_EQ(-1, pwrite(fd, bad, PAGE_SIZE, (2 + i) * MIB));
+		EXPECT_EQ(EFAULT, errno);
+	}
+	EXPECT_EQ(0, fisc_blocks(fd));
+	EXPECT_EQ(MIB, fisc_size(fd));
+	EXPECT_EQ(promised, fisc_read_long(TAX_PROMISED));
+	/* Within the file the page stays: it is admitted. */
+	EXPECT_EQ(-1, pwrite(fd, bad, PAGE_SIZE, 0));
+	EXPECT_GE(8, (long)fisc_blocks(fd));
+}
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+TEST_F(fisc, interrupted_fallocate_leaves_no_pages_behind)
+{
+	struct sigaction action = { .sa_handler = ignore };
+	int fd = make_vm(ST "a", MIB), mode, ret;
+	struct itimerval timer = {
+		.it_value.tv_usec = 20000,
+		.it_interval.tv_usec = 20000,
+	};
+	long promised = fisc_read_long(TAX_PROMISED);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	for (mode = 0; mode <= FALLOC_FL_KEEP_SIZE; mode++) {
+		ret = fallocate(fd, mode, MIB, 1024 * MIB);
+		EXPECT_EQ(-1, ret);
+		EXPECT_EQ(EINTR, errno);
+		EXPECT_EQ(0, fisc_blocks(fd));
+		EXPECT_EQ(MIB, fisc_size(fd));
+		EXPECT_EQ(promised, fisc_read_long(TAX_PROMISED));
+	}
+}
+
+/*
+ * A large page that somebody holds a reference on is not split when the file
+ * ends in it. It is paid for as long as it is there.
+ */
+TEST_F(fisc, pinned_large_page_beyond_the_end_is_admitted)
+{
+	int fd = make_vm(ST "a", 4 * MIB), fds[2];
+	char *map = fisc_map(fd, 4 * MIB / PAGE_SIZE);
+	struct iovec iov = { map + MIB, PAGE_SIZE };
+
+	ASSERT_NE(NULL, map);
+	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "1"));
+	map[0] = 1;
+	if (fisc_vm("st-a", "large_pages") < 1)
+		SKIP(return, "no large page");
+	/* A pipe holds a page. */
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_EQ((ssize_t)PAGE_SIZE, vmsplice(fds[1], &iov, 1, 0));
+	ASSERT_EQ(0, ftruncate(fd, PAGE_SIZE));
+	EXPECT_ADMITTED(fd);
+	close(fds[0]);
+	close(fds[1]);
+	ASSERT_EQ(0, ftruncate(fd, PAGE_SIZE));
+	EXPECT_EQ(8, (long)fisc_blocks(fd));
+	EXPECT_EQ((long)PAGE_SIZE, fisc_vm("st-a", "max"));
+	EXPECT_EQ(1, map[0]);
 }
 
 TEST_F(fisc, capacity_is_host_memory_less_a_reserve)

@@ -16,7 +16,6 @@
 #include "fs/file.h"
 #include "fs/page.h"
 #include "kvm/vmm.h"
-#include "memory/balloon.h"
 #include "memory/hole.h"
 #include "memory/region.h"
 #include "reclaim/wait.h"
@@ -101,6 +100,32 @@ static int fisc_own(struct fisc_region *region, pgoff_t index,
 	return fisc_io_error(err);
 }
 
+/*
+ * Admit a file of @size bytes and let it have pages up to there. fisc_settle()
+ * follows, whether this succeeds or not. Inode locked.
+ */
+static int fisc_extend(struct fisc_region *region, loff_t size)
+{
+	pgoff_t end = max_t(pgoff_t, region->end,
+			    DIV_ROUND_UP_ULL(size, PAGE_SIZE));
+	int err = fisc_admit(region, end);
+
+	if (!err)
+		fisc_region_set_end(region, end);
+
+	return err;
+}
+
+/*
+ * End a file where its size says, but no earlier than at page @end, and give
+ * back what was admitted beyond that. Inode locked.
+ */
+static void fisc_settle(struct fisc_region *region, pgoff_t end)
+{
+	fisc_region_set_end(region, max(end, fisc_region_size_pages(region)));
+	fisc_admit_settle(region);
+}
+
 static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
 				struct iov_iter *from)
 {
@@ -122,7 +147,7 @@ static ssize_t fisc_write_pages(struct inode *inode, loff_t *pos,
 
 		*pos += copied;
 		done += copied;
-		if (*pos > i_size_read(inode))
+		if (copied && *pos > i_size_read(inode))
 			i_size_write(inode, *pos);
 		if (copied < part)
 			return done ?: -EFAULT;
@@ -148,11 +173,12 @@ static ssize_t fisc_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0) {
 		struct fisc_region *region = fisc_region_of(inode);
+		pgoff_t end = region->end;
 		int err = file_modified(iocb->ki_filp);
 
-		err = err ?: fisc_admit(region, iocb->ki_pos + ret);
+		err = err ?: fisc_extend(region, iocb->ki_pos + ret);
 		ret = err ?: fisc_write_pages(inode, &iocb->ki_pos, from);
-		fisc_admit_settle(region, i_size_read(inode));
+		fisc_settle(region, end);
 	}
 	inode_unlock(inode);
 
@@ -214,28 +240,21 @@ static int fisc_zero_partial(struct fisc_region *region, loff_t from, size_t len
 static int fisc_truncate(struct inode *inode, loff_t size)
 {
 	struct fisc_region *region = fisc_region_of(inode);
-	loff_t old = i_size_read(inode);
 	int err;
 
 	/* Zero the rest of the last page, in case the file grows again. */
-	if (size < old && offset_in_page(size)) {
+	if (size < i_size_read(inode) && offset_in_page(size)) {
 		err = fisc_zero_partial(region, size,
 					PAGE_SIZE - offset_in_page(size));
 		if (err)
 			return err;
 	}
 
-	err = fisc_admit(region, size);
+	err = fisc_extend(region, size);
 	if (err)
 		return err;
 	i_size_write(inode, size);
-	if (size < old) {
-		pgoff_t first = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
-
-		fisc_region_remove(region, first, ULONG_MAX);
-		fisc_region_deflate(region, first, ULONG_MAX);
-	}
-	fisc_admit_settle(region, size);
+	fisc_settle(region, 0);
 
 	return 0;
 }
@@ -268,10 +287,12 @@ static int fisc_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	return 0;
 }
 
-/* Inode locked. Pages allocated before an error stay, as st_blocks shows. */
-static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
+/*
+ * Inode locked. Pages allocated before an error stay, as st_blocks shows, as far
+ * as they are in the file.
+ */
+static int fisc_allocate(struct fisc_region *region, loff_t offset, loff_t len)
 {
-	struct fisc_region *region = fisc_region_of(inode);
 	pgoff_t end = DIV_ROUND_UP_ULL(offset + len, PAGE_SIZE);
 	pgoff_t index;
 
@@ -294,6 +315,27 @@ static int fisc_allocate(struct inode *inode, loff_t offset, loff_t len)
 	}
 
 	return 0;
+}
+
+/*
+ * Inode locked. With @keep, pages that are allocated beyond the size are part
+ * of what is admitted until a truncation removes them.
+ */
+static int fisc_reserve(struct inode *inode, loff_t offset, loff_t len, bool keep)
+{
+	struct fisc_region *region = fisc_region_of(inode);
+	pgoff_t end = region->end;
+	int err = inode_newsize_ok(inode, offset + len);
+
+	err = err ?: fisc_extend(region, offset + len);
+	err = err ?: fisc_allocate(region, offset, len);
+	if (!err && keep)
+		end = region->end;
+	else if (!err && offset + len > i_size_read(inode))
+		i_size_write(inode, offset + len);
+	fisc_settle(region, end);
+
+	return err;
 }
 
 /**
@@ -321,20 +363,11 @@ long fisc_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	}
 
 	inode_lock(inode);
-	if (mode & FALLOC_FL_PUNCH_HOLE) {
+	if (mode & FALLOC_FL_PUNCH_HOLE)
 		err = fisc_punch_hole(inode, offset, len);
-	} else {
-		struct fisc_region *region = fisc_region_of(inode);
-
-		err = inode_newsize_ok(inode, offset + len);
-		err = err ?: fisc_admit(region, offset + len);
-		if (!err)
-			err = fisc_allocate(inode, offset, len);
-		if (!err && !(mode & FALLOC_FL_KEEP_SIZE) &&
-		    offset + len > i_size_read(inode))
-			i_size_write(inode, offset + len);
-		fisc_admit_settle(region, i_size_read(inode));
-	}
+	else
+		err = fisc_reserve(inode, offset, len,
+				   mode & FALLOC_FL_KEEP_SIZE);
 	if (!err)
 		err = file_modified(file);
 	inode_unlock(inode);
@@ -381,13 +414,17 @@ static int fisc_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
+	struct fisc_region *region = fisc_region_of(inode);
 	int err;
 
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
 
-	if (attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode)) {
+	/* If the size stays, pages beyond it go. */
+	if (attr->ia_valid & ATTR_SIZE &&
+	    (attr->ia_size != i_size_read(inode) ||
+	     fisc_region_size_pages(region) != region->end)) {
 		err = fisc_truncate(inode, attr->ia_size);
 		if (err)
 			return err;

@@ -16,7 +16,6 @@
 #include "fs/file.h"
 #include "fs/inode.h"
 #include "memory/backing.h"
-#include "memory/balloon.h"
 #include "memory/hole.h"
 #include "memory/incoming.h"
 #include "memory/region.h"
@@ -63,15 +62,14 @@ static void fisc_region_destroy(struct fisc_region *region)
 	fisc_region_put(region);
 	wait_for_completion(&region->released);
 
-	fisc_region_deflate(region, 0, ULONG_MAX);
-	fisc_region_remove(region, 0, ULONG_MAX);
+	fisc_region_set_end(region, 0);
 	xa_for_each(&region->chunks, nr, chunk) {
 		fisc_hints_free(chunk);
 		fisc_incoming_free(chunk);
 		fisc_region_free_chunk(region, chunk);
 	}
 	fisc_backing_free(region);
-	fisc_admit_settle(region, 0);
+	fisc_admit_settle(region);
 	fisc_vm_drop_region(region);
 	fisc_region_free(region);
 }

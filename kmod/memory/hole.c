@@ -90,6 +90,41 @@ void fisc_region_remove(struct fisc_region *region, pgoff_t first, pgoff_t last)
 EXPORT_SYMBOL_NS_GPL(fisc_region_remove, FISC);
 
 /**
+ * fisc_region_set_end() - set which pages of a file can have frames
+ * @region: the region
+ * @end: the first page that cannot; no less than the file's size
+ *
+ * Removes the pages beyond. If they are in a large frame that cannot be taken
+ * apart because somebody else holds a reference on it, they are zeroed and keep
+ * their frame: then the end is that of their chunk.
+ *
+ * To make the file larger, call this before its size is set; to make it
+ * smaller, afterwards.
+ *
+ * Context: may sleep; the inode locked, or the file going away; no lock of this
+ * module held.
+ */
+void fisc_region_set_end(struct fisc_region *region, pgoff_t end)
+{
+	bool less = end < region->end;
+	struct fisc_chunk *chunk;
+
+	WRITE_ONCE(region->end, end);
+	if (!less)
+		return;
+	/*
+	 * Pairs with the lock of a chunk that is filled right now: either it is
+	 * found here, or whoever fills it sees the new end.
+	 */
+	smp_mb();
+	fisc_region_remove(region, end, ULONG_MAX);
+	fisc_region_deflate(region, end, ULONG_MAX);
+	chunk = fisc_region_find_chunk(region, end);
+	if (chunk && READ_ONCE(chunk->large))
+		WRITE_ONCE(region->end, round_up(end, FISC_CHUNK_PAGES));
+}
+
+/**
  * fisc_region_inflate() - free pages and put them into the balloon
  * @region: the region
  * @first: the first page

@@ -6,6 +6,7 @@
 
 void fisc_region_remove(struct fisc_region *region, pgoff_t first,
 			pgoff_t last);
+void fisc_region_set_end(struct fisc_region *region, pgoff_t end);
 int fisc_region_inflate(struct fisc_region *region, pgoff_t first,
 			pgoff_t last);
 

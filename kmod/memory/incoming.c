@@ -240,6 +240,7 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 {
 	struct folio *folio;
 	unsigned int i;
+	int err = 0;
 
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
 		if (!incoming->pages[i])
@@ -261,11 +262,18 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 	}
 
 	down_write(&chunk->lock);
-	fisc_large_give(region, chunk, folio);
-	WRITE_ONCE(chunk->incoming, NULL);
+	/* The file may have become shorter meanwhile. */
+	if (fisc_large_wanted(region, chunk)) {
+		fisc_large_give(region, chunk, folio);
+		WRITE_ONCE(chunk->incoming, NULL);
+	} else {
+		err = -EAGAIN;
+	}
 	up_write(&chunk->lock);
+	if (err)
+		folio_put(folio);
 
-	return 0;
+	return err;
 }
 
 /* Copy the pages into small frames that the map does not know yet. */

@@ -53,8 +53,8 @@ static bool fisc_large_allowed(const struct fisc_region *region,
  * @chunk: a chunk with a page that is about to be written
  *
  * Context: any; @chunk->lock held.
- * Return: true if the chunk is empty, none of it is in the balloon, the knobs
- * allow it and memory is plentiful.
+ * Return: true if the chunk is empty and all of it in the file, none of it is in
+ * the balloon, the knobs allow it and memory is plentiful.
  */
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk)

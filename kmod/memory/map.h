@@ -58,6 +58,13 @@ struct fisc_vm;
  *   hashed and compared without a lock; only the last step, which replaces the
  *   entry if it is still clean, needs the lock.
  *
+ * A file has frames only before its *end* (struct fisc_region). That is its
+ * size, or more where fallocate() has reserved pages beyond the size or a write
+ * is about to make the file larger. It is what admission control admits. Every
+ * way to fill a hole looks at it with the chunk's lock held; what makes a file
+ * shorter sets the end before it takes the chunks' locks to remove what is
+ * beyond.
+ *
  * Guests wait for a chunk's lock. It is held for writing no longer than it
  * takes to unmap one chunk, to look at its 512 entries, or to copy 2 MiB when a
  * large frame is made from small ones; debugfs has a histogram
@@ -162,9 +169,10 @@ struct fisc_chunk {
  *	may map it
  * @source: shared memory that this was before (adopt/source.h), or NULL;
  *	protected by the inode's lock
- * @admitted: size that was admitted, in pages (tax/quota.c)
- * @settled: size at which targets were last asked for because of it, in pages
- *	(tax/quota.c)
+ * @end: the first page that can have no frame (fisc_region_set_end())
+ * @admitted: pages that were admitted (tax/quota.c)
+ * @settled: value of @admitted at which targets were last asked for because
+ *	of it (tax/quota.c)
  * @backing: the file that holds pages that were paged out (memory/backing.c);
  *	not NULL if there is a swapped entry
  * @counters: counters of this region
@@ -179,6 +187,7 @@ struct fisc_region {
 	u16 next_due;
 	bool adopted;
 	struct fisc_source *source;
+	pgoff_t end;
 	u64 admitted;
 	u64 settled;
 	struct file *backing;
@@ -225,6 +234,18 @@ static inline void fisc_count(struct fisc_region *region, enum fisc_counter c,
 static inline pgoff_t fisc_region_size_pages(const struct fisc_region *region)
 {
 	return DIV_ROUND_UP_ULL(i_size_read(region->inode), PAGE_SIZE);
+}
+
+/**
+ * fisc_region_end() - return the first page that can have no frame
+ * @region: the region
+ *
+ * Context: any; to fill a hole, with its chunk's lock held.
+ * Return: the number of pages that can have frames.
+ */
+static inline pgoff_t fisc_region_end(const struct fisc_region *region)
+{
+	return READ_ONCE(region->end);
 }
 
 /**

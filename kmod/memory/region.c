@@ -257,7 +257,8 @@ int fisc_chunk_make_leaf(struct fisc_region *region, struct fisc_chunk *chunk)
  * @e: its new entry
  *
  * Context: any; @chunk->lock held, at least for reading.
- * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone.
+ * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone;
+ * -ENXIO if it is beyond the file's end.
  */
 int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    pgoff_t index, unsigned long e)
@@ -267,6 +268,8 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 
 	lockdep_assert_held(&chunk->lock);
 
+	if (index >= fisc_region_end(region))
+		return -ENXIO;
 	if (chunk->large || !leaf)
 		return -EAGAIN;
 
@@ -288,7 +291,8 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
  * @index: a page that was a hole when last looked at
  *
  * Context: any; @chunk->lock held for reading.
- * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone.
+ * Return: 0; -EAGAIN if the page is no longer a hole, or the leaf is gone;
+ * -ENXIO if it is beyond the file's end.
  */
 int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
 			  pgoff_t index)
@@ -341,6 +345,8 @@ void fisc_region_replace(struct fisc_region *region, struct fisc_chunk *chunk,
  *	holes in @chunk; 0 elsewhere. It becomes the leaf of @chunk if that has
  *	none
  *
+ * Frames for pages beyond the file's end are freed.
+ *
  * Context: any; @chunk->lock held for writing.
  * Return: @leaf, for the caller to free, or NULL if it is in use now.
  */
@@ -355,6 +361,11 @@ unsigned long *fisc_region_give(struct fisc_region *region,
 	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
 		if (!leaf[i])
 			continue;
+		if (start + i >= fisc_region_end(region)) {
+			put_page(fisc_entry_page(leaf[i]));
+			leaf[i] = 0;
+			continue;
+		}
 		fisc_frame_attach(page_folio(fisc_entry_page(leaf[i])), region,
 				  start + i);
 		fisc_count_entry(region, chunk, leaf[i], 1);

@@ -194,34 +194,31 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 }
 
 /**
- * fisc_admit() - admit a file size and reserve memory for it
+ * fisc_admit() - admit pages of a file and reserve memory for them
  * @region: the file
- * @size: the size in bytes that the file is about to have
+ * @pages: how many pages are about to be able to have frames
  *
- * Does nothing if @size is within what is admitted already.
+ * Does nothing if that is within what is admitted already.
  *
  * Context: may sleep; the inode locked.
  * Return: 0; -ENOSPC if the VM's min and overhead would not fit into the
  * capacity, or its max and overhead not into capacity and swap. The log and
  * sysfs say how much is missing.
  */
-int fisc_admit(struct fisc_region *region, loff_t size)
+int fisc_admit(struct fisc_region *region, u64 pages)
 {
-	u64 pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
-
 	return pages > region->admitted ? fisc_admit_pages(region, pages) : 0;
 }
 
 /**
- * fisc_admit_settle() - reduce a file's admitted size to its actual size
- * @region: the file
- * @size: its size in bytes, at most what was admitted
+ * fisc_admit_settle() - reduce what a file is admitted to its actual end
+ * @region: the file, which ends no later than what was admitted
  *
  * Context: may sleep; the inode locked, or the file going away.
  */
-void fisc_admit_settle(struct fisc_region *region, loff_t size)
+void fisc_admit_settle(struct fisc_region *region)
 {
-	u64 pages = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+	u64 pages = fisc_region_end(region);
 
 	fisc_admit_pages(region, pages);
 	/* Targets computed since the file was admitted used the old size. */

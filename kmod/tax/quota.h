@@ -28,9 +28,10 @@ struct fisc_vm;
  * counts as well. Swap belongs to the host: nothing prevents others from using
  * it afterwards, or a swapoff.
  *
- * A file's growth is admitted before it grows (fisc_admit()); what it did not
- * grow to is given back afterwards (fisc_admit_settle()). Both happen with the
- * inode locked. Sizes here are the admitted ones.
+ * What a file can have frames for is admitted before (fisc_admit()), and no
+ * page beyond gets one (DOC: The frame map). What the file did not grow to is
+ * given back afterwards (fisc_admit_settle()). Both happen with the inode
+ * locked. Sizes here are the admitted ones.
  *
  * Metadata is reserved as FISC_OVERHEAD_PERMILLE of a VM's size, which is its
  * upper bound (Documentation/benchmarks.rst).
@@ -107,7 +108,7 @@ unsigned int fisc_quota_min_percent(void);
 int fisc_quota_set_min_percent(unsigned int percent);
 void fisc_quota_admission(struct fisc_admission *admission);
 
-int fisc_admit(struct fisc_region *region, loff_t size);
-void fisc_admit_settle(struct fisc_region *region, loff_t size);
+int fisc_admit(struct fisc_region *region, u64 pages);
+void fisc_admit_settle(struct fisc_region *region);
 
 #endif /* _FISC_TAX_QUOTA_H */

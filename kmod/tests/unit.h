@@ -51,6 +51,7 @@ static inline struct fisc_unit *fisc_unit_begin(struct kunit *test,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->vm);
 	unit->region = fisc_region_alloc(&unit->inode);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, unit->region);
+	fisc_region_set_end(unit->region, nr_pages);
 	fisc_vm_add_region(unit->vm, unit->region);
 
 	return unit;
@@ -65,8 +66,7 @@ static inline void fisc_unit_end(struct fisc_unit *unit)
 
 	fisc_region_put(region);
 	wait_for_completion(&region->released);
-	fisc_region_deflate(region, 0, ULONG_MAX);
-	fisc_region_remove(region, 0, ULONG_MAX);
+	fisc_region_set_end(region, 0);
 	xa_for_each(&region->chunks, nr, chunk)
 		fisc_region_free_chunk(region, chunk);
 	fisc_vm_drop_region(region);

@@ -288,10 +288,10 @@ struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
 
 	spin_lock(&vm->lock);
 	list_for_each_entry(region, &vm->regions, vm_node)
-		pages += fisc_region_size_pages(region);
+		pages += fisc_region_end(region);
 	nr = mul_u64_u64_shr(get_random_u64(), pages, 64);
 	list_for_each_entry(region, &vm->regions, vm_node) {
-		u64 size = fisc_region_size_pages(region);
+		u64 size = fisc_region_end(region);
 
 		if (nr < size) {
 			*index = nr;
