@@ -8,6 +8,7 @@
 #include "base/state.h"
 #include "memory/balloon.h"
 #include "memory/cow.h"
+#include "memory/domain.h"
 #include "memory/due.h"
 #include "memory/large.h"
 #include "memory/region.h"
@@ -159,6 +160,17 @@ static bool fisc_wants_equals(const unsigned long *wanted)
 }
 
 /*
+ * May its pages still become entries that were found for them in @domain? Lock
+ * held for writing (DOC: Share domains).
+ */
+static bool fisc_large_may_share(const struct fisc_region *region,
+				 const struct fisc_chunk *chunk, u64 domain)
+{
+	return chunk->large & FISC_ENTRY_CLEAN &&
+	       READ_ONCE(region->key->domain) == domain;
+}
+
+/*
  * Turn the pages of what was a large frame, each a small frame now, into
  * entries of @leaf, or move them to @spare. Lock held for writing.
  */
@@ -213,16 +225,18 @@ static void fisc_large_set_leaf(struct fisc_region *region,
  * @wanted: for each page: 0 if it needs a frame, %FISC_BREAK_HOLE, or its new
  *	shared or zero entry, for which the frame must be clean; such entries'
  *	places among the users of shared frames are taken over
+ * @domain: the domain in which such entries were found, 0 if there are none
  *
  * What is known about a clean page stays true, but the pages are due again:
  * they can be shared now.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0; -EAGAIN if the chunk no longer has a large frame or was written;
- * -EBUSY if somebody holds a reference on the frame; -ENOMEM; -EHWPOISON.
+ * Return: 0; -EAGAIN if the chunk no longer has a large frame, was written, or is
+ * no longer in @domain; -EBUSY if somebody holds a reference on the frame;
+ * -ENOMEM; -EHWPOISON.
  */
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
-		     const unsigned long *wanted)
+		     const unsigned long *wanted, u64 domain)
 {
 	unsigned long *leaf = fisc_leaf_alloc();
 	struct folio *folio;
@@ -234,8 +248,8 @@ int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
 		return -ENOMEM;
 
 	since = fisc_chunk_lock(chunk);
-	if (!chunk->large || (!(chunk->large & FISC_ENTRY_CLEAN) &&
-			      fisc_wants_equals(wanted))) {
+	if (!chunk->large || (fisc_wants_equals(wanted) &&
+			      !fisc_large_may_share(region, chunk, domain))) {
 		err = -EAGAIN;
 		goto unlock;
 	}
@@ -435,7 +449,7 @@ void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,
 		wanted[index & (FISC_CHUNK_PAGES - 1)] = FISC_BREAK_HOLE;
 	if (wanted) {
 		do {
-			err = fisc_large_break(region, chunk, wanted);
+			err = fisc_large_break(region, chunk, wanted, 0);
 		} while (err == -EAGAIN && READ_ONCE(chunk->large));
 	}
 	kfree(wanted);

@@ -52,7 +52,7 @@ void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
 int fisc_large_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 		    struct vm_fault *vmf);
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,
-		     const unsigned long *wanted);
+		     const unsigned long *wanted, u64 domain);
 int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk);
 bool fisc_large_was_refused(void);
 void fisc_large_punch(struct fisc_region *region, struct fisc_chunk *chunk,

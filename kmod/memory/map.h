@@ -15,6 +15,7 @@
 struct fisc_chunk_balloon;
 struct fisc_chunk_hints;
 struct fisc_incoming;
+struct fisc_key;
 struct fisc_source;
 struct fisc_vm;
 
@@ -161,6 +162,7 @@ struct fisc_chunk {
  * @inode: the file; valid as long as the region is held
  * @vm: its VM, held by reference
  * @vm_node: in fisc_vm.regions
+ * @key: the domain that @vm is in now
  * @users: 1 for the inode and 1 for each fisc_region_get_live()
  * @released: completed when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
@@ -181,6 +183,7 @@ struct fisc_region {
 	struct inode *inode;
 	struct fisc_vm *vm;
 	struct list_head vm_node;
+	const struct fisc_key *key;
 	refcount_t users;
 	struct completion released;
 	struct xarray chunks;

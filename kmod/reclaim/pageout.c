@@ -71,7 +71,7 @@ static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
 	if (leaf)
 		return true;
 
-	return (any || !hot) && !fisc_large_break(region, chunk, batch->keep);
+	return (any || !hot) && !fisc_large_break(region, chunk, batch->keep, 0);
 }
 
 /* Choose pages and make sure that nobody can write to them any more. */

@@ -588,9 +588,7 @@ static void fisc_visit_count(struct fisc_visit *visit)
 static bool fisc_visit_break(struct fisc_visit *visit)
 {
 	struct fisc_chunk *chunk = visit->chunk;
-	unsigned int merged = 0, zero = 0;
-	unsigned int nr = visit->nr;
-	unsigned int k;
+	unsigned int merged = 0, zero = 0, nr = visit->nr, k;
 	int err;
 
 	for (k = 0; k < nr; k++) {
@@ -607,8 +605,8 @@ static bool fisc_visit_break(struct fisc_visit *visit)
 	folio_put(visit->large);
 	visit->large = NULL;
 
-	err = fisc_vm_key(visit->region->vm).domain == visit->key.domain ?
-	      fisc_large_break(visit->region, chunk, visit->wanted) : -EAGAIN;
+	err = fisc_large_break(visit->region, chunk, visit->wanted,
+			       visit->key.domain);
 	if (err) {
 		fisc_drop_targets(visit);
 		down_write(&chunk->lock);
@@ -695,3 +693,7 @@ out:
 
 	return read;
 }
+
+#ifdef FISC_KUNIT
+#include "tests/merge-kunit.h"
+#endif

@@ -138,25 +138,36 @@ static void hole_in_a_frame_in_use_is_zeroed(struct kunit *test)
 	put_page(page);
 }
 
+static int fisc_test_break(struct kunit *test, const unsigned long *wanted,
+			   u64 domain)
+{
+	return fisc_large_break(fisc_test_region(test), fisc_test_chunk(test),
+				wanted, domain);
+}
+
 static void equals_are_not_copied(struct kunit *test)
 {
 	struct fisc_region *region = fisc_test_region(test);
 	struct fisc_chunk *chunk = fisc_test_chunk(test);
 	unsigned long *wanted = fisc_leaf_alloc();
+	u64 domain = region->key->domain;
 
 	KUNIT_ASSERT_NOT_NULL(test, wanted);
 	wanted[5] = fisc_entry_make(fisc_zero_page(0), FISC_ENTRY_ZERO);
 	/* Not clean: it may have been written since it was found zero. */
-	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, fisc_test_break(test, wanted, domain), -EAGAIN);
 	chunk->large |= FISC_ENTRY_KNOWN;
-	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), 0);
+	/* Found before the VM left the domain that it was in. */
+	KUNIT_EXPECT_EQ(test, fisc_test_break(test, wanted, domain + 1),
+			-EAGAIN);
+	KUNIT_EXPECT_EQ(test, fisc_test_break(test, wanted, domain), 0);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_ZERO), 1);
 	KUNIT_EXPECT_EQ(test, fisc_region_sum(region, FISC_PRIVATE),
 			FISC_LARGE_PAGES - 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->filled), FISC_LARGE_PAGES - 1);
 	KUNIT_EXPECT_EQ(test, chunk->leaf[1] & FISC_ENTRY_KNOWN,
 			FISC_ENTRY_CLEAN);
-	KUNIT_EXPECT_EQ(test, fisc_large_break(region, chunk, wanted), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, fisc_test_break(test, wanted, domain), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 1), 1);
 	kfree(wanted);
 }

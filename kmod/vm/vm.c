@@ -220,6 +220,7 @@ struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
 void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region)
 {
 	region->vm = fisc_vm_get(vm);
+	region->key = &vm->key;
 	spin_lock(&vm->lock);
 	list_add_tail(&region->vm_node, &vm->regions);
 	spin_unlock(&vm->lock);
