@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
+#include <linux/vmstat.h>
 
 #include "base/poke.h"
 #include "base/state.h"
@@ -280,6 +281,40 @@ void __fisc_reclaim_charge(void)
 	this_cpu_write(fisc_reclaim_charged, 0);
 	if (fisc_frames_in_use() >= READ_ONCE(fisc_reclaim_wake_at))
 		fisc_reclaim_poke();
+}
+
+/*
+ * Pages that are in swap, too, and that only have to be let go: nobody maps
+ * them, and they are not being written. What is on the lists of pages that swap
+ * backs, and is neither mapped nor shared memory that has not gone out, is in
+ * the swap cache. The kernel does not say which of the pages under writeback
+ * are in the swap cache, so all are taken to be.
+ */
+static long fisc_swap_cache_idle(void)
+{
+	long idle = global_node_page_state(NR_INACTIVE_ANON) +
+		    global_node_page_state(NR_ACTIVE_ANON) +
+		    global_node_page_state(NR_UNEVICTABLE) -
+		    global_node_page_state(NR_ANON_MAPPED) -
+		    global_node_page_state(NR_SHMEM);
+
+	idle = min_t(long, idle, global_node_page_state(NR_SWAPCACHE));
+
+	return idle - (long)global_node_page_state(NR_WRITEBACK);
+}
+
+/**
+ * fisc_host_available() - return how much memory the host can provide
+ *
+ * What it can provide without writing to swap first. The kernel's own number,
+ * si_mem_available(), lacks pages of the swap cache.
+ *
+ * Context: any.
+ * Return: pages.
+ */
+u64 fisc_host_available(void)
+{
+	return max(si_mem_available(), 0L) + max(fisc_swap_cache_idle(), 0L);
 }
 
 /**

@@ -89,6 +89,7 @@ void fisc_reclaim_poke(void);
 bool fisc_reclaim_is_poked(void);
 void fisc_reclaim_clear_poke(void);
 void __fisc_reclaim_charge(void);
+u64 fisc_host_available(void);
 long fisc_swap_room(void);
 
 DECLARE_PER_CPU(unsigned int, fisc_reclaim_charged);

@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
+#include "base/state.h"
 #include "base/stats.h"
 #include "fs/inode.h"
 #include "fs/super.h"
@@ -55,7 +56,7 @@ static bool fisc_fs_open;
  */
 static int fisc_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
-	long available = max(si_mem_available(), 0L);
+	u64 available = fisc_host_available();
 	u64 id = huge_encode_dev(dentry->d_sb->s_dev);
 
 	buf->f_type = FISC_SUPER_MAGIC;

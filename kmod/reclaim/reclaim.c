@@ -11,7 +11,6 @@
 #include <linux/sysfs.h>
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
-#include <linux/vmstat.h>
 #include <linux/wait.h>
 
 #include "base/knob.h"
@@ -110,10 +109,8 @@ static u64 fisc_reclaim_next(void)
 
 static void fisc_reclaim_look(void)
 {
-	u64 host = max(si_mem_available(), 0L) +
-		   global_node_page_state(NR_SWAPCACHE);
+	u64 host = fisc_host_available(), ram = totalram_pages();
 	enum fisc_reclaim_state state = fisc_reclaim_state();
-	u64 ram = totalram_pages();
 
 	fisc_pool_look(&fisc_pool, fisc_quota_capacity(),
 		       fisc_frames_in_use() + fisc_metadata_pages());

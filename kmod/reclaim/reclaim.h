@@ -15,7 +15,8 @@
  * the host, and does what the *state* asks for (enum fisc_reclaim_state). The
  * scarcer of the two determines the state. Free memory of the pool is the
  * capacity minus all frames and the module's own memory; free memory of the
- * host is what the kernel could provide without swapping, plus its swap cache.
+ * host is what the kernel could provide without swapping, plus what it only has
+ * to drop from its swap cache (fisc_host_available()).
  * A state begins when free memory falls below a percentage, and ends only when
  * slightly more is free (fisc_levels_leave()), so that states do not flicker.
  *

@@ -58,7 +58,7 @@ static u64 fisc_target_divisible(void)
 {
 	u64 capacity = fisc_quota_capacity();
 	u64 apart = fisc_metadata_pages() + fisc_reclaim_keep(capacity);
-	u64 host = fisc_frames_in_use() + max(si_mem_available(), 0L);
+	u64 host = fisc_frames_in_use() + fisc_host_available();
 
 	host -= min(host, fisc_reclaim_keep(totalram_pages()));
 
