@@ -19,6 +19,7 @@
 #include "fs/super.h"
 #include "kvm/debugfs.h"
 #include "kvm/vmm.h"
+#include "memory/backing.h"
 #include "memory/frame.h"
 #include "memory/large.h"
 #include "memory/shared.h"
@@ -152,6 +153,7 @@ static const struct {
 } fisc_steps[] = {
 	{ fisc_knob_init, fisc_knob_exit },
 	{ fisc_frame_init, fisc_frame_exit },
+	{ fisc_backing_init, fisc_backing_exit },
 	{ fisc_shared_init, fisc_shared_exit },
 	{ fisc_hint_init, fisc_hint_exit },
 	{ fisc_policy_start, fisc_policy_exit },

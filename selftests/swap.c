@@ -432,6 +432,141 @@ TEST_F(swap, waiting_processes_can_be_killed)
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 }
 
+/* Return how many pages the kernel counts under @name. */
+static long meminfo_pages(const char *name)
+{
+	return meminfo_kb(name) * 1024 / (long)PAGE_SIZE;
+}
+
+/* What is being written to swap is not free yet. */
+TEST_F(swap, pages_under_writeback_are_not_free)
+{
+	double end = fisc_now() + WAIT_S;
+	int seen = 0, wrong = 0;
+	long capacity;
+	char value[32];
+
+	/* The device takes five seconds for a request. */
+	swap_stop();
+	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 5000000));
+	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+	fisc_fill_pages(self->map, PAGES, 1);
+	/* Some chunks go, in few requests, so that nobody waits for one. */
+	capacity = (PAGES - 2 * CHUNK_PAGES) * PAGE_SIZE;
+	snprintf(value, sizeof(value), "%ld", capacity);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	while (seen < 10 && fisc_now() < end) {
+		long writing = meminfo_pages("Writeback"), free, rest;
+
+		fisc_sleep_ms(50);
+		rest = meminfo_pages("MemAvailable") +
+		       meminfo_pages("SwapCached");
+		free = fisc_reclaim("host_free");
+		if (writing < CHUNK_PAGES ||
+		    meminfo_pages("Writeback") != writing)
+			continue;
+		seen++;
+		wrong += free > rest - writing / 2;
+	}
+	EXPECT_LE(3, seen);
+	EXPECT_GE(seen / 3, wrong);
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+}
+
+#define ZSWAP		"/sys/module/zswap/parameters/enabled"
+
+/* Fill a page with what compresses well. */
+static void fill_compressible(char *page, unsigned int seed)
+{
+	memset(page, 'a' + seed % 26, PAGE_SIZE);
+	memcpy(page, &seed, sizeof(seed));
+}
+
+static bool is_compressible(const char *page, unsigned int seed)
+{
+	char want[PAGE_SIZE];
+
+	fill_compressible(want, seed);
+	return !memcmp(page, want, PAGE_SIZE);
+}
+
+/* Swap that is memory does not hold pages twice. */
+TEST_F(swap, pages_in_compressed_memory_are_not_kept_twice)
+{
+	double end = fisc_now() + WAIT_S;
+	long cached, swapped;
+	size_t i;
+
+	if (access(ZSWAP, W_OK))
+		SKIP(return, "no zswap");
+	ASSERT_EQ(0, fisc_write_str(ZSWAP, "1"));
+	for (i = 0; i < PAGES; i++)
+		fill_compressible(page_of(self->map, i), i);
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	do {
+		fisc_sleep_ms(50);
+		cached = meminfo_pages("SwapCached");
+		swapped = fisc_reclaim("swapped");
+	} while (cached > swapped / 4 && fisc_now() < end);
+	EXPECT_GE(swapped / 4, cached);
+	TH_LOG("%ld pages swapped, %ld of them cached, %ld kB in zswap",
+	       swapped, cached, meminfo_kb("Zswapped"));
+	EXPECT_LT(0, meminfo_kb("Zswapped"));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	for (i = 0; i < PAGES; i++)
+		ASSERT_TRUE(is_compressible(page_of(self->map, i), i));
+	EXPECT_EQ(0, fisc_reclaim("swapped"));
+	EXPECT_EQ(0, fisc_write_str(ZSWAP, "0"));
+}
+
+#define SHMEM_HUGE	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define SPARSE_CHUNKS	512
+#define SPARSE_PAGES	8		/* that are touched of each chunk */
+
+static size_t sparse_page(size_t i)
+{
+	return i / SPARSE_PAGES * CHUNK_PAGES + i % SPARSE_PAGES;
+}
+
+static void sparse_file(struct __test_metadata *_metadata, const char *huge)
+{
+	size_t nr = SPARSE_CHUNKS * SPARSE_PAGES, i;
+	long room = fisc_reclaim("swap_room"), shmem = meminfo_kb("Shmem");
+	char *map = fisc_map(fisc_create(ST "b", SPARSE_CHUNKS * CHUNK_PAGES),
+			     SPARSE_CHUNKS * CHUNK_PAGES);
+	long swapped;
+
+	ASSERT_NE(NULL, map);
+	if (fisc_write_str(SHMEM_HUGE, huge))
+		SKIP(return, "no huge pages");
+	for (i = 0; i < nr; i++)
+		fisc_fill(page_of(map, sparse_page(i)), i + 1);
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", nr - POOL_PAGES));
+	swapped = fisc_reclaim("swapped");
+	/* Swap, and memory that is on its way there. */
+	EXPECT_GT(2 * swapped + SLOT_CACHE, room - fisc_reclaim("swap_room"));
+	EXPECT_GT(2 * swapped, (meminfo_kb("Shmem") - shmem) / 4);
+	EXPECT_EQ(0, meminfo_kb("ShmemHugePages"));
+	ASSERT_EQ(0, fisc_write_str(SHMEM_HUGE, "never"));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(-1, fisc_check(page_of(map, sparse_page(i)), i + 1));
+}
+
+/* Whatever the host does with its shared memory, a page takes a page. */
+TEST_F(swap, huge_shared_memory_is_not_inherited)
+{
+	sparse_file(_metadata, "always");
+}
+
+TEST_F(swap, forced_huge_shared_memory_is_given_back)
+{
+	sparse_file(_metadata, "force");
+}
+
 TEST_F(swap, state_can_be_waited_for)
 {
 	struct pollfd poll_fd = { .fd = open(RECLAIM_STATE, O_RDONLY),
