@@ -17,6 +17,7 @@
 #include "adopt/ram.h"
 #include "adopt/release.h"
 #include "adopt/walk.h"
+#include "balloon/balloon.h"
 #include "kvm/kvm.h"
 #include "kvm/vmm.h"
 #include "vm/vm.h"
@@ -85,21 +86,33 @@ static void fisc_adoption_free(struct fisc_adoption *adoption)
 	fisc_adopt_release_fs();
 }
 
+/* A balloon device goes by whose memory it is. */
+static void fisc_adopt_tell_balloon(const struct fisc_adoption *adoption,
+				    u64 before)
+{
+	if (READ_ONCE(adoption->adopted) != before)
+		fisc_balloon_look(adoption->mm);
+}
+
 static int fisc_adopt_thread(void *data)
 {
 	struct fisc_adoption *adoption = data;
+	u64 before;
 	int err;
 
 	do {
 		if (READ_ONCE(adoption->release)) {
 			WRITE_ONCE(adoption->state, FISC_ADOPT_RELEASING);
 			err = fisc_adopt_release(adoption);
+			fisc_balloon_look(adoption->mm);
 			WRITE_ONCE(adoption->err, err);
 			WRITE_ONCE(adoption->release, false);
 			if (!err)
 				break;
 		}
+		before = adoption->adopted;
 		err = fisc_adopt_all(adoption);
+		fisc_adopt_tell_balloon(adoption, before);
 		WRITE_ONCE(adoption->state, FISC_ADOPT_ADOPTED);
 		wait_event_interruptible_timeout(fisc_adopt_wait,
 						 READ_ONCE(adoption->release),

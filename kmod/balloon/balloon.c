@@ -14,6 +14,7 @@
 #include "base/state.h"
 #include "base/trace.h"
 #include "memory/balloon.h"
+#include "memory/region.h"
 #include "reclaim/vms.h"
 #include "share/account.h"
 #include "tax/quota.h"
@@ -21,6 +22,8 @@
 #include "vm/vm.h"
 
 static DEFINE_MUTEX(fisc_balloon_mutex);
+/* Devices that VMMs have opened; protected by fisc_balloon_mutex. */
+static LIST_HEAD(fisc_balloon_plugs);
 unsigned int fisc_balloon_stats_ms = FISC_BALLOON_STATS_MS_DEFAULT;
 
 static u64 fisc_balloon_size(struct fisc_vm *vm)
@@ -63,21 +66,21 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 
 	/* Without a device, nothing can follow the tax. */
 	if (wanted == FISC_PAGES_FOLLOW) {
-		wanted = balloon->device ? fisc_balloon_taxed(vm) : 0;
+		wanted = balloon->plug ? fisc_balloon_taxed(vm) : 0;
 		/* Memory suffices for now: shrink only. */
 		if (fisc_reclaim_state() < FISC_RECLAIM_SOFT)
 			wanted = min(wanted, balloon->wanted);
 	}
 	wanted = min(wanted, fisc_balloon_limit(vm));
-	fisc_reclaim_want_balloon(vm, balloon->device ? wanted : 0);
+	fisc_reclaim_want_balloon(vm, balloon->plug ? wanted : 0);
 	if (wanted == balloon->wanted)
 		return;
 
 	WRITE_ONCE(balloon->wanted, wanted);
 	trace_fisc_balloon(kobject_name(&vm->kobj), wanted,
 			   fisc_balloon_actual(vm));
-	if (balloon->device)
-		balloon->ops->retarget(balloon->device);
+	if (balloon->plug)
+		balloon->plug->ops->retarget(balloon->plug->device);
 	sysfs_notify(&vm->kobj, "balloon", "target");
 }
 
@@ -179,27 +182,120 @@ int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages)
 	return fisc_balloon_choose(vm, &vm->balloon->max, pages);
 }
 
+/*
+ * Does every VM whose files a process has mapped have a device? -ENODATA if it
+ * has none mapped.
+ */
+static int fisc_balloon_have_devices(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+	int have = -ENODATA;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	for_each_vma(vmi, vma) {
+		const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
+
+		if (!region)
+			continue;
+		have = READ_ONCE(region->vm->balloon->plug) ? 1 : 0;
+		if (!have)
+			break;
+	}
+	mmap_read_unlock(mm);
+
+	return have;
+}
+
+static bool fisc_balloon_is_plugged(const struct mm_struct *mm)
+{
+	const struct fisc_balloon_plug *plug;
+
+	list_for_each_entry(plug, &fisc_balloon_plugs, node)
+		if (plug->mm == mm)
+			return true;
+
+	return false;
+}
+
+/**
+ * fisc_balloon_plug() - add a device to those that VMMs have opened
+ * @plug: the device, with @ops and @device set
+ * @mm: memory of the VMM
+ *
+ * A VMM that maps no files of ours yet may have one device: that of the VM that
+ * is adopted later.
+ *
+ * Context: may sleep; takes mmap_lock.
+ * Return: 0; -EBUSY if the VMM's VMs have a device each; -EINTR.
+ */
+int fisc_balloon_plug(struct fisc_balloon_plug *plug, struct mm_struct *mm)
+{
+	int have = fisc_balloon_have_devices(mm);
+
+	if (have == -EINTR)
+		return have;
+
+	guard(mutex)(&fisc_balloon_mutex);
+	if (have == 1 || (have == -ENODATA && fisc_balloon_is_plugged(mm)))
+		return -EBUSY;
+	plug->mm = mm;
+	plug->vm = NULL;
+	list_add_tail(&plug->node, &fisc_balloon_plugs);
+
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(fisc_balloon_plug, FISC);
+
+/**
+ * fisc_balloon_unplug() - undo fisc_balloon_plug()
+ * @plug: the device, attached to no VM; it need not have been plugged
+ *
+ * Context: may sleep.
+ */
+void fisc_balloon_unplug(struct fisc_balloon_plug *plug)
+{
+	guard(mutex)(&fisc_balloon_mutex);
+	list_del_init(&plug->node);
+}
+EXPORT_SYMBOL_NS_GPL(fisc_balloon_unplug, FISC);
+
+/**
+ * fisc_balloon_look() - have devices find out which VM is theirs
+ * @mm: memory of their VMM, which has been adopted or released
+ *
+ * Context: may sleep.
+ */
+void fisc_balloon_look(const struct mm_struct *mm)
+{
+	const struct fisc_balloon_plug *plug;
+
+	guard(mutex)(&fisc_balloon_mutex);
+	list_for_each_entry(plug, &fisc_balloon_plugs, node)
+		if (plug->mm == mm)
+			plug->ops->look(plug->device);
+}
+
 /**
  * fisc_balloon_attach() - attach a device to a VM
  * @vm: the VM; the device holds a reference from now on
- * @ops: operations of the device
- * @device: argument for @ops
+ * @plug: the device, plugged
  *
  * A balloon that follows the tax is adjusted soon after.
  *
  * Context: may sleep; mmap_lock may be held.
  * Return: 0, or -EBUSY if the VM has a device already.
  */
-int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
-			void *device)
+int fisc_balloon_attach(struct fisc_vm *vm, struct fisc_balloon_plug *plug)
 {
 	guard(mutex)(&fisc_balloon_mutex);
 
-	if (vm->balloon->device)
+	if (vm->balloon->plug)
 		return -EBUSY;
-	fisc_vm_get(vm);
-	vm->balloon->ops = ops;
-	vm->balloon->device = device;
+	plug->vm = fisc_vm_get(vm);
+	WRITE_ONCE(vm->balloon->plug, plug);
 	fisc_reclaim_want_balloon(vm, vm->balloon->wanted);
 	fisc_policy_poke();
 
@@ -209,17 +305,24 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_attach, FISC);
 
 /**
  * fisc_balloon_detach() - detach the device from a VM
- * @vm: the VM, with an empty balloon
+ * @vm: the VM
  *
- * Drops the device's reference on the VM.
+ * Drops the device's reference on the VM. Devices without a VM look whether
+ * this one is theirs.
  *
  * Context: may sleep.
  */
 void fisc_balloon_detach(struct fisc_vm *vm)
 {
+	const struct fisc_balloon_plug *plug;
+
 	scoped_guard(mutex, &fisc_balloon_mutex) {
-		vm->balloon->device = NULL;
+		vm->balloon->plug->vm = NULL;
+		WRITE_ONCE(vm->balloon->plug, NULL);
 		fisc_reclaim_want_balloon(vm, 0);
+		list_for_each_entry(plug, &fisc_balloon_plugs, node)
+			if (!plug->vm)
+				plug->ops->look(plug->device);
 	}
 	fisc_policy_poke();
 	fisc_vm_put(vm);
@@ -242,9 +345,42 @@ static int fisc_balloon_empty_region(struct fisc_region *region, void *arg)
 void fisc_balloon_empty(struct fisc_vm *vm)
 {
 	fisc_vm_each_region(vm, fisc_balloon_empty_region, NULL);
-	bitmap_zero(&vm->balloon->said, FISC_NR_STATS);
+	fisc_balloon_forget_stats(vm);
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty, FISC);
+
+/**
+ * fisc_balloon_empty_id() - empty the balloon of a VM that may be gone
+ * @id: number of the VM
+ *
+ * Leaves it alone if it has a device by now.
+ *
+ * Context: may sleep.
+ */
+void fisc_balloon_empty_id(u64 id)
+{
+	unsigned long found = id;
+	struct fisc_vm *vm = fisc_vm_next(&found);
+
+	if (!vm)
+		return;
+	if (found == id && !READ_ONCE(vm->balloon->plug))
+		fisc_balloon_empty(vm);
+	fisc_vm_put(vm);
+}
+EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty_id, FISC);
+
+/**
+ * fisc_balloon_forget_stats() - forget the guest's statistics
+ * @vm: the VM
+ *
+ * Context: any.
+ */
+void fisc_balloon_forget_stats(struct fisc_vm *vm)
+{
+	bitmap_zero(&vm->balloon->said, FISC_NR_STATS);
+}
+EXPORT_SYMBOL_NS_GPL(fisc_balloon_forget_stats, FISC);
 
 /**
  * fisc_balloon_actual() - return the number of pages in a VM's balloon
@@ -287,6 +423,12 @@ unsigned int fisc_balloon_stats_period(void)
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_stats_period, FISC);
 
+static void fisc_balloon_ask(const struct fisc_balloon_plug *plug)
+{
+	if (plug)
+		plug->ops->ask(plug->device);
+}
+
 /**
  * fisc_balloon_ask_all() - ask all guests for statistics after a new period
  *
@@ -298,6 +440,5 @@ void fisc_balloon_ask_all(void)
 
 	while ((vm = fisc_vm_after(vm)))
 		scoped_guard(mutex, &fisc_balloon_mutex)
-			if (vm->balloon->device)
-				vm->balloon->ops->ask(vm->balloon->device);
+			fisc_balloon_ask(vm->balloon->plug);
 }

@@ -2,9 +2,11 @@
 #ifndef _FISC_BALLOON_BALLOON_H
 #define _FISC_BALLOON_BALLOON_H
 
+#include <linux/list.h>
 #include <linux/types.h>
 
 struct fisc_vm;
+struct mm_struct;
 
 /**
  * DOC: Balloons
@@ -30,13 +32,16 @@ struct fisc_vm;
  * is trusted longer than that.
  *
  * Guests are reached through a *device* (balloon/device, a separate module). It
- * attaches itself to the VM whose memory it was given; a VM has at most one.
+ * attaches itself to the VM whose memory it was given; a VM has at most one. A
+ * device that a VMM has opened is *plugged*, with or without a VM. It is told to
+ * look for its VM when memory of the VMM has been adopted or released, and when
+ * another device has let go of its VM.
  *
- * Locks: fisc_balloon_mutex protects the settings and the device pointer. It
- * nests inside a device's lock; only a VM's locks and the device's config_lock
- * nest inside it. A chunk's bits are set under the chunk's lock held for
- * writing, and cleared by atomic operations under that lock held at least for
- * reading.
+ * Locks: fisc_balloon_mutex protects the settings, the list of plugged devices
+ * and the VMs' pointers to them. It nests inside a device's lock; only a VM's
+ * locks, the device's config_lock and that of its worker nest inside it. A
+ * chunk's bits are set under the chunk's lock held for writing, and cleared by
+ * atomic operations under that lock held at least for reading.
  */
 
 /* Default max of a balloon, in percent of the VM's size. */
@@ -103,12 +108,30 @@ enum fisc_balloon_stat {
  * struct fisc_balloon_ops - operations of a device
  * @retarget: tell the guest that the target has changed
  * @ask: ask the guest for statistics after fisc_balloon_stats_period()
+ * @look: find out soon which VM is the device's
  *
- * Neither may sleep.
+ * None may sleep.
  */
 struct fisc_balloon_ops {
 	void (*retarget)(void *device);
 	void (*ask)(void *device);
+	void (*look)(void *device);
+};
+
+/**
+ * struct fisc_balloon_plug - a device that a VMM has opened
+ * @node: in the list of plugged devices
+ * @mm: memory of the VMM; compared only
+ * @ops: operations of the device
+ * @device: argument for @ops
+ * @vm: the VM that it is attached to, or NULL
+ */
+struct fisc_balloon_plug {
+	struct list_head node;
+	const struct mm_struct *mm;
+	const struct fisc_balloon_ops *ops;
+	void *device;
+	struct fisc_vm *vm;
 };
 
 /**
@@ -116,8 +139,7 @@ struct fisc_balloon_ops {
  * @target: chosen target in pages, or FISC_PAGES_FOLLOW
  * @max: chosen max in pages, or FISC_PAGES_FOLLOW
  * @wanted: target that the guest is told, in pages
- * @ops: operations of the device
- * @device: the device, or NULL
+ * @plug: the device, or NULL
  * @stats: latest value of each statistic, by enum fisc_balloon_stat
  * @said: bits of the statistics that the guest has sent
  */
@@ -125,8 +147,7 @@ struct fisc_balloon {
 	u64 target;
 	u64 max;
 	u64 wanted;
-	const struct fisc_balloon_ops *ops;
-	void *device;
+	struct fisc_balloon_plug *plug;
 	u64 stats[FISC_NR_STATS];
 	unsigned long said;
 };
@@ -141,12 +162,16 @@ int fisc_balloon_set_target(struct fisc_vm *vm, u64 pages);
 u64 fisc_balloon_max(struct fisc_vm *vm);
 int fisc_balloon_set_max(struct fisc_vm *vm, u64 pages);
 void fisc_balloon_ask_all(void);
+void fisc_balloon_look(const struct mm_struct *mm);
 
 /* For devices */
-int fisc_balloon_attach(struct fisc_vm *vm, const struct fisc_balloon_ops *ops,
-			void *device);
+int fisc_balloon_plug(struct fisc_balloon_plug *plug, struct mm_struct *mm);
+void fisc_balloon_unplug(struct fisc_balloon_plug *plug);
+int fisc_balloon_attach(struct fisc_vm *vm, struct fisc_balloon_plug *plug);
 void fisc_balloon_detach(struct fisc_vm *vm);
 void fisc_balloon_empty(struct fisc_vm *vm);
+void fisc_balloon_empty_id(u64 id);
+void fisc_balloon_forget_stats(struct fisc_vm *vm);
 u64 fisc_balloon_actual(struct fisc_vm *vm);
 void fisc_balloon_say(struct fisc_vm *vm, enum fisc_balloon_stat stat,
 		      u64 value);

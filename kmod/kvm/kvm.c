@@ -2,6 +2,7 @@
 /*
  * Finding the struct kvm and the memslots of a VM. See DOC: KVM in kvm.h.
  */
+#include <linux/export.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/kvm_host.h>
@@ -226,6 +227,7 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
 
 	return err;
 }
+EXPORT_SYMBOL_NS_GPL(fisc_kvm_each_memslot, FISC);
 
 /**
  * fisc_slots_get() - list a VM's memslots

@@ -176,6 +176,7 @@ struct fisc_chunk *fisc_region_find_chunk(struct fisc_region *region,
 {
 	return xa_load(&region->chunks, index >> FISC_CHUNK_SHIFT);
 }
+EXPORT_SYMBOL_NS_GPL(fisc_region_find_chunk, FISC);
 
 /**
  * fisc_region_make_chunk() - look up a chunk, creating it if needed

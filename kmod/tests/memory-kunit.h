@@ -4,7 +4,9 @@
  */
 #include <kunit/test.h>
 #include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/mount.h>
+#include <linux/sched.h>
 
 #define FISC_TEST_FILE_PAGES	64
 /* All maps but one are below this page number. */
@@ -14,11 +16,13 @@
  * struct fisc_memory_test - a file, and a device that parts of it are mapped to
  * @mnt: the file system
  * @file: the file
+ * @at: where the file is mapped, with room behind its end
  * @memory: the maps of the device
  */
 struct fisc_memory_test {
 	struct vfsmount *mnt;
 	struct file *file;
+	unsigned long at;
 	struct fisc_memory memory;
 };
 
@@ -28,7 +32,7 @@ static void fisc_memory_test_map(struct kunit *test, u64 iova, u64 size,
 	struct fisc_memory_test *t = test->priv;
 
 	KUNIT_ASSERT_EQ(test, fisc_memory_map(&t->memory, iova, size, perm,
-					      t->file, offset), 0);
+					      t->at + offset), 0);
 }
 
 static void fisc_memory_test_map_pages(struct kunit *test, u64 pfn, u64 nr,
@@ -67,6 +71,12 @@ static void fisc_memory_test_open(struct kunit *test)
 	inode_unlock(dir);
 	dput(dentry);
 	KUNIT_ASSERT_EQ(test, err, 0);
+	t->at = kunit_vm_mmap(test, t->file, 0,
+			      2 * FISC_TEST_FILE_PAGES * PAGE_SIZE,
+			      PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	KUNIT_ASSERT_NE(test, t->at, 0);
+	KUNIT_ASSERT_NOT_NULL(test, current->mm);
+	fisc_memory_set_mm(&t->memory, current->mm);
 }
 
 /* Two ordinary maps with room around them, and special cases. */
@@ -105,10 +115,25 @@ static void fisc_memory_test_exit(struct kunit *test)
 	if (!t)
 		return;
 	fisc_memory_exit(&t->memory);
+	fisc_memory_set_mm(&t->memory, NULL);
 	if (!IS_ERR_OR_NULL(t->file))
 		__fput_sync(t->file);
 	if (!IS_ERR_OR_NULL(t->mnt))
 		kern_unmount(t->mnt);
+}
+
+static u64 fisc_memory_test_find(struct fisc_memory_test *t, u64 pfn, u64 nr,
+				 struct fisc_memory_range *range)
+{
+	u64 dealt;
+
+	/* Nobody else maps anything here. */
+	if (fisc_memory_enter(&t->memory))
+		return U64_MAX;
+	dealt = fisc_memory_find(&t->memory, pfn, nr, range);
+	fisc_memory_leave(&t->memory);
+
+	return dealt;
 }
 
 /* Expect @dealt page numbers done, and @found pages found from @first on. */
@@ -118,8 +143,7 @@ static void fisc_memory_expect(struct kunit *test, u64 pfn, u64 nr, u64 dealt,
 	struct fisc_memory_test *t = test->priv;
 	struct fisc_memory_range range = {};
 
-	KUNIT_EXPECT_EQ(test, fisc_memory_find(&t->memory, pfn, nr, &range),
-			dealt);
+	KUNIT_EXPECT_EQ(test, fisc_memory_test_find(t, pfn, nr, &range), dealt);
 	KUNIT_EXPECT_EQ(test, range.nr, found);
 	if (!found)
 		return;
@@ -232,7 +256,7 @@ static bool fisc_memory_test_walk(struct fisc_memory_test *t, u64 pfn, u64 nr,
 	u64 dealt, i;
 
 	for (; nr; pfn += dealt, nr -= dealt) {
-		dealt = fisc_memory_find(&t->memory, pfn, nr, &range);
+		dealt = fisc_memory_test_find(t, pfn, nr, &range);
 		if (!dealt || dealt > nr || range.nr > dealt)
 			return false;
 		for (i = 0; i < dealt - range.nr; i++)

@@ -23,6 +23,7 @@ static const char * const fisc_device_names[FISC_NR_DEVICE_COUNTS] = {
 	[FISC_DEVICE_UNMAPPED] = "unmapped",
 	[FISC_DEVICE_MALFORMED] = "malformed",
 	[FISC_DEVICE_NEEDS_RESET] = "needs_reset",
+	[FISC_DEVICE_RETRIES] = "retries",
 };
 
 static const char * const fisc_device_error_names[FISC_NR_RING_ERRORS] = {
@@ -58,6 +59,18 @@ void fisc_device_count(enum fisc_device_count c, long n)
 void fisc_device_count_error(enum fisc_ring_error error)
 {
 	atomic_long_inc(&fisc_device_errors[error]);
+}
+
+/**
+ * fisc_device_error_name() - return the name of what is wrong with a ring
+ * @error: what is wrong
+ *
+ * Context: any.
+ * Return: the name, as in debugfs.
+ */
+const char *fisc_device_error_name(enum fisc_ring_error error)
+{
+	return fisc_device_error_names[error];
 }
 
 static int fisc_device_stats_show(struct seq_file *m, void *v)

@@ -15,6 +15,7 @@
  * @FISC_DEVICE_UNMAPPED: page numbers that match no page of the VM
  * @FISC_DEVICE_MALFORMED: invalid ranges
  * @FISC_DEVICE_NEEDS_RESET: times that a device asked for a reset
+ * @FISC_DEVICE_RETRIES: times that something could not be done at once
  * @FISC_NR_DEVICE_COUNTS: number of counters
  */
 enum fisc_device_count {
@@ -27,11 +28,13 @@ enum fisc_device_count {
 	FISC_DEVICE_UNMAPPED,
 	FISC_DEVICE_MALFORMED,
 	FISC_DEVICE_NEEDS_RESET,
+	FISC_DEVICE_RETRIES,
 	FISC_NR_DEVICE_COUNTS,
 };
 
 void fisc_device_count(enum fisc_device_count c, long n);
 void fisc_device_count_error(enum fisc_ring_error error);
+const char *fisc_device_error_name(enum fisc_ring_error error);
 void fisc_device_debugfs_init(void);
 void fisc_device_debugfs_exit(void);
 

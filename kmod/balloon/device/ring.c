@@ -19,15 +19,48 @@ void fisc_ring_reset(struct fisc_ring *ring)
 	*ring = (struct fisc_ring) { .num = FISC_RING_MAX };
 }
 
-static int fisc_ring_read16(struct fisc_memory *memory, u64 addr, u16 *value)
+/**
+ * fisc_ring_untake() - have the buffer that was taken last taken again
+ * @ring: the ring
+ *
+ * Context: any; the device's lock held.
+ */
+void fisc_ring_untake(struct fisc_ring *ring)
 {
-	__le16 raw;
-	int err;
+	ring->last_avail--;
+}
 
-	err = fisc_memory_read(memory, addr, &raw, sizeof(raw));
+static enum fisc_ring_error fisc_ring_error_of(int err)
+{
+	if (!err)
+		return FISC_RING_OK;
+
+	return err == -EAGAIN ? FISC_RING_AGAIN : FISC_RING_BAD_RING;
+}
+
+static enum fisc_ring_error fisc_ring_read(struct fisc_memory *memory, u64 addr,
+					   void *buf, size_t len)
+{
+	return fisc_ring_error_of(fisc_memory_read(memory, addr, buf, len));
+}
+
+static enum fisc_ring_error fisc_ring_write(struct fisc_memory *memory,
+					    u64 addr, const void *buf,
+					    size_t len)
+{
+	return fisc_ring_error_of(fisc_memory_write(memory, addr, buf, len));
+}
+
+static enum fisc_ring_error fisc_ring_read16(struct fisc_memory *memory,
+					     u64 addr, u16 *value)
+{
+	enum fisc_ring_error error;
+	__le16 raw = 0;
+
+	error = fisc_ring_read(memory, addr, &raw, sizeof(raw));
 	*value = le16_to_cpu(raw);
 
-	return err;
+	return error;
 }
 
 static u64 fisc_ring_avail_entry(const struct fisc_ring *ring, u16 i)
@@ -51,6 +84,7 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
 					  struct fisc_ring_buffer *buffer,
 					  int *next)
 {
+	enum fisc_ring_error error;
 	struct vring_desc desc;
 	u16 flags;
 	u64 addr;
@@ -58,9 +92,10 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
 
 	if (buffer->nr == ring->num)
 		return FISC_RING_BAD_LOOP;
-	if (fisc_memory_read(memory, ring->desc + i * sizeof(desc), &desc,
-			     sizeof(desc)))
-		return FISC_RING_BAD_RING;
+	error = fisc_ring_read(memory, ring->desc + i * sizeof(desc), &desc,
+			       sizeof(desc));
+	if (error)
+		return error;
 
 	flags = le16_to_cpu((__force __le16)desc.flags);
 	addr = le64_to_cpu((__force __le64)desc.addr);
@@ -94,7 +129,7 @@ static enum fisc_ring_error fisc_ring_add(struct fisc_ring *ring,
  * @buffer: the buffer; without parts if none is available
  *
  * Context: may sleep; the device's lock held.
- * Return: FISC_RING_OK, or what is wrong with the ring.
+ * Return: FISC_RING_OK, FISC_RING_AGAIN, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 				    struct fisc_memory *memory, bool writable,
@@ -105,29 +140,31 @@ enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 	u16 idx;
 
 	buffer->nr = 0;
-	if (fisc_ring_read16(memory,
-			     ring->avail + offsetof(struct vring_avail, idx),
-			     &idx))
-		return FISC_RING_BAD_RING;
+	error = fisc_ring_read16(memory, ring->avail +
+				 offsetof(struct vring_avail, idx), &idx);
+	if (error)
+		return error;
 	if (idx == ring->last_avail)
 		return FISC_RING_OK;
 	if ((u16)(idx - ring->last_avail) > ring->num)
 		return FISC_RING_BAD_AVAIL;
 	/* The entry and the descriptors were written before the index. */
 	smp_rmb();
-	if (fisc_ring_read16(memory,
-			     fisc_ring_avail_entry(ring, ring->last_avail),
-			     &buffer->head))
-		return FISC_RING_BAD_RING;
+	error = fisc_ring_read16(memory,
+				 fisc_ring_avail_entry(ring, ring->last_avail),
+				 &buffer->head);
+	if (error)
+		return error;
 	if (buffer->head >= ring->num)
 		return FISC_RING_BAD_HEAD;
-	ring->last_avail++;
 
 	next = buffer->head;
 	do {
 		error = fisc_ring_add(ring, memory, next, writable, buffer,
 				      &next);
 	} while (!error && next >= 0);
+	if (!error)
+		ring->last_avail++;
 
 	return error;
 }
@@ -139,7 +176,7 @@ enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
  * @head: the buffer's first descriptor
  *
  * Context: may sleep; the device's lock held.
- * Return: FISC_RING_OK, or what is wrong with the ring.
+ * Return: FISC_RING_OK, FISC_RING_AGAIN, or what is wrong with the ring.
  */
 enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 				   struct fisc_memory *memory, u16 head)
@@ -148,24 +185,26 @@ enum fisc_ring_error fisc_ring_use(struct fisc_ring *ring,
 		__le32 id;
 		__le32 len;
 	} entry = { .id = cpu_to_le32(head) };
+	enum fisc_ring_error error;
 	__le16 idx;
 
-	if (fisc_memory_write(memory,
-			      fisc_ring_used_entry(ring, ring->last_used),
-			      &entry, sizeof(entry)))
-		return FISC_RING_BAD_RING;
+	error = fisc_ring_write(memory,
+				fisc_ring_used_entry(ring, ring->last_used),
+				&entry, sizeof(entry));
+	if (error)
+		return error;
 	/*
 	 * A driver that sees the index sees the entry and all writes before it.
 	 */
 	smp_wmb();
 	idx = cpu_to_le16(ring->last_used + 1);
-	if (fisc_memory_write(memory,
-			      ring->used + offsetof(struct vring_used, idx),
-			      &idx, sizeof(idx)))
-		return FISC_RING_BAD_RING;
-	ring->last_used++;
+	error = fisc_ring_write(memory,
+				ring->used + offsetof(struct vring_used, idx),
+				&idx, sizeof(idx));
+	if (!error)
+		ring->last_used++;
 
-	return FISC_RING_OK;
+	return error;
 }
 
 /**
@@ -181,12 +220,13 @@ void fisc_ring_signal(struct fisc_ring *ring, struct fisc_memory *memory)
 
 	/*
 	 * Either the driver sees the index, or we see that it wants a signal.
+	 * It gets one too many if what it wants cannot be read.
 	 */
 	smp_mb();
-	if (fisc_ring_read16(memory,
-			     ring->avail + offsetof(struct vring_avail, flags),
-			     &flags) ||
-	    flags & VRING_AVAIL_F_NO_INTERRUPT || !ring->cb.callback)
+	if (!fisc_ring_read16(memory, ring->avail +
+			      offsetof(struct vring_avail, flags), &flags) &&
+	    flags & VRING_AVAIL_F_NO_INTERRUPT)
 		return;
-	ring->cb.callback(ring->cb.private);
+	if (ring->cb.callback)
+		ring->cb.callback(ring->cb.private);
 }

@@ -15,6 +15,11 @@ struct fisc_memory;
  * vringh.) The ring lies in guest memory, which may change while it is read:
  * each field is read once, checked, and then used.
  *
+ * Nothing is consumed by half: a buffer counts as taken once all of its
+ * descriptors have been read, and as used once the used ring has it. Where
+ * memory is not there to read or write, the same is tried again later
+ * (FISC_RING_AGAIN).
+ *
  * A guest that breaks the standard is no longer served: the ring says what was
  * wrong (enum fisc_ring_error), and the device asks for a reset.
  */
@@ -36,7 +41,10 @@ struct fisc_memory;
  * @FISC_RING_BAD_ADDRESS: part of a buffer is not in guest memory
  * @FISC_RING_BAD_DIRECTION: part of a buffer is device-writable where it should
  *	be device-readable, or the reverse
- * @FISC_NR_RING_ERRORS: number of values
+ * @FISC_NR_RING_ERRORS: number of errors
+ * @FISC_RING_AGAIN: no error, but memory that is not there now; nothing has been
+ *	consumed
+ * @FISC_RING_MORE: no error, but it has taken long enough; to be continued
  */
 enum fisc_ring_error {
 	FISC_RING_OK,
@@ -50,6 +58,8 @@ enum fisc_ring_error {
 	FISC_RING_BAD_ADDRESS,
 	FISC_RING_BAD_DIRECTION,
 	FISC_NR_RING_ERRORS,
+	FISC_RING_AGAIN = FISC_NR_RING_ERRORS,
+	FISC_RING_MORE,
 };
 
 /**
@@ -102,6 +112,7 @@ struct fisc_ring_buffer {
 };
 
 void fisc_ring_reset(struct fisc_ring *ring);
+void fisc_ring_untake(struct fisc_ring *ring);
 enum fisc_ring_error fisc_ring_next(struct fisc_ring *ring,
 				    struct fisc_memory *memory, bool writable,
 				    struct fisc_ring_buffer *buffer);

@@ -13,8 +13,10 @@
 #include <uapi/linux/virtio_ids.h>
 
 #include "balloon/balloon.h"
+#include "balloon/device/bind.h"
 #include "balloon/device/count.h"
 #include "balloon/device/device.h"
+#include "balloon/device/serve.h"
 #include "memory/region.h"
 #include "uapi/fisc_balloon.h"
 #include "vm/vm.h"
@@ -87,6 +89,8 @@ static void fisc_vdpa_set_vq_ready(struct vdpa_device *vdpa, u16 idx,
 	/* Buffers made available earlier come without a kick. */
 	if (ready)
 		fisc_device_kick(to_fisc_device(vdpa), idx);
+	else
+		fisc_device_drop(to_fisc_device(vdpa), idx);
 }
 
 static bool fisc_vdpa_get_vq_ready(struct vdpa_device *vdpa, u16 idx)
@@ -177,27 +181,56 @@ static u8 fisc_vdpa_get_status(struct vdpa_device *vdpa)
 	return READ_ONCE(to_fisc_device(vdpa)->status);
 }
 
+static bool fisc_vdpa_is_driven_by(struct vdpa_device *vdpa, const char *name)
+{
+	return vdpa->dev.driver && !strcmp(vdpa->dev.driver->name, name);
+}
+
 static void fisc_vdpa_set_status(struct vdpa_device *vdpa, u8 status)
 {
 	struct fisc_device *device = to_fisc_device(vdpa);
+	bool starts;
 
 	guard(mutex)(&device->lock);
+	starts = status & ~device->status & VIRTIO_CONFIG_S_DRIVER_OK;
 	/* Only the device decides whether it needs a reset. */
 	status &= ~VIRTIO_CONFIG_S_NEEDS_RESET;
 	status |= device->status & VIRTIO_CONFIG_S_NEEDS_RESET;
 	WRITE_ONCE(device->status, status);
-	if (!(status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!starts)
 		return;
 	WRITE_ONCE(device->memory.loopback,
-		   !strcmp(vdpa->dev.driver->name, "virtio_vdpa"));
-	fisc_device_kick_all(device);
+		   fisc_vdpa_is_driven_by(vdpa, "virtio_vdpa"));
+	fisc_device_start(device);
+}
+
+/*
+ * vhost resets a device first of all when a VMM opens it, and says when it is
+ * closed (unbind_mm).
+ */
+static int fisc_vdpa_open(struct fisc_device *device)
+{
+	if (!fisc_vdpa_is_driven_by(&device->vdpa, "vhost_vdpa"))
+		return 0;
+
+	guard(mutex)(&device->lock);
+	if (device->opened)
+		return 0;
+	if (device->deleted || !try_module_get(THIS_MODULE))
+		return -ENODEV;
+	device->opened = true;
+
+	return 0;
 }
 
 static int fisc_vdpa_reset(struct vdpa_device *vdpa)
 {
-	fisc_device_reset(to_fisc_device(vdpa));
+	int err = fisc_vdpa_open(to_fisc_device(vdpa));
 
-	return 0;
+	if (!err)
+		fisc_device_reset(to_fisc_device(vdpa));
+
+	return err;
 }
 
 static int fisc_vdpa_suspend(struct vdpa_device *vdpa)
@@ -264,7 +297,7 @@ static void fisc_vdpa_set_config(struct vdpa_device *vdpa, unsigned int offset,
 	WRITE_ONCE(device->poison, le32_to_cpu(config.poison_val));
 }
 
-/* Called by vhost with mmap_lock held. */
+/* Called by vhost with mmap_lock held; @pa is an address of the VMM. */
 static int fisc_vdpa_dma_map(struct vdpa_device *vdpa, unsigned int asid,
 			     u64 iova, u64 size, u64 pa, u32 perm,
 			     void *opaque)
@@ -272,30 +305,32 @@ static int fisc_vdpa_dma_map(struct vdpa_device *vdpa, unsigned int asid,
 	struct fisc_device *device = to_fisc_device(vdpa);
 	const struct vdpa_map_file *map = opaque;
 	struct fisc_region *region;
+	int err;
 
-	/* The device does not see memory that is not fisc's, and need not. */
-	region = map ? fisc_region_of_file(map->file) : NULL;
-	if (!region || !size)
+	if (!map || !size)
 		return 0;
 
 	guard(mutex)(&device->lock);
-	if (fisc_device_bind(device, region->vm)) {
-		dev_warn_ratelimited(&vdpa->dev,
-				     "ignoring memory of %s: a VM has one balloon, and a balloon has one VM\n",
-				     kobject_name(&region->vm->kobj));
-		return 0;
-	}
+	err = fisc_memory_map(&device->memory, iova, size, perm, pa);
+	if (err)
+		return err;
+	region = fisc_region_of_file(map->file);
+	err = region ? fisc_device_meet(device, region->vm) : 0;
+	if (err)
+		fisc_memory_unmap(&device->memory, iova, size);
 
-	return fisc_memory_map(&device->memory, iova, size, perm, map->file,
-			       map->offset);
+	return err;
 }
 
 static int fisc_vdpa_dma_unmap(struct vdpa_device *vdpa, unsigned int asid,
 			       u64 iova, u64 size)
 {
-	guard(mutex)(&to_fisc_device(vdpa)->lock);
+	struct fisc_device *device = to_fisc_device(vdpa);
+
+	guard(mutex)(&device->lock);
 	if (size)
-		fisc_memory_unmap(&to_fisc_device(vdpa)->memory, iova, size);
+		fisc_memory_unmap(&device->memory, iova, size);
+	fisc_device_lose(device);
 
 	return 0;
 }
@@ -305,17 +340,33 @@ static int fisc_vdpa_dma_unmap(struct vdpa_device *vdpa, unsigned int asid,
  */
 static int fisc_vdpa_reset_map(struct vdpa_device *vdpa, unsigned int asid)
 {
-	guard(mutex)(&to_fisc_device(vdpa)->lock);
-	fisc_memory_exit(&to_fisc_device(vdpa)->memory);
+	struct fisc_device *device = to_fisc_device(vdpa);
+
+	guard(mutex)(&device->lock);
+	fisc_memory_exit(&device->memory);
+	fisc_device_lose(device);
 
 	return 0;
 }
 
-/* The VMM has closed the device. */
+/* The VMM has opened the device, and says that it is its own. */
+static int fisc_vdpa_bind_mm(struct vdpa_device *vdpa, struct mm_struct *mm)
+{
+	return fisc_device_plug(to_fisc_device(vdpa), mm);
+}
+
+/* The VMM has closed the device. vhost waits for us before it lets go of it. */
 static void fisc_vdpa_unbind_mm(struct vdpa_device *vdpa)
 {
-	guard(mutex)(&to_fisc_device(vdpa)->lock);
-	fisc_device_unbind(to_fisc_device(vdpa));
+	struct fisc_device *device = to_fisc_device(vdpa);
+
+	fisc_device_unplug(device);
+	scoped_guard(mutex, &device->lock) {
+		if (!device->opened)
+			return;
+		device->opened = false;
+	}
+	module_put(THIS_MODULE);
 }
 
 static void fisc_vdpa_free(struct vdpa_device *vdpa)
@@ -351,6 +402,7 @@ static const struct vdpa_config_ops fisc_vdpa_ops = {
 	.dma_map = fisc_vdpa_dma_map,
 	.dma_unmap = fisc_vdpa_dma_unmap,
 	.reset_map = fisc_vdpa_reset_map,
+	.bind_mm = fisc_vdpa_bind_mm,
 	.unbind_mm = fisc_vdpa_unbind_mm,
 	.free = fisc_vdpa_free,
 };
@@ -388,6 +440,20 @@ static int fisc_vdpa_dev_add(struct vdpa_mgmt_dev *mgmtdev, const char *name,
 static void fisc_vdpa_dev_del(struct vdpa_mgmt_dev *mgmtdev,
 			      struct vdpa_device *vdpa)
 {
+	struct fisc_device *device = to_fisc_device(vdpa);
+
+	/*
+	 * All of vDPA would wait for the VMM. There is no way to return an
+	 * error.
+	 */
+	scoped_guard(mutex, &device->lock) {
+		if (device->opened) {
+			dev_warn(&vdpa->dev,
+				 "not deleted: in use; unplug it from its VM first\n");
+			return;
+		}
+		device->deleted = true;
+	}
 	_vdpa_unregister_device(vdpa);
 }
 
@@ -412,7 +478,7 @@ static int __init fisc_vdpa_init(void)
 {
 	int err;
 
-	err = fisc_device_module_init();
+	err = fisc_worker_module_init();
 	if (err)
 		return err;
 	fisc_vdpa_parent = root_device_register("fisc");
@@ -420,6 +486,7 @@ static int __init fisc_vdpa_init(void)
 		err = PTR_ERR(fisc_vdpa_parent);
 		goto err_device;
 	}
+	fisc_device_debugfs_init();
 	fisc_vdpa_mgmtdev.device = fisc_vdpa_parent;
 	err = vdpa_mgmtdev_register(&fisc_vdpa_mgmtdev);
 	if (err)
@@ -428,17 +495,19 @@ static int __init fisc_vdpa_init(void)
 	return 0;
 
 err_parent:
+	fisc_device_debugfs_exit();
 	root_device_unregister(fisc_vdpa_parent);
 err_device:
-	fisc_device_module_exit();
+	fisc_worker_module_exit();
 	return err;
 }
 
 static void __exit fisc_vdpa_exit(void)
 {
 	vdpa_mgmtdev_unregister(&fisc_vdpa_mgmtdev);
+	fisc_device_debugfs_exit();
 	root_device_unregister(fisc_vdpa_parent);
-	fisc_device_module_exit();
+	fisc_worker_module_exit();
 }
 
 module_init(fisc_vdpa_init);
