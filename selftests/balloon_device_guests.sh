@@ -60,13 +60,17 @@ load()
 	inside "insmod /fisc/$OURS.ko floor_mb=$FLOOR_MB"
 }
 
+# Where guests have their memory: options of lab/guest.
+MEMORY="--backend $MNT"
+
 # start [DISK]
 start()
 {
 	local devices="-device vhost-vdpa-device-pci,vhostdev=/dev/vhost-vdpa-0"
 
 	[ $# -eq 0 ] || devices+=" -drive file=$1,format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk"
-	guest start 1 --prefix dev --mem "${MEM_MB}M" --backend "$MNT" --timeout "$PATIENCE" \
+	# shellcheck disable=SC2086
+	guest start 1 --prefix dev --mem "${MEM_MB}M" $MEMORY --timeout "$PATIENCE" \
 		${1:+--disk-modules} --qemu-extra "$devices"
 }
 
@@ -242,13 +246,15 @@ balloon_follows_the_tax()
 		wait_until "$PATIENCE" actual_is 0
 }
 
-# QEMU resets the device when the guest is stopped.
-paired_driver_tells_again_after_a_stop()
+# QEMU resets the device when the guest is stopped, which its driver does not notice.
+balloon_is_the_same_after_a_stop()
 {
 	reaches $((64 * MIB)) || return 1
 	guest qmp dev1 '{"execute": "stop"}' >/dev/null
+	sleep 1
+	actual_is $((64 * MIB)) || return 1
 	guest qmp dev1 '{"execute": "cont"}' >/dev/null
-	wait_until "$PATIENCE" actual_is $((64 * MIB)) && reaches 0
+	wait_until "$PATIENCE" actual_is $((64 * MIB)) && reaches $((80 * MIB)) && reaches 0
 }
 
 # All its devices are stopped and started again, and nobody was asleep.
@@ -266,8 +272,8 @@ reset_guest_has_an_empty_balloon()
 	reaches $((64 * MIB)) || return 1
 	guest qmp dev1 '{"execute": "set-action", "arguments": {"reboot": "reset"}}' >/dev/null &&
 		guest qmp dev1 '{"execute": "system_reset"}' >/dev/null || return 1
-	wait_until 10 actual_is 0 && guest wait-ready --timeout "$PATIENCE" dev1 || return 1
-	# The guest that boots is told the target, too.
+	guest wait-ready --timeout "$PATIENCE" dev1 || return 1
+	# The driver that starts has an empty balloon, and is told the target, too.
 	wait_until "$PATIENCE" actual_is $((64 * MIB)) && reaches 0 &&
 		inside "/fisc/memcheck --mb 96 --seconds 5" | tail -n 1 | grep -q "mismatches 0"
 }
@@ -307,8 +313,7 @@ kexeced_guest_has_an_empty_balloon()
 
 	load && reaches $((64 * MIB)) && inside "/fisc/kexec /disk/kernel /disk/initramfs" &&
 		old=$(boot_id) && guest bg dev1 -- "sleep 1; /fisc/kexec" || return 1
-	wait_until "$PATIENCE" actual_is 0 && wait_until "$PATIENCE" another_boot_than "$old" ||
-		return 1
+	wait_until "$PATIENCE" another_boot_than "$old" || return 1
 	# The kernel's driver of the guest that boots is told the target, too.
 	wait_until "$PATIENCE" actual_is $((64 * MIB)) &&
 		[ "$(counter balloon ballooned)" = $((64 * 256)) ] && load && reaches 0 &&
@@ -320,6 +325,61 @@ killed_vmm_leaves_nothing()
 {
 	reaches $((64 * MIB)) && guest kill -9 dev1 && wait_until 20 balloon_is_empty &&
 		rm "$MNT/dev1" && wait_until 20 eval '[ "$(counter core frames)" = 0 ]'
+}
+
+# All of vDPA would wait for the VMM.
+device_in_use_stays()
+{
+	timeout 20 vdpa dev del dev1 && [ -e /sys/bus/vdpa/devices/dev1 ] && ! rmmod fisc_vdpa &&
+		timeout 20 vdpa dev show dev1 && reaches $((16 * MIB)) && reaches 0
+}
+
+# --- a guest on ordinary memory ------------------------------------------------------
+
+is_adopted()
+{
+	local now
+
+	now=$(adoption dev1)
+	[[ $now = adopted* && $now != *busy* ]]
+}
+
+adopt()
+{
+	echo "$(</run/fisc-guests/dev1/pid) dev1" >/sys/kernel/fisc/adopt &&
+		wait_until "$PATIENCE" is_adopted && say "$(adoption dev1)"
+}
+
+release()
+{
+	echo release >"$VM/adoption" && wait_until "$PATIENCE" is_released dev1
+}
+
+# Its driver waits for an answer when it starts, and when it ends.
+ordinary_guest_has_the_device()
+{
+	MEMORY=--anon
+	start && load && inside "rmmod $OURS" && [ "$(counter balloon needs_reset)" = "$resets" ]
+}
+
+ordinary_guest_is_adopted_with_it()
+{
+	adopt && reaches $((64 * MIB)) &&
+		inside "/fisc/memcheck --mb 96 --seconds 5" | tail -n 1 | grep -q "mismatches 0"
+}
+
+# What its balloon holds comes back, and the driver lives.
+adopted_guest_is_released_with_it()
+{
+	release && wait_until "$PATIENCE" balloon_is_empty && load && inside "rmmod $OURS" &&
+		inside "/fisc/memcheck --mb 96 --seconds 5" | tail -n 1 | grep -q "mismatches 0" &&
+		[ "$(counter balloon needs_reset)" = "$resets" ]
+}
+
+guest_is_adopted_again_with_it()
+{
+	adopt && reaches $((64 * MIB)) && reaches 0 && release &&
+		guest kill -9 dev1 && [ "$(counter balloon needs_reset)" = "$resets" ]
 }
 
 device_goes()
@@ -342,6 +402,7 @@ both_drivers()
 	check memory_is_as_it_was_left
 	check guest_that_needs_its_memory_gets_it
 	check balloon_follows_the_tax
+	check balloon_is_the_same_after_a_stop
 }
 
 main()
@@ -359,7 +420,6 @@ main()
 	both_drivers
 	check driver_says_more
 	check memory_comes_back_large
-	check paired_driver_tells_again_after_a_stop
 	check suspended_guest_is_as_it_was
 	check reset_guest_has_an_empty_balloon
 	# Two kernels, emulated, take their time.
@@ -367,7 +427,13 @@ main()
 		check guest_boots_with_a_disk
 		check kexeced_guest_has_an_empty_balloon
 	fi
+	check device_in_use_stays
 	check killed_vmm_leaves_nothing
+	resets=$(counter balloon needs_reset)
+	check ordinary_guest_has_the_device
+	check ordinary_guest_is_adopted_with_it
+	check adopted_guest_is_released_with_it
+	check guest_is_adopted_again_with_it
 	check device_goes
 	[ ! -e "$KMEMLEAK" ] || check kmemleak_finds_nothing
 	check modules_go

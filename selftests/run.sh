@@ -13,6 +13,7 @@ RACES=(large share_cow share_race race swap_stress kvm_slots)
 OTHERS=(file_ops file_io mmap_fault incremental domain pin poison oom sysfs activity
 	admission targets swap swap_wait kvm kvm_activity balloon balloon_queue balloon_range
 	balloon_device balloon_target balloon_report balloon_offence balloon_host
+	balloon_vmm balloon_adopt
 	module module_init module_wait)
 . "$(dirname "$(realpath "$0")")/cases.sh"
 
