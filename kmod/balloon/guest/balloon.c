@@ -28,6 +28,9 @@
 #define FISC_GUEST_OOM_PAGES	1024
 #define FISC_GUEST_OOM_HOLD	(30 * HZ)
 
+/* How long a task that would cause an OOM kill waits for these pages. */
+#define FISC_GUEST_OOM_WAIT	(5 * HZ)
+
 /**
  * fisc_guest_size() - return the number of pages in the balloon
  * @g: the balloon
@@ -74,6 +77,46 @@ static void fisc_guest_clear_offline(struct page *page)
 
 	for (i = 0; i < FISC_GUEST_LARGE_PAGES; i++)
 		__folio_clear_offline(page_folio(page + i));
+}
+
+/* Tell the device which pages compaction has moved, then free the old ones. */
+static void fisc_guest_tell_moves(struct fisc_guest *g)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&g->lock);
+
+	for (i = 0; i < g->nr_moves; i++)
+		fisc_guest_tell(g, g->inflate_vq, g->moves[i].to, 0);
+	fisc_guest_flush(g, g->inflate_vq);
+	for (i = 0; i < g->nr_moves; i++)
+		fisc_guest_tell(g, g->deflate_vq, g->moves[i].from, 0);
+	fisc_guest_flush(g, g->deflate_vq);
+	for (i = 0; i < g->nr_moves; i++)
+		put_page(g->moves[i].from);
+	g->nr_moves = 0;
+}
+
+/*
+ * Take the lock in order to tell the device something: first of all, that pages
+ * were moved. Those that replace them might be what it is told next.
+ */
+static void fisc_guest_lock(struct fisc_guest *g)
+{
+	mutex_lock(&g->lock);
+	fisc_guest_tell_moves(g);
+}
+
+/**
+ * fisc_guest_settle() - tell the device which pages compaction has moved
+ * @g: the balloon
+ *
+ * Context: @g->work.
+ */
+void fisc_guest_settle(struct fisc_guest *g)
+{
+	fisc_guest_lock(g);
+	mutex_unlock(&g->lock);
 }
 
 /* A paired device knows the number of pages; others are told here. */
@@ -130,7 +173,7 @@ unsigned long fisc_guest_inflate(struct fisc_guest *g, unsigned long wanted,
 		return 0;
 	*credit -= nr_small;
 
-	mutex_lock(&g->lock);
+	fisc_guest_lock(g);
 	list_for_each_entry_safe(page, next, &large, lru) {
 		fisc_guest_manage(g, page, -(long)FISC_GUEST_LARGE_PAGES);
 		fisc_guest_set_offline(page);
@@ -220,7 +263,7 @@ unsigned long fisc_guest_deflate(struct fisc_guest *g, unsigned long wanted)
 	LIST_HEAD(small);
 	LIST_HEAD(large);
 
-	mutex_lock(&g->lock);
+	fisc_guest_lock(g);
 	wanted = min3(wanted, fisc_guest_size(g), FISC_GUEST_BATCH);
 	nr = fisc_guest_take_large(g, &large, wanted);
 	nr += fisc_guest_take_small(g, &small, min(wanted - nr,
@@ -312,7 +355,7 @@ static void fisc_guest_retell_small(struct fisc_guest *g)
  */
 void fisc_guest_retell(struct fisc_guest *g)
 {
-	mutex_lock(&g->lock);
+	fisc_guest_lock(g);
 	if (g->retell.large)
 		fisc_guest_retell_large(g);
 	else
@@ -322,30 +365,61 @@ void fisc_guest_retell(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_oom() - give pages back to avoid an OOM kill
- * @nb: the balloon's notifier block
- * @unused: unused
- * @freed: number of pages freed; increased
+ * fisc_guest_oom_work() - give pages back to avoid an OOM kill
+ * @work: fisc_guest.oom_work
  *
- * Context: A task that needs memory; may sleep.
- * Return: NOTIFY_OK.
+ * Context: may sleep; does not allocate memory.
  */
-int fisc_guest_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+void fisc_guest_oom_work(struct work_struct *work)
 {
-	struct fisc_guest *g = container_of(nb, struct fisc_guest, oom_nb);
+	struct fisc_guest *g = container_of(work, struct fisc_guest, oom_work);
 	unsigned long nr = fisc_guest_deflate(g, FISC_GUEST_OOM_PAGES);
 
 	if (nr) {
 		WRITE_ONCE(g->pace.oom_end, jiffies + FISC_GUEST_OOM_HOLD);
 		WRITE_ONCE(g->pace.oomed, true);
-		*(unsigned long *)freed += nr;
+		atomic_long_add(nr, &g->oom_given);
 	}
+	complete(&g->oom_done);
+}
+
+/**
+ * fisc_guest_oom() - have pages given back to avoid an OOM kill
+ * @nb: the balloon's notifier block
+ * @unused: unused
+ * @freed: number of pages freed; increased
+ *
+ * Waits for the host no longer than FISC_GUEST_OOM_WAIT: nobody is killed
+ * meanwhile, and nobody else who needs memory gets on.
+ *
+ * Context: A task that needs memory; may sleep; never called twice at a time.
+ * Return: NOTIFY_OK.
+ */
+int fisc_guest_oom(struct notifier_block *nb, unsigned long unused, void *freed)
+{
+	struct fisc_guest *g = container_of(nb, struct fisc_guest, oom_nb);
+	unsigned long flags;
+	bool stopped;
+
+	reinit_completion(&g->oom_done);
+	spin_lock_irqsave(&g->stop_lock, flags);
+	stopped = g->stop;
+	if (!stopped)
+		queue_work(g->wq, &g->oom_work);
+	spin_unlock_irqrestore(&g->stop_lock, flags);
+	if (!stopped)
+		wait_for_completion_killable_timeout(&g->oom_done,
+						     FISC_GUEST_OOM_WAIT);
+	*(unsigned long *)freed += atomic_long_xchg(&g->oom_given, 0);
 
 	return NOTIFY_OK;
 }
 
 #ifdef CONFIG_BALLOON_COMPACTION
-/* Compaction wants to move a small page. Both pages are locked. */
+/*
+ * Compaction wants to move a small page. Both pages are locked. The old page
+ * stays here until the device knows; until then, others are told nothing.
+ */
 static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 			      struct page *to, struct page *from,
 			      enum migrate_mode mode)
@@ -354,9 +428,13 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 					    dev_info);
 	unsigned long flags;
 
-	/* This task may hold the lock itself. Compaction can try again. */
+	/* Others may wait for the host with the lock. Compaction can try again. */
 	if (!mutex_trylock(&g->lock))
 		return -EAGAIN;
+	if (g->nr_moves == FISC_GUEST_MOVES) {
+		mutex_unlock(&g->lock);
+		return -EAGAIN;
+	}
 
 	get_page(to);
 	if (page_zone(from) != page_zone(to)) {
@@ -368,14 +446,10 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 	dev_info->isolated_pages--;
 	__count_vm_event(BALLOON_MIGRATE);
 	spin_unlock_irqrestore(&dev_info->pages_lock, flags);
-	fisc_guest_tell(g, g->inflate_vq, to, 0);
-	fisc_guest_flush(g, g->inflate_vq);
-	fisc_guest_tell(g, g->deflate_vq, from, 0);
-	fisc_guest_flush(g, g->deflate_vq);
-	mutex_unlock(&g->lock);
-
 	balloon_page_finalize(from);
-	put_page(from);
+	g->moves[g->nr_moves++] = (struct fisc_guest_move){ from, to };
+	mutex_unlock(&g->lock);
+	fisc_guest_poke(g);
 
 	return MIGRATEPAGE_SUCCESS;
 }

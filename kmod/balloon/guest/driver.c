@@ -49,6 +49,7 @@ static int fisc_guest_up(struct fisc_guest *g)
 	if (err)
 		return err;
 
+	WRITE_ONCE(g->lost, false);
 	g->up = true;
 	fisc_guest_write_poison(g);
 	fisc_guest_init_pace(g);
@@ -77,10 +78,11 @@ static void fisc_guest_down(struct fisc_guest *g)
 	g->stop = true;
 	spin_unlock_irqrestore(&g->stop_lock, flags);
 	cancel_delayed_work_sync(&g->work);
+	cancel_work_sync(&g->oom_work);
 	cancel_work_sync(&g->stats_work);
 	fisc_guest_stop_reporting(g);
 	fisc_guest_drop(g);
-	virtio_reset_device(g->vdev);
+	fisc_guest_reset(g);
 	g->vdev->config->del_vqs(g->vdev);
 	g->up = false;
 }
@@ -113,14 +115,19 @@ static int fisc_guest_probe(struct virtio_device *vdev)
 	g->vdev = vdev;
 	g->stop = true;
 	spin_lock_init(&g->stop_lock);
+	mutex_init(&g->lost_lock);
+	g->recover_delay = FISC_GUEST_RECOVER;
+	init_completion(&g->oom_done);
 	init_waitqueue_head(&g->acked);
 	INIT_DELAYED_WORK(&g->work, fisc_guest_work);
+	INIT_WORK(&g->oom_work, fisc_guest_oom_work);
 	INIT_WORK(&g->stats_work, fisc_guest_stats_work);
 	INIT_DELAYED_WORK(&g->recover_work, fisc_guest_recover_work);
 	fisc_guest_init_pages(g);
 
-	g->wq = alloc_ordered_workqueue("%s", WQ_FREEZABLE | WQ_MEM_RECLAIM,
-					dev_name(&vdev->dev));
+	/* Not ordered: memory may be given back while some is being taken. */
+	g->wq = alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE |
+				WQ_MEM_RECLAIM, 0, dev_name(&vdev->dev));
 	if (!g->wq) {
 		err = -ENOMEM;
 		goto free;

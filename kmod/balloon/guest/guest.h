@@ -2,8 +2,10 @@
 #ifndef _FISC_BALLOON_GUEST_GUEST_H
 #define _FISC_BALLOON_GUEST_GUEST_H
 
+#include <linux/atomic.h>
 #include <linux/balloon_compaction.h>
 #include <linux/bits.h>
+#include <linux/completion.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -25,8 +27,9 @@
  * that the guest decides what it can do without (Waldspurger, OSDI 2002,
  * section 3). The device says how large the balloon should be (num_pages), is
  * told which pages are in it, and may use their memory until it is told that
- * they are out again. It may be any virtio balloon device; one that offers
- * FISC_BALLOON_F_PAIRED is told pages in ranges (see uapi/fisc_balloon.h).
+ * they are out again. A fisc device offers FISC_BALLOON_F_PAIRED and is told
+ * pages in ranges (see uapi/fisc_balloon.h). Other balloon devices are left to
+ * the kernel's driver, unless the parameter any_device is set.
  *
  * The balloon holds single pages (*small*), which compaction can move on, and
  * blocks of 2 MiB (*large*), which the host can give to another VM as they are.
@@ -44,22 +47,36 @@
  * once. Allocations of this driver never lead to an OOM kill; if one is about
  * to happen, pages are given back, if the device permits that.
  *
+ * A host that does not answer (queue.c): a device may stop serving its queues,
+ * and VMMs do not pass on that it needs a reset. So nobody waits for it longer
+ * than *answer_s* seconds, or FISC_GUEST_LAST_ANSWER once the driver is leaving,
+ * or after the waiting task was killed. The driver then gives the device up: it
+ * resets the device, as what is in a queue might be read late, and only after
+ * that do the pages go where they would have gone. A device that was given up is
+ * started again (recover.c) after a pause, which becomes longer each time until
+ * the device has answered.
+ *
+ * Only this driver's own threads wait for the host, and who unloads or suspends
+ * it. A task about to be killed for lack of memory has g->oom_work give pages
+ * back, and waits for that for a moment only. Compaction notes which pages it
+ * has moved, and the device is told later.
+ *
  * Invariants:
  *
  * - A page in the balloon is in g->large or g->dev_info.pages (or isolated by
  *   compaction), holds a reference of this driver, is PageOffline(), and has
- *   been told to the device.
- * - No page is freed before the device has acknowledged that it is out, unless
- *   the device is broken; a broken device is reset before it is used again.
- * - A holder of g->lock never allocates memory: a task in need of memory may be
- *   waiting for the lock (fisc_guest_oom()), or hold it itself
- *   (fisc_guest_migrate()).
+ *   been told to the device, or will be before anything else is (g->moves).
+ * - No page is freed before the device has acknowledged that it is out, or has
+ *   been reset.
+ * - A holder of g->lock never allocates memory: g->oom_work may be waiting for
+ *   the lock.
  *
  * Locks: g->lock protects the balloon's content; its holders keep it until the
- * device has answered. dev_info.pages_lock, inside g->lock or alone, protects
- * the list of small pages from compaction. g->stop_lock, which interrupts take,
- * protects g->stop and g->removed: work is queued under it. Only g->work uses
- * the fields of the pace, except where noted.
+ * device has answered or was given up. dev_info.pages_lock, inside g->lock or
+ * alone, protects the list of small pages from compaction. g->lost_lock, inside
+ * g->lock or alone, is held while a device is given up. g->stop_lock, which
+ * interrupts take, protects g->stop and g->removed: work is queued under it.
+ * Only g->work uses the fields of the pace, except where noted.
  *
  * Lifetimes: struct fisc_guest lives from probe to remove; its queues live from
  * fisc_guest_up() to fisc_guest_down(), which leaves the balloon empty. These
@@ -75,6 +92,13 @@
 /* Entries of a buffer: the standard's drivers never send more than 256. */
 #define FISC_GUEST_PFNS		256
 #define FISC_GUEST_RANGES	512
+
+/* Pages that compaction can move until the device is told. */
+#define FISC_GUEST_MOVES	256
+
+/* Pause before a device is started again; doubled each time, up to the second. */
+#define FISC_GUEST_RECOVER	(5UL * HZ)
+#define FISC_GUEST_RECOVER_MAX	(600UL * HZ)
 
 /* Statistics sent to a paired device: the standard's and fisc's. */
 #define FISC_GUEST_STATS	(VIRTIO_BALLOON_S_NR + 7)
@@ -141,6 +165,16 @@ struct fisc_guest_retell {
 };
 
 /**
+ * struct fisc_guest_move - a small page that compaction has moved
+ * @from: the page that was in the balloon; holds a reference of this driver
+ * @to: the page that is there instead
+ */
+struct fisc_guest_move {
+	struct page *from;
+	struct page *to;
+};
+
+/**
  * struct fisc_guest - a balloon device, and what is in the balloon
  * @vdev: the device
  * @inflate_vq: its queue for pages that go in
@@ -148,20 +182,26 @@ struct fisc_guest_retell {
  * @stats_vq: its queue for statistics, or NULL
  * @reporting_vq: its queue for free pages, or NULL
  * @acked: wait queue for the device's answers
- * @wq: runs @work; makes progress when memory is short
+ * @wq: runs @work and @oom_work; makes progress when memory is short
  * @work: adjusts the balloon
+ * @oom_work: gives pages back before an OOM kill
  * @stats_work: answers a request for statistics
- * @recover_work: resets a device that needs it
+ * @recover_work: starts a device again that was given up
+ * @recover_delay: pause before that, in jiffies
  * @stop_lock: see above
  * @stop: no work but @recover_work may be queued
  * @removed: @recover_work may not be queued either
  * @up: the queues exist
+ * @lost_lock: see above
+ * @lost: the device was given up, and reset; written under @lost_lock
  * @lock: see above; protects the fields from here to @ranges
  * @dev_info: the small pages
  * @large: the large pages, by the list head of their first page
  * @nr_small: number of small pages, isolated ones included; read without the
  *	lock
  * @nr_large: number of large pages; read without the lock
+ * @nr_moves: number of @moves
+ * @moves: moves of which the device has not been told
  * @nr_entries: entries in the buffer
  * @pfns: the buffer, in the standard's format
  * @ranges: the buffer, in the paired format
@@ -170,6 +210,8 @@ struct fisc_guest_retell {
  * @retell: telling pages again; @work only
  * @stats: the buffer for statistics; @stats_work only
  * @oom_nb: in the chain called before an OOM kill
+ * @oom_done: @oom_work has run
+ * @oom_given: pages that @oom_work has given back since fisc_guest_oom() looked
  * @reporting: reports free pages
  * @reports: @reporting is registered
  */
@@ -183,18 +225,24 @@ struct fisc_guest {
 
 	struct workqueue_struct *wq;
 	struct delayed_work work;
+	struct work_struct oom_work;
 	struct work_struct stats_work;
 	struct delayed_work recover_work;
+	unsigned long recover_delay;
 	spinlock_t stop_lock;	/* see above */
 	bool stop;
 	bool removed;
 	bool up;
+	struct mutex lost_lock;	/* see above */
+	bool lost;
 
 	struct mutex lock;	/* see above */
 	struct balloon_dev_info dev_info;
 	struct list_head large;
 	unsigned long nr_small;
 	unsigned long nr_large;
+	unsigned int nr_moves;
+	struct fisc_guest_move moves[FISC_GUEST_MOVES];
 	unsigned int nr_entries;
 	union {
 		__virtio32 pfns[FISC_GUEST_PFNS];
@@ -207,6 +255,8 @@ struct fisc_guest {
 
 	struct virtio_balloon_stat stats[FISC_GUEST_STATS];
 	struct notifier_block oom_nb;
+	struct completion oom_done;
+	atomic_long_t oom_given;
 	struct page_reporting_dev_info reporting;
 	bool reports;
 };
@@ -229,12 +279,12 @@ static inline bool fisc_guest_has(const struct fisc_guest *g, unsigned int bit)
  * @g: the balloon
  *
  * Context: any.
- * Return: true if it does, or if it is gone.
+ * Return: true if it says so, was given up, or is gone.
  */
 static inline bool fisc_guest_needs_reset(const struct fisc_guest *g)
 {
-	return g->vdev->config->get_status(g->vdev) &
-	       VIRTIO_CONFIG_S_NEEDS_RESET;
+	return READ_ONCE(g->lost) || g->vdev->config->get_status(g->vdev) &
+				     VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 #endif /* _FISC_BALLOON_GUEST_GUEST_H */

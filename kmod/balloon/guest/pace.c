@@ -190,7 +190,7 @@ static void fisc_guest_grow(struct fisc_guest *g)
 	pace->starved = false;
 	fisc_guest_refill(pace);
 	credit = pace->credit;
-	while (!fisc_guest_oom_recently(pace)) {
+	while (!fisc_guest_oom_recently(pace) && !READ_ONCE(g->lost)) {
 		goal = fisc_guest_goal(g);
 		size = fisc_guest_size(g);
 		if (size >= goal)
@@ -270,9 +270,12 @@ void fisc_guest_work(struct work_struct *work)
 
 	if (fisc_guest_needs_reset(g)) {
 		fisc_guest_recover(g);
+		/* The host counts nothing any more. */
+		fisc_guest_drop(g);
 		return;
 	}
 
+	fisc_guest_settle(g);
 	fisc_guest_look(g);
 	fisc_guest_shrink(g);
 	fisc_guest_grow(g);

@@ -5,8 +5,16 @@
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 
+#include "balloon/guest/param.h"
 #include "balloon/guest/queue.h"
-#include "balloon/guest/recover.h"
+
+static struct fisc_guest_param answer_s = { 60, 1, 3600 };
+module_param_cb(answer_s, &fisc_guest_param_ops, &answer_s, 0644);
+MODULE_PARM_DESC(answer_s,
+		 "seconds in which the host must answer, or the device is reset");
+
+/* The same, at most, once the driver is leaving the device. */
+#define FISC_GUEST_LAST_ANSWER	10U
 
 enum fisc_guest_queue {
 	FISC_GUEST_INFLATE,
@@ -69,6 +77,38 @@ int fisc_guest_find_queues(struct fisc_guest *g, vq_callback_t *stats_request)
 	return 0;
 }
 
+/**
+ * fisc_guest_reset() - reset the device
+ * @g: the balloon
+ *
+ * Context: may sleep.
+ */
+void fisc_guest_reset(struct fisc_guest *g)
+{
+	/* One that is gone reads as all ones, for ever. */
+	if (g->vdev->config->get_status(g->vdev) != U8_MAX)
+		virtio_reset_device(g->vdev);
+}
+
+/**
+ * fisc_guest_give_up() - expect no more answers from the device, and reset it
+ * @g: the balloon
+ *
+ * When this returns, the device reads no buffers and has forgotten all pages.
+ *
+ * Context: may sleep.
+ */
+void fisc_guest_give_up(struct fisc_guest *g)
+{
+	guard(mutex)(&g->lost_lock);
+	if (g->lost)
+		return;
+	virtio_break_device(g->vdev);
+	fisc_guest_reset(g);
+	WRITE_ONCE(g->lost, true);
+	wake_up_all(&g->acked);
+}
+
 /* Test whether the buffer came back, or never will. */
 static bool fisc_guest_settled(struct virtqueue *vq)
 {
@@ -77,16 +117,43 @@ static bool fisc_guest_settled(struct virtqueue *vq)
 	return virtqueue_get_buf(vq, &len) || virtqueue_is_broken(vq);
 }
 
+/* Test whether a device that has not answered for so long may still do so. */
+static bool fisc_guest_may_answer(struct fisc_guest *g, unsigned int seconds)
+{
+	unsigned int most = READ_ONCE(answer_s.value);
+
+	if (fisc_guest_needs_reset(g))
+		return false;
+	if (READ_ONCE(g->stop))
+		most = min(most, FISC_GUEST_LAST_ANSWER);
+	if (seconds < most)
+		return true;
+	dev_warn_ratelimited(&g->vdev->dev,
+			     "no answer from the host for %u s, resetting the device\n",
+			     seconds);
+
+	return false;
+}
+
 /*
- * Wait for the buffer in a queue. A device that is gone or wants to be reset
- * does not answer.
+ * Wait for the buffer in a queue, or give the device up. Seconds are counted
+ * here because the clock may jump when the VM was stopped.
  */
 static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
 {
+	unsigned int seconds = 0;
+	long left;
+
 	virtqueue_kick(vq);
-	while (!wait_event_timeout(g->acked, fisc_guest_settled(vq), HZ))
-		if (fisc_guest_needs_reset(g))
-			virtio_break_device(g->vdev);
+	do {
+		left = wait_event_killable_timeout(g->acked,
+						   fisc_guest_settled(vq), HZ);
+	} while (!left && fisc_guest_may_answer(g, ++seconds));
+
+	if (left > 0 && !virtqueue_is_broken(vq))
+		WRITE_ONCE(g->recover_delay, FISC_GUEST_RECOVER);
+	else
+		fisc_guest_give_up(g);
 }
 
 /**
@@ -94,7 +161,7 @@ static void fisc_guest_wait(struct fisc_guest *g, struct virtqueue *vq)
  * @g: the balloon
  * @vq: the queue
  *
- * Returns when the device has read them, or is broken.
+ * Returns when the device has read them, or was given up.
  *
  * Context: may sleep; @g->lock held.
  */
@@ -113,7 +180,9 @@ void fisc_guest_flush(struct fisc_guest *g, struct virtqueue *vq)
 	sg_init_one(&sg, g->pfns, g->nr_entries * entry);
 	g->nr_entries = 0;
 	/* The queue is empty, so this fails only if the queue is broken. */
-	if (!virtqueue_add_outbuf(vq, &sg, 1, g, GFP_NOWAIT))
+	if (virtqueue_add_outbuf(vq, &sg, 1, g, GFP_NOWAIT))
+		fisc_guest_give_up(g);
+	else
 		fisc_guest_wait(g, vq);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Recovery of a device that needs a reset. See guest.h.
+ * Recovery of a device that needs a reset, or does not answer. See guest.h.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -8,10 +8,8 @@
 #include <linux/virtio_config.h>
 
 #include "balloon/guest/guest.h"
+#include "balloon/guest/queue.h"
 #include "balloon/guest/recover.h"
-
-/* Delay before a reset: the device might need another one soon. */
-#define FISC_GUEST_RECOVER	(5 * HZ)
 
 /**
  * fisc_guest_poke() - adjust the balloon now
@@ -30,7 +28,7 @@ void fisc_guest_poke(struct fisc_guest *g)
 }
 
 /**
- * fisc_guest_recover_work() - reset a device, like suspend and resume would
+ * fisc_guest_recover_work() - start a device again, as suspend and resume would
  * @work: fisc_guest.recover_work
  *
  * Context: may sleep.
@@ -41,12 +39,14 @@ void fisc_guest_recover_work(struct work_struct *work)
 					    struct fisc_guest, recover_work);
 	int err;
 
-	/* The status is all ones if the device is gone. */
+	/*
+	 * It may have been started meanwhile, by a resume. The status is all
+	 * ones if it is gone.
+	 */
 	if (!fisc_guest_needs_reset(g) ||
-	    g->vdev->config->get_status(g->vdev) & VIRTIO_CONFIG_S_FAILED)
+	    g->vdev->config->get_status(g->vdev) == U8_MAX)
 		return;
 
-	dev_warn(&g->vdev->dev, "device needs a reset\n");
 	err = virtio_device_freeze(g->vdev);
 	if (!err)
 		err = virtio_device_restore(g->vdev);
@@ -55,23 +55,27 @@ void fisc_guest_recover_work(struct work_struct *work)
 }
 
 /**
- * fisc_guest_recover() - schedule the reset of a device that needs one
+ * fisc_guest_recover() - have a device that needs a reset started again
  * @g: the balloon
  *
- * The reset comes after FISC_GUEST_RECOVER, as the device might need another
- * one.
+ * It is given up at once, and started after a pause: it might need another
+ * reset soon.
  *
- * Context: process context.
+ * Context: @g->work; may sleep.
  */
 void fisc_guest_recover(struct fisc_guest *g)
 {
+	unsigned long delay = READ_ONCE(g->recover_delay);
 	unsigned long flags;
 
-	virtio_break_device(g->vdev);
-	wake_up(&g->acked);
+	fisc_guest_give_up(g);
+	dev_warn_ratelimited(&g->vdev->dev,
+			     "the device needed a reset; starting it again in %lu s\n",
+			     delay / HZ);
+	WRITE_ONCE(g->recover_delay, min(delay * 2, FISC_GUEST_RECOVER_MAX));
 	spin_lock_irqsave(&g->stop_lock, flags);
 	if (!g->removed)
 		queue_delayed_work(system_freezable_wq, &g->recover_work,
-				   FISC_GUEST_RECOVER);
+				   delay);
 	spin_unlock_irqrestore(&g->stop_lock, flags);
 }
