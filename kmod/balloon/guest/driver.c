@@ -9,6 +9,7 @@
 #include <linux/pm.h>
 #include <linux/poison.h>
 #include <linux/slab.h>
+#include <linux/virtio_config.h>
 #include <uapi/linux/virtio_ids.h>
 #include <uapi/linux/virtio_ring.h>
 
@@ -172,12 +173,27 @@ static void fisc_guest_remove(struct virtio_device *vdev)
 }
 
 /*
+ * A driver that failed on the device may have left queues behind, which nothing
+ * but a reset removes.
+ */
+static void fisc_guest_start_afresh(struct virtio_device *vdev)
+{
+	virtio_reset_device(vdev);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_add_status(vdev, VIRTIO_CONFIG_S_DRIVER);
+}
+
+/*
  * Reported free pages lose their content, so reporting is off if the guest
  * relies on that content and cannot say so. Descriptors are never indirect, so
  * that telling pages allocates nothing. Page numbers are physical addresses.
  */
 static int fisc_guest_validate(struct virtio_device *vdev)
 {
+	if (!fisc_guest_wants(vdev))
+		return -ENODEV;
+
+	fisc_guest_start_afresh(vdev);
 	if (!want_init_on_free() && !page_poisoning_enabled_static())
 		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
 	else if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
@@ -185,7 +201,7 @@ static int fisc_guest_validate(struct virtio_device *vdev)
 	__virtio_clear_bit(vdev, VIRTIO_RING_F_INDIRECT_DESC);
 	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
 
-	return 0;
+	return vdev->config->finalize_features(vdev);
 }
 
 static void fisc_guest_config_changed(struct virtio_device *vdev)
