@@ -79,7 +79,7 @@ field()
 
 load()
 {
-	inside "$1" -- "insmod /fisc/$OURS.ko"
+	inside "$1" -- "insmod /fisc/$OURS.ko any_device=1"
 }
 
 load_in_tree()
@@ -254,6 +254,16 @@ unloaded_driver_gives_the_device_back()
 		reaches vm1 "$(mib "$MEM_MB")"
 }
 
+# It takes fisc's devices only, if it is not told otherwise.
+driver_leaves_the_device_to_the_kernels()
+{
+	inside vm1 -- "insmod /fisc/$OURS.ko" && driver_is vm1 virtio_balloon &&
+		inside vm1 -- "rmmod virtio_balloon" && ! driver_is vm1 "$OURS" &&
+		load_in_tree vm1 && driver_is vm1 virtio_balloon &&
+		inside vm1 -- "rmmod $OURS" && driver_is vm1 virtio_balloon || return 1
+	reaches vm1 "$(mib $((MEM_MB - 30)))" && reaches vm1 "$(mib "$MEM_MB")"
+}
+
 driver_can_be_first()
 {
 	inside vm1 -- "rmmod virtio_balloon" && load vm1 && driver_is vm1 "$OURS" || return 1
@@ -344,6 +354,7 @@ main()
 	check statistics_are_said
 	check suspended_driver_comes_back
 	check unloaded_driver_gives_the_device_back
+	check driver_leaves_the_device_to_the_kernels
 	check driver_can_be_first
 	check driver_can_be_alone
 	check drivers_take_turns
