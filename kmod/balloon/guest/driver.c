@@ -58,7 +58,7 @@ static int fisc_guest_up(struct fisc_guest *g)
 	fisc_guest_stats_start(g);
 	fisc_guest_start_reporting(g);
 	spin_lock_irqsave(&g->stop_lock, flags);
-	g->stop = false;
+	WRITE_ONCE(g->stop, false);
 	spin_unlock_irqrestore(&g->stop_lock, flags);
 	/* The device may have asked meanwhile. */
 	if (g->stats_vq)
@@ -76,7 +76,7 @@ static void fisc_guest_down(struct fisc_guest *g)
 		return;
 
 	spin_lock_irqsave(&g->stop_lock, flags);
-	g->stop = true;
+	WRITE_ONCE(g->stop, true);
 	spin_unlock_irqrestore(&g->stop_lock, flags);
 	cancel_delayed_work_sync(&g->work);
 	cancel_work_sync(&g->oom_work);

@@ -189,7 +189,7 @@ struct fisc_guest_move {
  * @recover_work: starts a device again that was given up
  * @recover_delay: pause before that, in jiffies
  * @stop_lock: see above
- * @stop: no work but @recover_work may be queued
+ * @stop: no work but @recover_work may be queued; read in any context
  * @removed: @recover_work may not be queued either
  * @up: the queues exist
  * @lost_lock: see above
