@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "waiter.h"
 
 #define PAGES		64
 #define VM(name)	FISC_SYSFS "/vms/st-" name "/domain"
@@ -250,6 +252,98 @@ TEST_F(fisc, no_frame_ever_serves_two_domains)
 	EXPECT_LT(0, shared);
 	TH_LOG("%ld changes of domain, %ld common frames seen while in one",
 	       3 * rounds, shared);
+}
+
+/**
+ * struct mover - a thread that changes the domain of a VM, and has little time
+ * @stop: lets it have all the time it wants
+ * @done: it has ended
+ * @err: what the write returned
+ */
+struct mover {
+	bool stop;
+	bool done;
+	int err;
+};
+
+static void on_first_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/* Leave others on the CPU next to nothing of it. */
+static void *spin_thread(void *arg)
+{
+	struct mover *mover = arg;
+
+	on_first_cpu();
+	while (!READ_ONCE(mover->stop))
+		;
+	return NULL;
+}
+
+static void *move_thread(void *arg)
+{
+	struct sched_param param = { .sched_priority = 0 };
+	struct mover *mover = arg;
+
+	on_first_cpu();
+	sched_setscheduler(0, SCHED_IDLE, &param);
+	mover->err = fisc_write_str(VM("a"), "y");
+	WRITE_ONCE(mover->done, true);
+	return NULL;
+}
+
+TEST_F(fisc, nobody_waits_for_a_change_of_domain)
+{
+	struct mover mover = { .stop = false };
+	double end = fisc_now() + WAIT_S;
+	pthread_t threads[2];
+	long sharing, runs;
+	char value[80];
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "needs two CPUs");
+	ASSERT_NE(NULL, make_vm(ST "a", 64 * PAGES, PAGES));
+	ASSERT_NE(NULL, make_vm(ST "b", PAGES, PAGES));
+	ASSERT_EQ(0, fisc_scan_on());
+	ASSERT_TRUE(fisc_wait("core", "frames", PAGES));
+	ASSERT_EQ(0, fisc_scan_off());
+	sharing = fisc_core("sharing");
+	snprintf(value, sizeof(value), "%ld",
+		 fisc_read_long(TAX_RESERVED) + 64 * (long)PAGE_SIZE);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, value));
+	ASSERT_EQ(0, pthread_create(&threads[0], NULL, spin_thread, &mover));
+	ASSERT_EQ(0, pthread_create(&threads[1], NULL, move_thread, &mover));
+	while (fisc_core("sharing") == sharing && fisc_now() < end)
+		fisc_sleep_ms(1);
+
+	/* While it copies its pages, everything else goes on: readers, */
+	EXPECT_LE(0, fisc_vm("st-b", "allocated"));
+	EXPECT_LE(0, fisc_vm("st-a", "allocated"));
+	EXPECT_EQ(0, fisc_read_str(VM("a"), value, sizeof(value)));
+	EXPECT_STREQ("selftests", value);
+	/* VMs that come and that change their domain, */
+	EXPECT_LE(0, fisc_create(ST "c", 1));
+	EXPECT_EQ(0, fisc_write_str(VM("b"), "z"));
+	/* the policy, and reclaim. */
+	runs = fisc_tax("runs");
+	EXPECT_EQ(0, fisc_vm_set("st-b", "shares", "high"));
+	EXPECT_TRUE(fisc_wait_above("tax", "runs", runs));
+	EXPECT_EQ(0, waiter_low(true));
+	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "low"));
+	EXPECT_EQ(0, waiter_low(false));
+	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "high"));
+	EXPECT_FALSE(READ_ONCE(mover.done));
+
+	WRITE_ONCE(mover.stop, true);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	EXPECT_EQ(0, mover.err);
 }
 
 TEST_HARNESS_MAIN

@@ -5,6 +5,7 @@
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include "base/state.h"
 #include "memory/cow.h"
@@ -254,7 +255,8 @@ static int fisc_chunk_unshare(struct fisc_region *region,
  * What is known about its other pages is forgotten: the scanner starts again.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, -ENOMEM, -EHWPOISON; on error some pages are still shared.
+ * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is being killed; on
+ * error some pages are still shared.
  */
 int fisc_region_unshare(struct fisc_region *region)
 {
@@ -272,6 +274,8 @@ int fisc_region_unshare(struct fisc_region *region)
 				return err;
 		}
 		fisc_chunk_forget(chunk);
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 

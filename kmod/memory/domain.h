@@ -27,6 +27,11 @@
  * of the old domain is either not made, or found and undone.
  *
  * A VM either has a domain chosen by name, or follows the module's default.
+ *
+ * A change of domain copies all pages that the VM shares, which takes long and
+ * may take all memory there is. Only another change of the same VM's domain
+ * waits for that: a domain is published to everybody else, and lives until an
+ * RCU grace period after its last VM has left it.
  */
 
 #define FISC_DOMAIN_NAME_MAX	63

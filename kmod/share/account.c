@@ -49,7 +49,7 @@ void fisc_share_account(void)
  *
  * Private frames and the VM's part of shared frames; see DOC: Targets.
  *
- * Context: may sleep.
+ * Context: any.
  * Return: the amount, in pages.
  */
 u64 fisc_vm_allocated(struct fisc_vm *vm)

@@ -5,7 +5,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 
 #include "memory/cow.h"
@@ -14,10 +16,11 @@
 #include "vm/vm.h"
 
 /*
- * Protects the default and the domain of each VM. Outside of fisc_domain_mutex
- * and the locks of chunks.
+ * struct fisc_member.lock is outside of the locks of domain.c and of chunks.
+ * What reclaim and the policy read is published under RCU: they never wait for
+ * a VM that is changing its domain, which may take all the memory there is.
  */
-static DEFINE_MUTEX(fisc_member_mutex);
+static DEFINE_SPINLOCK(fisc_member_default_lock);
 static char fisc_member_default_name[FISC_DOMAIN_NAME_MAX + 1];
 
 static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
@@ -38,18 +41,22 @@ static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
 int fisc_member_begin(struct fisc_vm *vm)
 {
 	struct fisc_member *member = kzalloc(sizeof(*member), GFP_KERNEL);
+	char name[FISC_DOMAIN_NAME_MAX + 1];
+	struct fisc_domain *domain;
 
 	if (!member)
 		return -ENOMEM;
 
-	guard(mutex)(&fisc_member_mutex);
-	member->domain = fisc_domain_get(fisc_member_default_name);
-	if (!member->domain) {
+	fisc_member_default(name);
+	domain = fisc_domain_get(name);
+	if (!domain) {
 		kfree(member);
 		return -ENOMEM;
 	}
+	mutex_init(&member->lock);
+	RCU_INIT_POINTER(member->domain, domain);
 	vm->member = member;
-	fisc_member_set_key(vm, member->domain->id, member->domain->seed);
+	fisc_member_set_key(vm, domain->id, domain->seed);
 
 	return 0;
 }
@@ -62,7 +69,8 @@ int fisc_member_begin(struct fisc_vm *vm)
  */
 void fisc_member_end(struct fisc_vm *vm)
 {
-	fisc_domain_put(vm->member->domain);
+	fisc_domain_put(rcu_dereference_protected(vm->member->domain, true));
+	mutex_destroy(&vm->member->lock);
 	kfree(vm->member);
 }
 
@@ -73,16 +81,16 @@ static int fisc_member_unshare(struct fisc_region *region, void *unused)
 
 /*
  * Move a VM to the domain @name.
- * Return: 0, or -ENOMEM or -EHWPOISON and the VM stays where it was.
+ * Return: 0, or -ENOMEM, -EHWPOISON or -EINTR and the VM stays where it was.
  */
 static int fisc_member_move(struct fisc_vm *vm, const char *name)
 {
-	struct fisc_domain *old = vm->member->domain;
+	struct fisc_domain *old =
+		rcu_dereference_protected(vm->member->domain,
+					  lockdep_is_held(&vm->member->lock));
 	long needed = fisc_vm_sum(vm, FISC_SHARING);
 	struct fisc_domain *new;
 	int err;
-
-	lockdep_assert_held(&fisc_member_mutex);
 
 	if (!strcmp(old->name, name))
 		return 0;
@@ -100,10 +108,11 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	err = fisc_vm_each_region(vm, fisc_member_unshare, NULL);
 	if (err) {
 		swap(old, new);
-		pr_warn_ratelimited("VM %s stays in its domain: cannot copy its shared pages (error %d)\n",
-				    kobject_name(&vm->kobj), err);
+		if (err != -EINTR)
+			pr_warn_ratelimited("VM %s stays in its domain: cannot copy its shared pages (error %d)\n",
+					    kobject_name(&vm->kobj), err);
 	}
-	vm->member->domain = new;
+	rcu_assign_pointer(vm->member->domain, new);
 	fisc_member_set_key(vm, new->id, new->seed);
 	fisc_domain_put(old);
 
@@ -115,13 +124,36 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
  * @vm: the VM
  * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
  *
- * Context: may sleep.
+ * Context: any.
  */
 void fisc_member_name(struct fisc_vm *vm, char *buf)
 {
-	guard(mutex)(&fisc_member_mutex);
+	rcu_read_lock();
+	strscpy(buf, rcu_dereference(vm->member->domain)->name,
+		FISC_DOMAIN_NAME_MAX + 1);
+	rcu_read_unlock();
+}
 
-	strscpy(buf, vm->member->domain->name, FISC_DOMAIN_NAME_MAX + 1);
+/*
+ * Put a VM into the domain @name, by choice, or if @name is NULL into the
+ * default unless it has chosen. Return: as fisc_member_choose().
+ */
+static int fisc_member_change(struct fisc_vm *vm, const char *name)
+{
+	char now[FISC_DOMAIN_NAME_MAX + 1];
+	int err = mutex_lock_killable(&vm->member->lock);
+
+	if (err)
+		return err;
+	if (name || !vm->member->chosen) {
+		fisc_member_default(now);
+		err = fisc_member_move(vm, name && *name ? name : now);
+		if (!err && name)
+			vm->member->chosen = *name;
+	}
+	mutex_unlock(&vm->member->lock);
+
+	return err;
 }
 
 /**
@@ -133,37 +165,27 @@ void fisc_member_name(struct fisc_vm *vm, char *buf)
  *
  * Context: may sleep, for as long as it takes to copy the VM's shared pages.
  * Return: 0; -EINVAL if @buf is no valid name; -ENOMEM if there is no memory
- * for the copies; -EHWPOISON if a page was lost to a memory error. On error the
- * VM stays where it was.
+ * for the copies; -EHWPOISON if a page was lost to a memory error; -EINTR if
+ * the process is being killed. On error the VM stays where it was.
  */
 int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len)
 {
 	char name[FISC_DOMAIN_NAME_MAX + 1];
-	int err;
 
-	err = fisc_domain_parse(name, buf, len);
-	if (err)
-		return err;
-
-	guard(mutex)(&fisc_member_mutex);
-	err = fisc_member_move(vm, *name ? name : fisc_member_default_name);
-	if (!err)
-		vm->member->chosen = *name;
-
-	return err;
+	return fisc_domain_parse(name, buf, len) ?: fisc_member_change(vm, name);
 }
 
 /**
  * fisc_member_default() - return the name of the default domain
  * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
  *
- * Context: may sleep.
+ * Context: any.
  */
 void fisc_member_default(char *buf)
 {
-	guard(mutex)(&fisc_member_mutex);
-
+	spin_lock(&fisc_member_default_lock);
 	strscpy(buf, fisc_member_default_name, FISC_DOMAIN_NAME_MAX + 1);
+	spin_unlock(&fisc_member_default_lock);
 }
 
 /**
@@ -187,16 +209,13 @@ int fisc_member_set_default(const char *buf, size_t len)
 	if (ret)
 		return ret;
 
-	mutex_lock(&fisc_member_mutex);
+	spin_lock(&fisc_member_default_lock);
 	strscpy(fisc_member_default_name, name);
-	mutex_unlock(&fisc_member_mutex);
+	spin_unlock(&fisc_member_default_lock);
 
 	while ((vm = fisc_vm_after(vm))) {
-		mutex_lock(&fisc_member_mutex);
 		/* Not @name: a concurrent call may have set a newer default. */
-		err = vm->member->chosen ? 0 :
-		      fisc_member_move(vm, fisc_member_default_name);
-		mutex_unlock(&fisc_member_mutex);
+		err = fisc_member_change(vm, NULL);
 		ret = ret ?: err;
 	}
 
@@ -207,25 +226,31 @@ int fisc_member_set_default(const char *buf, size_t len)
  * fisc_member_count() - add a VM's sharing pages to its domain's count
  * @vm: the VM
  *
- * Context: may sleep; from one thread only.
+ * Context: any; from one thread only.
  */
 void fisc_member_count(struct fisc_vm *vm)
 {
-	guard(mutex)(&fisc_member_mutex);
+	long sharing = fisc_vm_sum(vm, FISC_SHARING);
 
-	vm->member->domain->sharing += fisc_vm_sum(vm, FISC_SHARING);
+	rcu_read_lock();
+	rcu_dereference(vm->member->domain)->sharing += sharing;
+	rcu_read_unlock();
 }
 
 /**
  * fisc_member_part() - return the part of a frame a VM's sharing page pays for
  * @vm: the VM
  *
- * Context: may sleep.
+ * Context: any.
  * Return: the part, as a fraction of FISC_FRACTION_ONE.
  */
 u32 fisc_member_part(struct fisc_vm *vm)
 {
-	guard(mutex)(&fisc_member_mutex);
+	u32 part;
 
-	return READ_ONCE(vm->member->domain->part);
+	rcu_read_lock();
+	part = READ_ONCE(rcu_dereference(vm->member->domain)->part);
+	rcu_read_unlock();
+
+	return part;
 }

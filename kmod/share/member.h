@@ -2,6 +2,7 @@
 #ifndef _FISC_SHARE_MEMBER_H
 #define _FISC_SHARE_MEMBER_H
 
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 struct fisc_domain;
@@ -9,13 +10,14 @@ struct fisc_vm;
 
 /**
  * struct fisc_member - a VM's membership in a domain
- * @domain: the domain
- * @chosen: the VM has chosen it and does not follow the default
- *
- * Protected by fisc_member_mutex.
+ * @lock: serialises changes; held while the VM's shared pages are copied, so
+ *	nobody takes it but those who change the domain of the same VM
+ * @domain: the domain; changes under @lock, read under RCU
+ * @chosen: the VM has chosen it and does not follow the default; under @lock
  */
 struct fisc_member {
-	struct fisc_domain *domain;
+	struct mutex lock;	/* serialises changes of the domain */
+	struct fisc_domain __rcu *domain;
 	bool chosen;
 };
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A process that wants a page, and may have to wait for it. */
+#ifndef FISC_SELFTESTS_WAITER_H
+#define FISC_SELFTESTS_WAITER_H
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fisc.h"
+
+/* Let memory be as short as can be while half of the pool is in use. */
+static inline int waiter_low(bool on)
+{
+	static const char * const paths[] = {
+		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
+	};
+	int i, err = 0;
+
+	for (i = 0; on && i < 4; i++)
+		err = err ?: fisc_write_str(paths[i], "50");
+	for (i = 4; !on && i--; )
+		err = err ?: fisc_write_str(paths[i], "0");
+	return err;
+}
+
+/* Wait for a file to read @word. */
+static inline bool waiter_word(const char *path, const char *word)
+{
+	double end = fisc_now() + WAIT_S;
+	char buf[80] = "";
+
+	while ((fisc_read_str(path, buf, sizeof(buf)) || strcmp(buf, word)) &&
+	       fisc_now() < end)
+		fisc_sleep_ms(5);
+	return !strcmp(buf, word);
+}
+
+/**
+ * struct waiter - a process that writes a page
+ * @pid: the process
+ * @go: lets it do so; in shared memory
+ */
+struct waiter {
+	pid_t pid;
+	bool *go;
+};
+
+/* Make a process that writes @page as soon as waiter_go() is called. */
+static inline bool waiter_start(struct waiter *waiter, char *page)
+{
+	waiter->go = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (waiter->go == MAP_FAILED)
+		return false;
+	*waiter->go = false;
+	waiter->pid = fork();
+	if (!waiter->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (!READ_ONCE(*waiter->go))
+			fisc_sleep_ms(1);
+		WRITE_ONCE(*page, 1);
+		_exit(0);
+	}
+	return waiter->pid > 0;
+}
+
+static inline void waiter_go(struct waiter *waiter)
+{
+	WRITE_ONCE(*waiter->go, true);
+}
+
+/* Return whether it still waits. */
+static inline bool waiter_waits(struct waiter *waiter)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, waiter->pid, &info,
+		       WEXITED | WNOHANG | WNOWAIT) && !info.si_pid;
+}
+
+/*
+ * Return whether it has its page within @seconds. It is gone afterwards. @busy,
+ * if any, is called all the time.
+ */
+static inline bool waiter_end(struct waiter *waiter, int seconds,
+			      void (*busy)(void *arg), void *arg)
+{
+	double end = fisc_now() + seconds;
+	bool waits;
+	int status;
+
+	while ((waits = waiter_waits(waiter)) && fisc_now() < end) {
+		if (busy)
+			busy(arg);
+		fisc_sleep_ms(20);
+	}
+	if (waits)
+		kill(waiter->pid, SIGKILL);
+	return waitpid(waiter->pid, &status, 0) == waiter->pid && !waits &&
+	       WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+#endif /* FISC_SELFTESTS_WAITER_H */
