@@ -15,6 +15,7 @@
 #include "balloon/balloon.h"
 #include "balloon/sysfs.h"
 #include "base/knob.h"
+#include "base/later.h"
 #include "base/poke.h"
 #include "fs/super.h"
 #include "kvm/debugfs.h"
@@ -152,6 +153,7 @@ static const struct {
 	void (*exit)(void);
 } fisc_steps[] = {
 	{ fisc_knob_init, fisc_knob_exit },
+	{ fisc_later_init, fisc_later_exit },
 	{ fisc_frame_init, fisc_frame_exit },
 	{ fisc_backing_init, fisc_backing_exit },
 	{ fisc_shared_init, fisc_shared_exit },

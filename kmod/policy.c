@@ -4,6 +4,7 @@
  */
 #include <linux/minmax.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 
 #include "balloon/balloon.h"
@@ -26,11 +27,14 @@ static void fisc_policy_balloons(void)
 
 static void fisc_policy_run(struct work_struct *work)
 {
-	bool update = fisc_policy_take_poke();
+	static bool update;	/* targets are to be computed */
+	unsigned int flags = memalloc_noreclaim_save();
 	unsigned long next = HZ;
 	struct fisc_vm *vm = NULL;
 	bool none = true;
 	bool done;
+
+	update |= fisc_policy_take_poke();
 
 	while ((vm = fisc_vm_after(vm))) {
 		next = min(next, fisc_sample_turn(vm, &done));
@@ -40,10 +44,11 @@ static void fisc_policy_run(struct work_struct *work)
 	}
 	fisc_share_account();
 	if (update)
-		fisc_targets_update();
+		update = !fisc_targets_update();
 	fisc_policy_balloons();
+	memalloc_noreclaim_restore(flags);
 	if (!none)
-		fisc_policy_again(max(next, 1UL));
+		fisc_policy_again(max(update ? HZ / 10 : next, 1UL));
 }
 
 /**

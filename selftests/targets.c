@@ -593,6 +593,14 @@ TEST_F(fisc, estimate_can_be_waited_for)
 	EXPECT_LE(size / 100 * 40, now);
 }
 
+/* The policy runs when there is no memory for another thread: it has its own. */
+TEST_F(fisc, policy_has_a_rescuer)
+{
+	EXPECT_EQ(0, fisc_run((const char *[]){
+		"/bin/sh", "-c", "grep -qx kworker/R-fisc /proc/[0-9]*/comm",
+		NULL }));
+}
+
 /* Who pays */
 
 /* Wait until these VMs pay for all frames, to within a page each. */

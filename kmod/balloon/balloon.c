@@ -7,7 +7,6 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
-#include <linux/sysfs.h>
 
 #include "balloon/balloon.h"
 #include "base/poke.h"
@@ -81,7 +80,7 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 			   fisc_balloon_actual(vm));
 	if (balloon->plug)
 		balloon->plug->ops->retarget(balloon->plug->device);
-	sysfs_notify(&vm->kobj, "balloon", "target");
+	fisc_vm_tell(vm, FISC_NEWS_BALLOON);
 }
 
 /**

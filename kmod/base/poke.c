@@ -5,6 +5,7 @@
  */
 #include <linux/workqueue.h>
 
+#include "base/later.h"
 #include "base/poke.h"
 
 static struct workqueue_struct *fisc_policy_queue;
@@ -55,7 +56,9 @@ void fisc_policy_again(unsigned long delay)
 int fisc_policy_init(void (*run)(struct work_struct *work))
 {
 	INIT_DELAYED_WORK(&fisc_policy_work, run);
-	fisc_policy_queue = alloc_workqueue("fisc", WQ_UNBOUND | WQ_FREEZABLE, 1);
+	/* Reclaim follows the targets: the policy must run without memory. */
+	fisc_policy_queue = alloc_workqueue("fisc", WQ_UNBOUND | WQ_FREEZABLE |
+						    WQ_MEM_RECLAIM, 1);
 
 	return fisc_policy_queue ? 0 : -ENOMEM;
 }
@@ -63,13 +66,15 @@ int fisc_policy_init(void (*run)(struct work_struct *work))
 /**
  * fisc_policy_exit() - stop the policy
  *
- * Nothing that could poke it is left: no VM, knob, scanner or reclaimer.
+ * Nothing that could poke it is left, no knob, scanner or reclaimer, but
+ * perhaps the end of a VM that the policy has just visited.
  *
  * Context: may sleep.
  */
 void fisc_policy_exit(void)
 {
-	cancel_delayed_work_sync(&fisc_policy_work);
+	disable_delayed_work_sync(&fisc_policy_work);
+	fisc_later_flush();
 	destroy_workqueue(fisc_policy_queue);
 	fisc_policy_queue = NULL;
 }

@@ -12,8 +12,10 @@
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "base/knob.h"
+#include "base/later.h"
 #include "base/poke.h"
 #include "base/stats.h"
 #include "base/trace.h"
@@ -83,13 +85,21 @@ static void fisc_reclaim_note(enum fisc_reclaim_state state)
 	spin_unlock(&fisc_history_lock);
 }
 
+/* Wake those who poll the state. */
+static void fisc_state_tell(struct work_struct *work)
+{
+	sysfs_notify(fisc_kobj, "reclaim", "state");
+}
+
+static DECLARE_WORK(fisc_state_work, fisc_state_tell);
+
 static void fisc_reclaim_set(enum fisc_reclaim_state state)
 {
 	if (state == fisc_reclaim_state())
 		return;
 	fisc_reclaim_set_state(state);
 	fisc_reclaim_note(state);
-	sysfs_notify(fisc_kobj, "reclaim", "state");
+	fisc_later(&fisc_state_work);
 	fisc_policy_poke();
 	fisc_reclaim_unblock();
 }

@@ -19,6 +19,9 @@
 #include "uapi/fisc.h"
 #include "vm/knob.h"
 
+/* A sample is not worth the reserves, which the policy may use. */
+#define FISC_GFP_SAMPLE		(GFP_KERNEL | __GFP_NOMEMALLOC | __GFP_NOWARN)
+
 unsigned int fisc_sample_pages = FISC_SAMPLE_PAGES_DEFAULT;
 unsigned int fisc_sample_period_ms = FISC_SAMPLE_PERIOD_MS_DEFAULT;
 unsigned int fisc_sample_slow = FISC_SAMPLE_SLOW_DEFAULT;
@@ -346,9 +349,11 @@ static int fisc_sample_draw(struct fisc_vm *vm,
 		return 0;
 
 	choice->pages = kvmalloc_array(choice->room, sizeof(*choice->pages),
-				       GFP_KERNEL);
-	choice->numbers = kvmalloc_array(choice->room, sizeof(u64), GFP_KERNEL);
-	choice->watched = kvmalloc_array(choice->room, sizeof(u32), GFP_KERNEL);
+				       FISC_GFP_SAMPLE);
+	choice->numbers = kvmalloc_array(choice->room, sizeof(u64),
+					 FISC_GFP_SAMPLE);
+	choice->watched = kvmalloc_array(choice->room, sizeof(u32),
+					 FISC_GFP_SAMPLE);
 	if (!choice->pages || !choice->numbers || !choice->watched)
 		return -ENOMEM;
 
@@ -466,7 +471,7 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 	fisc_sample_begin(vm);
 	atomic64_add(local_clock() - start, &fisc_sample_ns);
 	if (*done)
-		sysfs_notify(&vm->kobj, NULL, "active");
+		fisc_vm_tell(vm, FISC_NEWS_ACTIVE);
 
 	return period;
 }

@@ -241,7 +241,7 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 			continue;
 		}
 		region = fisc_vm_due_region(vm);
-		fisc_vm_put(vm);
+		fisc_vm_put_later(vm);
 		id++;
 		if (!region)
 			continue;

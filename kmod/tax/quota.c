@@ -383,14 +383,13 @@ void fisc_quota_set_shares(struct fisc_vm *vm, unsigned int shares, bool per_mib
 /**
  * fisc_quota_capacity() - return the memory that VMs may use, with metadata
  *
- * Context: may sleep.
+ * Context: any.
  * Return: the capacity in pages.
  */
 u64 fisc_quota_capacity(void)
 {
-	guard(mutex)(&fisc_quota_mutex);
-
-	return fisc_capacity_of(fisc_capacity, fisc_reserve_percent);
+	return fisc_capacity_of(READ_ONCE(fisc_capacity),
+				READ_ONCE(fisc_reserve_percent));
 }
 
 /* Set what the capacity is derived from, if the result is large enough. */
@@ -402,7 +401,7 @@ static int fisc_quota_set_pool(u64 capacity, unsigned int reserve_percent,
 
 	if (err)
 		return err;
-	fisc_capacity = capacity;
+	WRITE_ONCE(fisc_capacity, capacity);
 	WRITE_ONCE(fisc_reserve_percent, reserve_percent);
 	fisc_policy_poke();
 

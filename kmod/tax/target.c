@@ -72,7 +72,7 @@ static void fisc_target_set(struct fisc_vm *vm, const struct fisc_claim *claim)
 	if (claim->target == fisc_quota_target(vm))
 		return;
 	WRITE_ONCE(vm->quota->target, claim->target);
-	sysfs_notify(&vm->kobj, NULL, "target");
+	fisc_vm_tell(vm, FISC_NEWS_TARGET);
 }
 
 /*
@@ -99,19 +99,22 @@ static unsigned int fisc_target_gather(struct fisc_vm **vms,
  * fisc_targets_update() - compute the targets of all VMs anew
  *
  * Context: may sleep; from one thread only.
+ * Return: false if there was no memory to do it.
  */
-void fisc_targets_update(void)
+bool fisc_targets_update(void)
 {
 	unsigned int room = fisc_vm_count();
 	struct fisc_claim *claims;
 	struct fisc_vm **vms;
 	unsigned int i, nr;
+	bool done;
 	u64 start;
 
 	/* A VM created after this has poked the policy, or is about to. */
 	claims = kvmalloc_array(room, sizeof(*claims), GFP_KERNEL);
 	vms = kvmalloc_array(room, sizeof(struct fisc_vm *), GFP_KERNEL);
-	if (claims && vms) {
+	done = claims && vms;
+	if (done) {
 		nr = fisc_target_gather(vms, claims, room);
 		fisc_target_stats.pool = fisc_target_divisible();
 		start = local_clock();
@@ -120,11 +123,13 @@ void fisc_targets_update(void)
 		fisc_target_stats.runs++;
 		for (i = 0; i < nr; i++) {
 			fisc_target_set(vms[i], &claims[i]);
-			fisc_vm_put(vms[i]);
+			fisc_vm_put_later(vms[i]);
 		}
 	}
 	kvfree(vms);
 	kvfree(claims);
+
+	return done;
 }
 
 /**

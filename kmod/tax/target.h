@@ -20,7 +20,7 @@ struct fisc_target_stats {
 };
 
 void fisc_target_claim(struct fisc_vm *vm, struct fisc_claim *claim);
-void fisc_targets_update(void);
+bool fisc_targets_update(void);
 void fisc_target_get_stats(struct fisc_target_stats *stats);
 
 #endif /* _FISC_TAX_TARGET_H */

@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 
 #include "base/knob.h"
+#include "base/later.h"
 #include "base/poke.h"
 #include "memory/region.h"
 #include "vm/vm.h"
@@ -107,6 +108,62 @@ static const struct kobj_type fisc_vm_type = {
 	.default_groups = fisc_vm_groups,
 };
 
+static const struct {
+	const char *dir;
+	const char *attr;
+} fisc_vm_files[FISC_NR_NEWS] = {
+	[FISC_NEWS_ACTIVE] = { NULL, "active" },
+	[FISC_NEWS_TARGET] = { NULL, "target" },
+	[FISC_NEWS_BALLOON] = { "balloon", "target" },
+};
+
+/* Tell readers of changes, and drop the reference of the work. */
+static void fisc_vm_work(struct work_struct *work)
+{
+	struct fisc_vm *vm = container_of(work, struct fisc_vm, work);
+	enum fisc_vm_news news;
+
+	for (news = 0; news < FISC_NR_NEWS; news++)
+		if (test_and_clear_bit(news, &vm->news))
+			sysfs_notify(&vm->kobj, fisc_vm_files[news].dir,
+				     fisc_vm_files[news].attr);
+	fisc_vm_put(vm);
+}
+
+/**
+ * fisc_vm_tell() - tell those who wait for a file of a VM that it has changed
+ * @vm: the VM
+ * @news: the file
+ *
+ * Context: any. They are told by a worker, as sysfs_notify() takes locks that
+ * others hold while they allocate memory.
+ */
+void fisc_vm_tell(struct fisc_vm *vm, enum fisc_vm_news news)
+{
+	set_bit(news, &vm->news);
+	fisc_vm_get(vm);
+	/* Not the last one: the caller has another. */
+	if (!fisc_later(&vm->work))
+		fisc_vm_put(vm);
+}
+
+/**
+ * fisc_vm_put_later() - drop a reference on a VM without waiting
+ * @vm: the VM; if this was the last reference, a worker ends the VM
+ *
+ * Context: any.
+ */
+void fisc_vm_put_later(struct fisc_vm *vm)
+{
+	/*
+	 * If the work is pending already, it has a reference of its own, so
+	 * this one is no longer the last.
+	 */
+	while (!refcount_dec_not_one(&vm->kobj.kref.refcount))
+		if (fisc_later(&vm->work))
+			return;
+}
+
 /**
  * fisc_vm_exists() - check whether a VM of this name exists
  * @name: the name
@@ -147,6 +204,7 @@ struct fisc_vm *fisc_vm_create(const char *name)
 	vm->id = ++fisc_vm_last_id;
 	spin_lock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->regions);
+	INIT_WORK(&vm->work, fisc_vm_work);
 	atomic_inc(&fisc_nr_vms);
 
 	kobject_init(&vm->kobj, &fisc_vm_type);
@@ -195,7 +253,7 @@ struct fisc_vm *fisc_vm_next(unsigned long *id)
  * fisc_vm_after() - return the next VM of an iteration
  * @vm: the previous one, whose reference is dropped; NULL for the first VM
  *
- * Context: may sleep.
+ * Context: any.
  * Return: the VM with a reference, or NULL after the last.
  */
 struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
@@ -204,7 +262,7 @@ struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
 
 	if (vm) {
 		id = vm->id + 1;
-		fisc_vm_put(vm);
+		fisc_vm_put_later(vm);
 	}
 
 	return fisc_vm_next(&id);
@@ -412,11 +470,12 @@ int fisc_vm_init(const struct fisc_vm_part *parts, unsigned int nr)
 /**
  * fisc_vm_exit() - undo fisc_vm_init()
  *
- * No VM is left.
+ * No VM is left, but for those that end later.
  *
  * Context: may sleep.
  */
 void fisc_vm_exit(void)
 {
+	fisc_later_flush();
 	kset_unregister(fisc_vms);
 }

@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
+#include <linux/workqueue.h>
 
 #include "base/stats.h"
 #include "memory/domain.h"
@@ -34,6 +35,20 @@ struct pid;
  */
 
 /**
+ * enum fisc_vm_news - files of a VM whose readers can wait for a change
+ * @FISC_NEWS_ACTIVE: active
+ * @FISC_NEWS_TARGET: target
+ * @FISC_NEWS_BALLOON: balloon/target
+ * @FISC_NR_NEWS: number of files
+ */
+enum fisc_vm_news {
+	FISC_NEWS_ACTIVE,
+	FISC_NEWS_TARGET,
+	FISC_NEWS_BALLOON,
+	FISC_NR_NEWS,
+};
+
+/**
  * struct fisc_vmm - the process that a VM belongs to (kvm/vmm.c)
  * @pid: the process, or NULL; protected by fisc_vmm_lock
  * @mm: its memory if a fault has proved that it is the VMM, else NULL; compared
@@ -56,6 +71,8 @@ struct fisc_vmm {
  * @gone: counts of regions that no longer exist, so that events are not lost
  * @key: its domain, for the scanner; all 0 while the domain changes
  * @vmm: the process it belongs to
+ * @news: files whose readers are to be told of a change, by enum fisc_vm_news
+ * @work: tells them; queued, it holds a reference, which may be the last
  * @nr_parts: number of parts that have begun
  * @member: its domain (share/member.c)
  * @sampler: its samples and estimate (sample/sample.c)
@@ -74,6 +91,8 @@ struct fisc_vm {
 	struct fisc_counters gone;
 	struct fisc_key key;
 	struct fisc_vmm vmm;
+	unsigned long news;
+	struct work_struct work;
 	unsigned int nr_parts;
 	struct fisc_member *member;
 	struct fisc_sampler *sampler;
@@ -120,6 +139,8 @@ bool fisc_vm_exists(const char *name);
 unsigned int fisc_vm_count(void);
 struct fisc_vm *fisc_vm_next(unsigned long *id);
 struct fisc_vm *fisc_vm_after(struct fisc_vm *vm);
+void fisc_vm_put_later(struct fisc_vm *vm);
+void fisc_vm_tell(struct fisc_vm *vm, enum fisc_vm_news news);
 void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region);
 void fisc_vm_drop_region(struct fisc_region *region);
 struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
@@ -167,7 +188,7 @@ static inline struct fisc_vm *fisc_vm_get(struct fisc_vm *vm)
  * fisc_vm_put() - drop a reference on a VM
  * @vm: the VM; ends with the last reference
  *
- * Context: may sleep.
+ * Context: may sleep, also for those who use the VM's files in sysfs.
  */
 static inline void fisc_vm_put(struct fisc_vm *vm)
 {
