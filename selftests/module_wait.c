@@ -2,7 +2,8 @@
 /*
  * A fault that waits for memory holds the module: it has given the lock of the
  * address space back, so the mapping may go, and with it the file and the
- * mount.
+ * mount. Then the VM has no memory, and the wait ends, while the module may be
+ * unloaded.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -178,64 +179,47 @@ static void unmap(struct __test_metadata *_metadata, struct vmm *vmm)
 	ASSERT_EQ(0, umount(FISC_MNT));
 }
 
-static void expect_busy(struct __test_metadata *_metadata)
-{
-	int i;
-
-	for (i = 0; i < 5; i++) {
-		EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
-		fisc_sleep_ms(20);
-	}
-}
-
-static void end_killed(struct __test_metadata *_metadata, pid_t pid)
-{
-	int status;
-
-	EXPECT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_TRUE(WIFSIGNALED(status));
-	EXPECT_EQ(0, fisc_unload_soon("fisc"));
-}
-
+/* The module goes as soon as the wait has ended, or is kept by it. */
 static void end_woken(struct __test_metadata *_metadata, struct vmm *vmm)
 {
-	EXPECT_TRUE(wait_sleeps(vmm->tid));
-	EXPECT_EQ(0, fisc_short_of_memory(false));
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 	WRITE_ONCE(vmm->step, STEP_JOIN);
 	EXPECT_EQ(0, fisc_wait_child(vmm->pid));
-	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
-TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_woken)
+TEST_F(wait, fault_without_a_mapping_is_woken)
 {
 	make_wait(_metadata, self->vmm);
 	unmap(_metadata, self->vmm);
-	expect_busy(_metadata);
 	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(SIGSEGV, self->vmm->result);
 }
 
-TEST_F(wait, fault_without_a_mapping_keeps_the_module_until_killed)
+TEST_F(wait, fault_that_waits_is_killed)
 {
+	int status;
+
 	make_wait(_metadata, self->vmm);
-	unmap(_metadata, self->vmm);
-	expect_busy(_metadata);
-	end_killed(_metadata, self->vmm->pid);
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
+	EXPECT_EQ(0, kill(self->vmm->pid, SIGKILL));
+	EXPECT_EQ(self->vmm->pid, waitpid(self->vmm->pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_EQ(0, unlink(ST "a"));
+	ASSERT_EQ(0, umount(FISC_MNT));
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
-TEST_F(wait, fault_in_what_became_other_memory_keeps_the_module)
+TEST_F(wait, fault_in_what_became_other_memory_is_woken)
 {
 	self->vmm->cover = true;
 	make_wait(_metadata, self->vmm);
 	unmap(_metadata, self->vmm);
-	expect_busy(_metadata);
 	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(0, self->vmm->result);
 }
 
-/* The hole leaves the fault waiting, and the mapping. */
-TEST_F(wait, fault_keeps_the_module_after_its_memory_was_discarded)
+/* The hole leaves the mapping, which the fault then serves. */
+TEST_F(wait, fault_is_woken_after_its_memory_was_discarded)
 {
 	int fd;
 
@@ -246,12 +230,14 @@ TEST_F(wait, fault_keeps_the_module_after_its_memory_was_discarded)
 	close(fd);
 	ASSERT_EQ(0, unlink(ST "a"));
 	ASSERT_EQ(0, umount_lazily());
-	expect_busy(_metadata);
-	end_woken(_metadata, self->vmm);
+	EXPECT_EQ(-EAGAIN, fisc_unload("fisc"));
+	WRITE_ONCE(self->vmm->step, STEP_JOIN);
+	EXPECT_EQ(0, fisc_wait_child(self->vmm->pid));
 	EXPECT_EQ(0, self->vmm->result);
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
 }
 
-/* A process that writes to another one's memory faults there, and waits a bit. */
+/* A process that writes to another one's memory waits there only briefly. */
 TEST_F(wait, fault_in_another_process_goes_on)
 {
 	struct iovec local = { "x", 1 }, remote = { NULL, 1 };
@@ -269,8 +255,8 @@ TEST_F(wait, fault_in_another_process_goes_on)
 	/* The VMM's own fault waits still. */
 	EXPECT_TRUE(wait_sleeps(self->vmm->tid));
 	unmap(_metadata, self->vmm);
-	expect_busy(_metadata);
-	end_killed(_metadata, self->vmm->pid);
+	end_woken(_metadata, self->vmm);
+	EXPECT_EQ(SIGSEGV, self->vmm->result);
 }
 
 TEST_HARNESS_MAIN

@@ -56,6 +56,15 @@ static u64 fisc_balloon_taxed(struct fisc_vm *vm)
 	return had - min(had, target);
 }
 
+/* Tell reclaim how far the balloon may grow, before the guest is told. */
+static void fisc_balloon_let(struct fisc_vm *vm)
+{
+	const struct fisc_balloon *balloon = vm->balloon;
+
+	fisc_reclaim_let_balloon(vm, balloon->plug ?
+				 min(balloon->target, fisc_balloon_limit(vm)) : 0);
+}
+
 static void fisc_balloon_update(struct fisc_vm *vm)
 {
 	struct fisc_balloon *balloon = vm->balloon;
@@ -71,7 +80,7 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 			wanted = min(wanted, balloon->wanted);
 	}
 	wanted = min(wanted, fisc_balloon_limit(vm));
-	fisc_reclaim_want_balloon(vm, balloon->plug ? wanted : 0);
+	fisc_balloon_let(vm);
 	if (wanted == balloon->wanted)
 		return;
 
@@ -295,7 +304,7 @@ int fisc_balloon_attach(struct fisc_vm *vm, struct fisc_balloon_plug *plug)
 		return -EBUSY;
 	plug->vm = fisc_vm_get(vm);
 	WRITE_ONCE(vm->balloon->plug, plug);
-	fisc_reclaim_want_balloon(vm, vm->balloon->wanted);
+	fisc_balloon_let(vm);
 	fisc_policy_poke();
 
 	return 0;
@@ -318,7 +327,7 @@ void fisc_balloon_detach(struct fisc_vm *vm)
 	scoped_guard(mutex, &fisc_balloon_mutex) {
 		vm->balloon->plug->vm = NULL;
 		WRITE_ONCE(vm->balloon->plug, NULL);
-		fisc_reclaim_want_balloon(vm, 0);
+		fisc_balloon_let(vm);
 		list_for_each_entry(plug, &fisc_balloon_plugs, node)
 			if (!plug->vm)
 				plug->ops->look(plug->device);

@@ -132,31 +132,22 @@ static void fisc_reclaim_look(void)
 	fisc_reclaim_set_wake(fisc_reclaim_next());
 }
 
-/* Pages to free in order to leave "soft". */
-static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool)
+/* Pages to free in order to leave a state. */
+static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool,
+			   enum fisc_reclaim_state state)
 {
-	u64 wanted = fisc_levels_leave(&pool->levels, FISC_RECLAIM_SOFT);
+	u64 wanted = fisc_levels_leave(&pool->levels, state);
 
 	return wanted - min(wanted, pool->free);
 }
 
-/* --- choosing VMs and pages ----------------------------------------------- */
-
-/* @works: the VM's balloon is growing, see fisc_reclaim_balloon_works(). */
-static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
-						    bool works)
+static u64 fisc_reclaim_lacks(enum fisc_reclaim_state state)
 {
-	enum fisc_reclaim_state state = fisc_reclaim_state();
-
-	if (!vm->reclaim->excess || state < FISC_RECLAIM_SOFT)
-		return FISC_REASON_NONE;
-	if (state == FISC_RECLAIM_SOFT && works)
-		return FISC_REASON_BALLOON;
-	if (state == FISC_RECLAIM_LOW && READ_ONCE(fisc_reclaim_blocking))
-		return FISC_REASON_BLOCKED;
-
-	return FISC_REASON_PAGING;
+	return max(fisc_pool_lacks(&fisc_pool, state),
+		   fisc_pool_lacks(&fisc_host, state));
 }
+
+/* --- choosing VMs and pages ----------------------------------------------- */
 
 /*
  * Compute each VM's excess over its target; needed only when memory is short.
@@ -164,10 +155,19 @@ static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
 static void fisc_reclaim_weigh(void)
 {
 	static bool weighed;
+	enum fisc_reclaim_state state = fisc_reclaim_state();
 	bool paging = READ_ONCE(fisc_reclaim_paging);
-	bool is_short = fisc_reclaim_state() >= FISC_RECLAIM_SOFT;
-	bool helpless = !paging || fisc_swap_room() <= 0;
+	bool is_short = state >= FISC_RECLAIM_SOFT;
+	struct fisc_reclaim_need need = {
+		.paging = paging && fisc_swap_room() > 0,
+		.blocking = READ_ONCE(fisc_reclaim_blocking),
+		.lack = state < FISC_RECLAIM_LOW ? 0 :
+			max(fisc_reclaim_lacks(state), 1ULL),
+		.wait_ms = READ_ONCE(fisc_reclaim_cold_ms) +
+			   FISC_COLD_ENOUGH_MS + FISC_PROGRESS_MS,
+	};
 	struct fisc_vm *vm = NULL;
+	bool unblock = false;
 	u64 sum = 0;
 
 	/*
@@ -178,20 +178,15 @@ static void fisc_reclaim_weigh(void)
 		return;
 	weighed = is_short;
 	while ((vm = fisc_vm_after(vm))) {
-		u64 has = fisc_vm_allocated(vm);
-		u64 target = fisc_quota_target(vm);
-		bool works = fisc_reclaim_balloon_works(vm);
-
-		WRITE_ONCE(vm->reclaim->excess, has - min(target, has));
-		WRITE_ONCE(vm->reclaim->reason, fisc_reclaim_reason(vm, works));
+		unblock |= fisc_reclaim_weigh_vm(vm, &need);
 		if (vm->reclaim->reason >= FISC_REASON_PAGING)
 			sum += vm->reclaim->excess;
-		helpless &= !works;
 		cond_resched();
 	}
 	WRITE_ONCE(fisc_excess, sum);
 	fisc_host_set_available(paging ? sum : 0);
-	fisc_reclaim_set_helpless(helpless);
+	if (unblock)
+		fisc_reclaim_unblock();
 }
 
 /* Page out @want pages at random places of a VM. Return: how many went out. */
@@ -258,8 +253,7 @@ static bool fisc_reclaim_turn(void)
 	fisc_reclaim_weigh();
 	fisc_reclaim_rates();
 	is_short = fisc_reclaim_state() >= FISC_RECLAIM_SOFT;
-	want = !is_short ? 0 :
-	       max(fisc_pool_lacks(&fisc_pool), fisc_pool_lacks(&fisc_host));
+	want = is_short ? fisc_reclaim_lacks(FISC_RECLAIM_SOFT) : 0;
 	want = max_t(u64, want, fisc_host_asked());
 	if (!want || !fisc_excess || !READ_ONCE(fisc_reclaim_paging)) {
 		fisc_host_forget();

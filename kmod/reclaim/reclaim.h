@@ -28,23 +28,23 @@
  *   with a duplicate are broken up, the scanner is faster
  *   (fisc_share_under_pressure()), and new memory comes in small frames.
  * - From *soft* on, balloons follow the targets. A VM is paged if its balloon
- *   is missing, has reached its limit, or should move but has not done so for
- *   FISC_BALLOON_STUCK_MS.
+ *   is missing, has reached its limit, or is too slow (DOC: Progress).
  * - From *hard* on, every VM above its target is paged (DOC: Host paging).
  * - In *low*, faults that would take memory for a VM above its target wait
  *   until the state ends, the VM is within its target, or a signal kills the
  *   process. They wait without the lock of the address space, so that the rest
  *   of the VMM can go on. So do system calls that write to its files. Whoever
  *   is not of the VMM waits no longer than a tenth of a second: a kernel thread
- *   cannot be killed, and the VMM could not, either, while it waits. Nothing
- *   waits while there is no way to get memory, that is, with no swap and no
- *   balloon that grows.
+ *   cannot be killed, and the VMM could not, either, while it waits. A VM that
+ *   gives nothing does not wait: it would do so for ever (DOC: Progress).
  *
  * Targets leave enough memory free for the state to be "clear": VMs that are
  * within their targets are left alone.
  *
  * The thread runs ten times a second, and as soon as enough has been allocated
- * since its last turn for a state to begin (fisc_reclaim_charge()).
+ * since its last turn for a state to begin (fisc_reclaim_charge()). What it
+ * reads about VMs is published, as is what the policy reads: neither takes a
+ * lock that somebody holds while he allocates memory or waits for a guest.
  *
  * *The rest of the host* requests memory through a shrinker and, as a last
  * resort, an OOM notifier. Both only tell the thread how much is wanted; the

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Per-VM state of reclaim: what decides which VMs are paged.
+ * Per-VM state of reclaim: what decides which VMs are paged, and which wait.
+ * See DOC: Progress in vms.h.
  */
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "base/state.h"
 #include "base/stats.h"
 #include "reclaim/vms.h"
+#include "share/account.h"
+#include "tax/quota.h"
 #include "vm/vm.h"
 
 /**
@@ -37,38 +41,133 @@ void fisc_reclaim_end_vm(struct fisc_vm *vm)
 }
 
 /**
- * fisc_reclaim_want_balloon() - note the size requested of a VM's balloon
+ * fisc_reclaim_let_balloon() - note how far a VM's balloon may grow
  * @vm: the VM
- * @pages: the size in pages; 0 if no device serves the balloon
+ * @pages: its size in pages at most; 0 if no device serves the balloon
  *
  * Context: any.
  */
-void fisc_reclaim_want_balloon(struct fisc_vm *vm, u64 pages)
+void fisc_reclaim_let_balloon(struct fisc_vm *vm, u64 pages)
 {
-	WRITE_ONCE(vm->reclaim->wanted, pages);
+	WRITE_ONCE(vm->reclaim->balloon_may, pages);
+}
+
+/*
+ * See DOC: Progress. @gave: pages given so far; @period and @now: in jiffies.
+ * Return: true if what is wanted can be expected.
+ */
+static bool fisc_progress_look(struct fisc_progress *progress, u64 wanted,
+			       u64 gave, unsigned long period,
+			       unsigned long now)
+{
+	bool idle = !progress->wanted;
+	bool grace = wanted > 2 * progress->failed &&
+		     (idle || !progress->enough);
+	s64 more = gave - progress->gave;
+
+	if (!wanted) {
+		progress->wanted = 0;
+		return false;
+	}
+	if (!idle && !grace && time_before(now, progress->since + period))
+		return progress->enough;
+
+	if (idle || grace) {
+		progress->enough = grace;
+		progress->gave = gave;
+	} else {
+		progress->enough = more > 0 && more * FISC_PROGRESS_PARTS >=
+					       (s64)progress->wanted;
+		progress->failed = progress->enough ? 0 :
+				   max(progress->failed, wanted);
+		if (more > 0)
+			progress->gave = gave;
+	}
+	progress->wanted = wanted;
+	progress->since = now;
+
+	return progress->enough;
+}
+
+/* Test whether a VM's balloon gives what the VM has above its target. */
+static bool fisc_reclaim_balloon_works(struct fisc_reclaim_vm *known,
+				       u64 actual)
+{
+	u64 may = READ_ONCE(known->balloon_may);
+
+	if (may > known->balloon_might)
+		known->balloon = (struct fisc_progress){};
+	known->balloon_might = may;
+
+	return fisc_progress_look(&known->balloon, known->excess, actual,
+				  msecs_to_jiffies(FISC_PROGRESS_MS),
+				  jiffies) && may > actual;
+}
+
+/* Test whether what a VM has above its target goes anywhere while it waits. */
+static bool fisc_reclaim_gives(struct fisc_vm *vm, u64 actual,
+			       const struct fisc_reclaim_need *need)
+{
+	struct fisc_reclaim_vm *known = vm->reclaim;
+	u64 gave;
+
+	if (!known->wait.wanted || known->excess < known->least)
+		known->least = known->excess;
+	gave = fisc_vm_sum(vm, FISC_SWAP_OUT) + actual - known->least;
+
+	return fisc_progress_look(&known->wait, min(known->excess, need->lack),
+				  gave, msecs_to_jiffies(need->wait_ms), jiffies);
+}
+
+/* @works: the VM's balloon gives what is wanted. */
+static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
+						    const struct fisc_reclaim_need *need,
+						    bool works)
+{
+	enum fisc_reclaim_state state = fisc_reclaim_state();
+
+	if (!vm->reclaim->excess || state < FISC_RECLAIM_SOFT)
+		return FISC_REASON_NONE;
+	if (need->lack && need->blocking && !vm->reclaim->helpless)
+		return FISC_REASON_BLOCKED;
+	if (works && (state == FISC_RECLAIM_SOFT || !need->paging))
+		return FISC_REASON_BALLOON;
+
+	return need->paging ? FISC_REASON_PAGING : FISC_REASON_NONE;
 }
 
 /**
- * fisc_reclaim_balloon_works() - test whether a VM's balloon is growing
+ * fisc_reclaim_weigh_vm() - decide what is done about a VM
  * @vm: the VM
+ * @need: what the state asks for
  *
  * Context: the thread that reclaims.
- * Return: true if the balloon should grow and has moved within
- * FISC_BALLOON_STUCK_MS.
+ * Return: true if the VM may have had to wait, and no longer has to.
  */
-bool fisc_reclaim_balloon_works(struct fisc_vm *vm)
+bool fisc_reclaim_weigh_vm(struct fisc_vm *vm,
+			   const struct fisc_reclaim_need *need)
 {
 	struct fisc_reclaim_vm *known = vm->reclaim;
 	u64 actual = fisc_vm_sum(vm, FISC_BALLOON);
+	u64 target = fisc_quota_target(vm);
+	bool waited = need->lack && known->excess && !known->helpless;
+	u64 has = fisc_vm_allocated(vm);
+	bool works, gives;
 
-	if (actual != known->balloon) {
-		known->balloon = actual;
-		known->moved = jiffies;
+	WRITE_ONCE(known->excess, has - min(target, has));
+	if (fisc_reclaim_state() < FISC_RECLAIM_SOFT) {
+		known->balloon = (struct fisc_progress){};
+		known->wait = (struct fisc_progress){};
+		WRITE_ONCE(known->helpless, false);
+		WRITE_ONCE(known->reason, FISC_REASON_NONE);
+		return false;
 	}
+	works = fisc_reclaim_balloon_works(known, actual);
+	gives = fisc_reclaim_gives(vm, actual, need);
+	WRITE_ONCE(known->helpless, !works && !(gives && need->paging));
+	WRITE_ONCE(known->reason, fisc_reclaim_reason(vm, need, works));
 
-	return READ_ONCE(known->wanted) > actual &&
-	       time_before(jiffies, known->moved +
-			   msecs_to_jiffies(FISC_BALLOON_STUCK_MS));
+	return waited && known->reason != FISC_REASON_BLOCKED;
 }
 
 static void fisc_rate_take(struct fisc_rate *rate, u64 count,
@@ -112,3 +211,7 @@ void fisc_reclaim_rates(void)
 		cond_resched();
 	}
 }
+
+#ifdef FISC_KUNIT
+#include "tests/vms-kunit.h"
+#endif

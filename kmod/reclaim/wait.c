@@ -19,7 +19,6 @@
 #define FISC_BLOCK_OTHERS	(HZ / 10)
 
 static DECLARE_WAIT_QUEUE_HEAD(fisc_unblock_wait);
-static bool fisc_helpless;	/* memory cannot be reclaimed */
 unsigned int fisc_reclaim_blocking = 1;
 
 /**
@@ -28,13 +27,13 @@ unsigned int fisc_reclaim_blocking = 1;
  *
  * Context: any.
  * Return: true if memory is very short, the VM is above its target, and waiting
- * can help.
+ * can help (DOC: Progress).
  */
 bool fisc_reclaim_blocks(const struct fisc_vm *vm)
 {
 	return unlikely(fisc_reclaim_state() == FISC_RECLAIM_LOW) &&
 	       READ_ONCE(vm->reclaim->excess) && READ_ONCE(fisc_reclaim_blocking) &&
-	       !READ_ONCE(fisc_helpless);
+	       !READ_ONCE(vm->reclaim->helpless);
 }
 
 static void fisc_reclaim_waited(struct fisc_vm *vm, u64 start)
@@ -126,18 +125,4 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 void fisc_reclaim_unblock(void)
 {
 	wake_up_all(&fisc_unblock_wait);
-}
-
-/**
- * fisc_reclaim_set_helpless() - set whether memory can be reclaimed at all
- * @helpless: there is no way to reclaim memory, so nothing should wait for it
- *
- * Context: the thread that reclaims.
- */
-void fisc_reclaim_set_helpless(bool helpless)
-{
-	if (READ_ONCE(fisc_helpless) == helpless)
-		return;
-	WRITE_ONCE(fisc_helpless, helpless);
-	fisc_reclaim_unblock();
 }

@@ -15,6 +15,5 @@ bool fisc_reclaim_blocks(const struct fisc_vm *vm);
 vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf);
 int fisc_reclaim_block(struct fisc_vm *vm);
 void fisc_reclaim_unblock(void);
-void fisc_reclaim_set_helpless(bool helpless);
 
 #endif /* _FISC_RECLAIM_WAIT_H */
