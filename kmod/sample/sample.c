@@ -443,10 +443,25 @@ static void fisc_sample_end(struct fisc_vm *vm)
 			    activity.active, activity.error);
 }
 
+/*
+ * Forget the sample and the estimate. Without one, all of a VM is active. Its
+ * pages that are unmapped now come back with their next touch.
+ */
+static void fisc_sample_drop(struct fisc_sampler *sampler)
+{
+	spin_lock(&sampler->lock);
+	sampler->nr = 0;
+	sampler->touched = 0;
+	sampler->estimate = (struct fisc_estimate) {};
+	spin_unlock(&sampler->lock);
+}
+
 /**
  * fisc_sample_turn() - end a VM's period and begin the next, if it is time
  * @vm: the VM
  * @done: set to true if a sample was completed, else false
+ *
+ * A latency-sensitive VM is not sampled.
  *
  * Context: may sleep; from one thread only.
  * Return: time until the current period ends, in jiffies.
@@ -460,6 +475,11 @@ unsigned long fisc_sample_turn(struct fisc_vm *vm, bool *done)
 	u64 start;
 
 	*done = false;
+	if (fisc_vm_is_sensitive(vm)) {
+		if (sampler->nr || sampler->estimate.valid)
+			fisc_sample_drop(sampler);
+		return period;
+	}
 	if (passed < period)
 		return period - passed;
 

@@ -288,6 +288,7 @@ static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
 			   u64 domain, int nid)
 {
 	return READ_ONCE(chunk->region->vm->key.domain) == domain &&
+	       !fisc_vm_is_sensitive(chunk->region->vm) &&
 	       (nid == NUMA_NO_NODE || page_to_nid(fisc_entry_page(e)) == nid);
 }
 

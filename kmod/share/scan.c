@@ -4,7 +4,8 @@
  *
  * Each node with CPUs has one thread, which scans the chunks that were first
  * touched on the node. The VMs take turns, one chunk each; within a VM, the
- * thread picks a random chunk of those marked due. When no chunk is due, it
+ * thread picks a random chunk of those marked due. Latency-sensitive VMs are left
+ * out. When no chunk is due, it
  * sleeps until the next epoch (recheck_ms) and then marks the chunks due whose
  * epoch has come (fisc_chunk_mark_later()).
  *
@@ -240,7 +241,8 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 			id = 0;
 			continue;
 		}
-		region = fisc_vm_due_region(vm);
+		region = fisc_vm_is_sensitive(vm) ? NULL :
+						    fisc_vm_due_region(vm);
 		fisc_vm_put_later(vm);
 		id++;
 		if (!region)
@@ -323,7 +325,8 @@ static void fisc_scan_each_region(int (*fn)(struct fisc_region *region,
 	struct fisc_vm *vm = NULL;
 
 	while ((vm = fisc_vm_after(vm)))
-		fisc_vm_each_region(vm, fn, arg);
+		if (!fisc_vm_is_sensitive(vm))
+			fisc_vm_each_region(vm, fn, arg);
 }
 
 /* Lower *@arg to the number of epochs until a page of the region is due. */

@@ -37,6 +37,9 @@ unsigned int fisc_overcommit;
 static u64 fisc_reserved;
 static u64 fisc_promised;
 
+/* VMs with a max below their size; also read without the mutex. */
+static unsigned int fisc_limited;
+
 /* Number of refusals, and the pages that the last one was short of. */
 static u64 fisc_refused;
 static u64 fisc_missing;
@@ -65,6 +68,8 @@ static u64 fisc_quota_min(const struct fisc_quota *quota,
 {
 	u64 max = fisc_quota_max(quota);
 
+	if (quota->sensitive)
+		return max;
 	if (quota->min != FISC_PAGES_FOLLOW)
 		return min(quota->min, max);
 
@@ -139,6 +144,32 @@ static int fisc_admit_capacity(u64 capacity, const char *what)
 	return fisc_admit_promised(fisc_promised, capacity, what);
 }
 
+/* Publish whether a VM has a max below its size. */
+static void fisc_quota_publish(struct fisc_quota *quota)
+{
+	u64 limit = quota->max < quota->size ? quota->max : U64_MAX;
+
+	lockdep_assert_held(&fisc_quota_mutex);
+
+	WRITE_ONCE(fisc_limited, fisc_limited - (quota->limit != U64_MAX) +
+				 (limit != U64_MAX));
+	WRITE_ONCE(quota->limit, limit);
+}
+
+/* Check that a latency-sensitive VM may have all of its memory. */
+static int fisc_admit_sensitive(const struct fisc_vm *vm,
+				const struct fisc_quota *new, const char *what)
+{
+	if (!new->sensitive || new->max >= new->size)
+		return 0;
+	pr_warn_ratelimited("refusing %s: VM %s is latency-sensitive, and its max would be %llu MiB less than its size: raise its max\n",
+			    what, kobject_name(&vm->kobj),
+			    DIV_ROUND_UP_ULL(new->size - new->max,
+					     FISC_PAGES_PER_MIB));
+
+	return -ENOSPC;
+}
+
 /*
  * Replace a VM's quota by @new and adjust the totals, if admission allows it.
  */
@@ -150,12 +181,12 @@ static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 	u64 promise = fisc_quota_promise(new);
 	u64 reserved = fisc_reserved - vm->quota->reserved + needed;
 	u64 promised = fisc_promised - vm->quota->promise + promise;
-	int err = 0;
+	int err = fisc_admit_sensitive(vm, new, what);
 
 	lockdep_assert_held(&fisc_quota_mutex);
 
 	/* A decrease is always admitted. */
-	if (needed > vm->quota->reserved)
+	if (!err && needed > vm->quota->reserved)
 		err = fisc_admit_reserved(reserved, capacity, what);
 	if (!err && promise > vm->quota->promise)
 		err = fisc_admit_promised(promised, capacity, what);
@@ -168,6 +199,8 @@ static int fisc_quota_change(struct fisc_vm *vm, const struct fisc_quota *new,
 	vm->quota->size = new->size;
 	vm->quota->reserved = needed;
 	vm->quota->promise = promise;
+	vm->quota->sensitive = new->sensitive;
+	fisc_quota_publish(vm->quota);
 	fisc_policy_poke();
 
 	return 0;
@@ -247,6 +280,8 @@ int fisc_quota_begin(struct fisc_vm *vm)
 	quota->shares = FISC_SHARES_NORMAL;
 	quota->per_mib = true;
 	quota->tax_rate = FISC_FOLLOW;
+	quota->limit = U64_MAX;
+	mutex_init(&quota->sensitive_lock);
 	vm->quota = quota;
 
 	guard(mutex)(&fisc_quota_mutex);
@@ -263,8 +298,11 @@ int fisc_quota_begin(struct fisc_vm *vm)
  */
 void fisc_quota_end(struct fisc_vm *vm)
 {
-	scoped_guard(mutex, &fisc_quota_mutex)
+	scoped_guard(mutex, &fisc_quota_mutex) {
 		list_del(&vm->quota->node);
+		vm->quota->max = FISC_PAGES_FOLLOW;
+		fisc_quota_publish(vm->quota);
+	}
 	kfree(vm->quota);
 }
 
@@ -306,12 +344,36 @@ u64 fisc_quota_target(const struct fisc_vm *vm)
 }
 
 /**
+ * fisc_quota_limit() - return the most memory that a VM may have
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: its max in pages; U64_MAX if that is not below its size.
+ */
+u64 fisc_quota_limit(const struct fisc_vm *vm)
+{
+	return READ_ONCE(vm->quota->limit);
+}
+
+/**
+ * fisc_quota_has_limits() - test whether any VM has a max below its size
+ *
+ * Context: any.
+ * Return: true if one has.
+ */
+bool fisc_quota_has_limits(void)
+{
+	return READ_ONCE(fisc_limited);
+}
+
+/**
  * fisc_quota_set_min() - set the memory that a VM is guaranteed
  * @vm: the VM
  * @pages: the min in pages, or FISC_PAGES_FOLLOW
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if @pages exceeds the VM's max; -ENOSPC if not admitted.
+ * Return: 0; -EINVAL if @pages exceeds the VM's max; -EBUSY if the VM is
+ * latency-sensitive; -ENOSPC if not admitted.
  */
 int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 {
@@ -320,6 +382,8 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 	guard(mutex)(&fisc_quota_mutex);
 	if (pages != FISC_PAGES_FOLLOW && pages > fisc_quota_max(vm->quota))
 		return -EINVAL;
+	if (vm->quota->sensitive)
+		return -EBUSY;
 	new = *vm->quota;
 	new.min = pages;
 
@@ -332,8 +396,8 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
  * @pages: the max in pages, or FISC_PAGES_FOLLOW
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if @pages is below the chosen min; -ENOSPC if not
- * admitted.
+ * Return: 0; -EINVAL if @pages is below the chosen min; -EBUSY if it is below the
+ * size of a VM that is latency-sensitive; -ENOSPC if not admitted.
  */
 int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 {
@@ -344,8 +408,31 @@ int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 	new.max = pages;
 	if (new.min != FISC_PAGES_FOLLOW && new.max < new.min)
 		return -EINVAL;
+	if (new.sensitive && new.max < new.size)
+		return -EBUSY;
 
 	return fisc_quota_change(vm, &new, "a higher max");
+}
+
+/**
+ * fisc_quota_set_sensitive() - guarantee a VM all of its memory, or not
+ * @vm: the VM
+ * @sensitive: its min is its size; else what was chosen
+ *
+ * Context: may sleep.
+ * Return: 0; -EINVAL if its max is below its size; -ENOSPC if not admitted.
+ */
+int fisc_quota_set_sensitive(struct fisc_vm *vm, bool sensitive)
+{
+	struct fisc_quota new;
+
+	guard(mutex)(&fisc_quota_mutex);
+	if (sensitive && vm->quota->max < vm->quota->size)
+		return -EINVAL;
+	new = *vm->quota;
+	new.sensitive = sensitive;
+
+	return fisc_quota_change(vm, &new, "a latency-sensitive VM");
 }
 
 /**

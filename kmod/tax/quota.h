@@ -3,6 +3,7 @@
 #define _FISC_TAX_QUOTA_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 struct fisc_claim;
@@ -33,6 +34,11 @@ struct fisc_vm;
  * given back afterwards (fisc_admit_settle()). Both happen with the inode
  * locked. Sizes here are the admitted ones.
  *
+ * A *latency-sensitive* VM has all of its memory guaranteed: its min is its
+ * size, whatever was chosen, and follows that. So it can be made one only if
+ * that much can be reserved, and if its max is not less (DOC: Latency-sensitive
+ * VMs).
+ *
  * Metadata is reserved as FISC_OVERHEAD_PERMILLE of a VM's size, which is its
  * upper bound (Documentation/benchmarks.rst).
  *
@@ -56,9 +62,13 @@ struct fisc_vm;
  * @size: pages of all files, as admitted
  * @reserved: pages reserved: min and overhead
  * @promise: pages promised: max and overhead
+ * @limit: most pages that it may have if that is less than @size, else U64_MAX
+ * @sensitive: the VM is latency-sensitive (tax/sensitive.c): its min is @size
+ * @sensitive_lock: serialises changes of @sensitive
  * @target: pages that the VM should have (tax/target.c)
  *
- * fisc_quota_mutex protects all but @tax_rate and @target.
+ * fisc_quota_mutex protects all but @tax_rate and @target; @limit is also read
+ * without it.
  */
 struct fisc_quota {
 	struct list_head node;
@@ -70,6 +80,9 @@ struct fisc_quota {
 	u64 size;
 	u64 reserved;
 	u64 promise;
+	u64 limit;
+	bool sensitive;
+	struct mutex sensitive_lock;	/* outermost */
 	u64 target;
 };
 
@@ -95,6 +108,9 @@ int fisc_quota_begin(struct fisc_vm *vm);
 void fisc_quota_end(struct fisc_vm *vm);
 void fisc_quota_claim(struct fisc_vm *vm, struct fisc_claim *claim);
 u64 fisc_quota_target(const struct fisc_vm *vm);
+u64 fisc_quota_limit(const struct fisc_vm *vm);
+bool fisc_quota_has_limits(void);
+int fisc_quota_set_sensitive(struct fisc_vm *vm, bool sensitive);
 int fisc_quota_set_min(struct fisc_vm *vm, u64 pages);
 int fisc_quota_set_max(struct fisc_vm *vm, u64 pages);
 unsigned int fisc_quota_shares(struct fisc_vm *vm, bool *per_mib);

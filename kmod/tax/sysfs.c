@@ -13,6 +13,7 @@
 #include "base/poke.h"
 #include "share/account.h"
 #include "tax/quota.h"
+#include "tax/sensitive.h"
 #include "tax/sysfs.h"
 #include "tax/target.h"
 #include "tax/tax.h"
@@ -211,6 +212,30 @@ static ssize_t shares_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute shares_attr = __ATTR_RW(shares);
 
+static ssize_t latency_sensitive_show(struct kobject *kobj,
+				      struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n",
+			  fisc_vm_is_sensitive(to_fisc_vm(kobj)));
+}
+
+static ssize_t latency_sensitive_store(struct kobject *kobj,
+				       struct kobj_attribute *attr,
+				       const char *buf, size_t count)
+{
+	unsigned int sensitive;
+	int err;
+
+	if (kstrtouint(buf, 0, &sensitive) || sensitive > 1)
+		return -EINVAL;
+	err = fisc_sensitive_set(to_fisc_vm(kobj), sensitive);
+
+	return err ?: count;
+}
+
+static struct kobj_attribute latency_sensitive_attr =
+	__ATTR_RW(latency_sensitive);
+
 static struct fisc_vm_knob fisc_tax_vm_knob =
 	FISC_VM_KNOB(tax_rate, quota, struct fisc_quota, tax_rate,
 		     &fisc_tax_rate, 0, FISC_TAX_RATE_MAX, fisc_policy_poke);
@@ -253,6 +278,7 @@ static struct attribute *fisc_tax_vm_attrs[] = {
 	&min_attr.attr,
 	&max_attr.attr,
 	&shares_attr.attr,
+	&latency_sensitive_attr.attr,
 	&fisc_tax_vm_knob.attr.attr,
 	&target_attr.attr,
 	&allocated_attr.attr,

@@ -331,6 +331,30 @@ struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm)
 }
 
 /**
+ * fisc_vm_get_region() - hold a file if it still is one of a VM's
+ * @vm: the VM
+ * @region: what was one of its files; compared only
+ *
+ * Context: any.
+ * Return: the file, held, or NULL if it has gone or is going away. It may be a
+ * new one, if that has the old one's address.
+ */
+struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
+				       const struct fisc_region *region)
+{
+	struct fisc_region *found = NULL;
+	struct fisc_region *each;
+
+	spin_lock(&vm->lock);
+	list_for_each_entry(each, &vm->regions, vm_node)
+		if (each == region && fisc_region_get_live(each))
+			found = each;
+	spin_unlock(&vm->lock);
+
+	return found;
+}
+
+/**
  * fisc_vm_random_page() - choose a page of a VM at random
  * @vm: the VM
  * @index: the page's index in the file returned

@@ -70,6 +70,7 @@ struct fisc_vmm {
  * @regions: the VM's files (struct fisc_region.vm_node)
  * @gone: counts of regions that no longer exist, so that events are not lost
  * @key: its domain, for the scanner; all 0 while the domain changes
+ * @sensitive: nothing is done to it that costs it time (tax/sensitive.c)
  * @vmm: the process it belongs to
  * @news: files whose readers are to be told of a change, by enum fisc_vm_news
  * @work: tells them; queued, it holds a reference, which may be the last
@@ -90,6 +91,7 @@ struct fisc_vm {
 	struct list_head regions;
 	struct fisc_counters gone;
 	struct fisc_key key;
+	bool sensitive;
 	struct fisc_vmm vmm;
 	unsigned long news;
 	struct work_struct work;
@@ -144,6 +146,8 @@ void fisc_vm_tell(struct fisc_vm *vm, enum fisc_vm_news news);
 void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region);
 void fisc_vm_drop_region(struct fisc_region *region);
 struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
+struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
+				       const struct fisc_region *region);
 struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index);
 int fisc_vm_each_region(struct fisc_vm *vm,
 			int (*fn)(struct fisc_region *region, void *arg),
@@ -154,6 +158,18 @@ int fisc_vm_init(const struct fisc_vm_part *parts, unsigned int nr);
 void fisc_vm_exit(void);
 
 /**
+ * fisc_vm_is_sensitive() - test whether a VM is latency-sensitive
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: true if it must not be sampled, scanned or paged.
+ */
+static inline bool fisc_vm_is_sensitive(const struct fisc_vm *vm)
+{
+	return READ_ONCE(vm->sensitive);
+}
+
+/**
  * fisc_vm_key() - return the key of a VM's domain
  * @vm: the VM
  *
@@ -162,10 +178,11 @@ void fisc_vm_exit(void);
  */
 static inline struct fisc_key fisc_vm_key(struct fisc_vm *vm)
 {
-	struct fisc_key key;
+	struct fisc_key key = {};
 
 	spin_lock(&vm->lock);
-	key = vm->key;
+	if (!fisc_vm_is_sensitive(vm))
+		key = vm->key;
 	spin_unlock(&vm->lock);
 
 	return key;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs whose memory is left alone. See DOC: Latency-sensitive VMs in
+ * sensitive.h.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+
+#include "memory/cow.h"
+#include "memory/region.h"
+#include "memory/swap.h"
+#include "tax/quota.h"
+#include "tax/sensitive.h"
+#include "vm/vm.h"
+
+/* Bring a chunk's pages back from swap. */
+static int fisc_sensitive_fetch_chunk(struct fisc_region *region,
+				      struct fisc_chunk *chunk)
+{
+	pgoff_t index = fisc_chunk_start(chunk);
+	pgoff_t end = index + FISC_CHUNK_PAGES;
+	int err;
+
+	for (; index < end && READ_ONCE(chunk->leaf); index++) {
+		while (fisc_chunk_look(chunk, index) == FISC_ENTRY_SWAPPED) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			err = fisc_swap_in(region, chunk, index, NULL,
+					   FISC_GFP_SYSCALL);
+			if (err)
+				return err;
+		}
+	}
+
+	return 0;
+}
+
+/* Give a file all of its memory back. */
+static int fisc_sensitive_fetch(struct fisc_region *region, void *unused)
+{
+	struct fisc_chunk *chunk;
+	unsigned long nr;
+	int err;
+
+	err = fisc_region_unshare(region);
+	if (err)
+		return err;
+	xa_for_each(&region->chunks, nr, chunk) {
+		err = fisc_sensitive_fetch_chunk(region, chunk);
+		if (err)
+			return err;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/* Is there room in the host for what the VM gets back? */
+static int fisc_sensitive_fits(struct fisc_vm *vm)
+{
+	long needed = fisc_vm_sum(vm, FISC_SHARING) +
+		      fisc_vm_sum(vm, FISC_SWAPPED);
+
+	if (si_mem_available() >= needed)
+		return 0;
+	pr_warn_ratelimited("VM %s cannot become latency-sensitive: its shared and swapped pages need %ld MiB of host memory, which is not available\n",
+			    kobject_name(&vm->kobj),
+			    needed >> (20 - PAGE_SHIFT));
+
+	return -ENOMEM;
+}
+
+/**
+ * fisc_sensitive_set() - make a VM latency-sensitive, or not any more
+ * @vm: the VM
+ * @sensitive: whether it is to be
+ *
+ * Context: may sleep, for as long as it takes to copy the VM's shared pages and
+ * to read its swapped ones.
+ * Return: 0; -EINVAL if its max is below its size; -ENOSPC if that much cannot
+ * be guaranteed; -ENOMEM if the host lacks the memory now; -EINTR if the caller
+ * is being killed; -EIO or -EHWPOISON if a page was lost. On error nothing has
+ * changed, except that some pages have come back.
+ */
+int fisc_sensitive_set(struct fisc_vm *vm, bool sensitive)
+{
+	int err;
+
+	if (mutex_lock_killable(&vm->quota->sensitive_lock))
+		return -EINTR;
+	err = 0;
+	if (sensitive == vm->sensitive)
+		goto unlock;
+	if (sensitive)
+		err = fisc_sensitive_fits(vm);
+	if (!err)
+		err = fisc_quota_set_sensitive(vm, sensitive);
+	if (err)
+		goto unlock;
+	WRITE_ONCE(vm->sensitive, sensitive);
+	if (!sensitive)
+		goto unlock;
+	err = fisc_vm_each_region(vm, fisc_sensitive_fetch, NULL);
+	if (err) {
+		pr_warn_ratelimited("VM %s does not become latency-sensitive: cannot bring back its pages (error %d)\n",
+				    kobject_name(&vm->kobj), err);
+		WRITE_ONCE(vm->sensitive, false);
+		/* Never refused: it reserves less. */
+		fisc_quota_set_sensitive(vm, false);
+	}
+unlock:
+	mutex_unlock(&vm->quota->sensitive_lock);
+
+	return err;
+}
