@@ -42,16 +42,15 @@ static u64 fisc_balloon_limit(struct fisc_vm *vm)
 }
 
 /*
- * The balloon size that the tax asks for: everything the VM has above its
- * target. Paged-out memory counts as well: it belongs to the guest, which would
+ * The balloon size for which a VM gives everything that it has above @target.
+ * Paged-out memory counts as well: it belongs to the guest, which would
  * choose better what to give up with a balloon of that size, and what it keeps
  * would be in memory.
  */
-static u64 fisc_balloon_taxed(struct fisc_vm *vm)
+static u64 fisc_balloon_above(struct fisc_vm *vm, u64 target)
 {
 	u64 had = fisc_vm_allocated(vm) + fisc_vm_sum(vm, FISC_SWAPPED) +
 		  fisc_balloon_actual(vm);
-	u64 target = fisc_quota_target(vm);
 
 	return had - min(had, target);
 }
@@ -74,10 +73,13 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 
 	/* Without a device, nothing can follow the tax. */
 	if (wanted == FISC_PAGES_FOLLOW) {
-		wanted = balloon->plug ? fisc_balloon_taxed(vm) : 0;
-		/* Memory suffices for now: shrink only. */
-		if (fisc_reclaim_state() < FISC_RECLAIM_SOFT)
-			wanted = min(wanted, balloon->wanted);
+		wanted = balloon->plug ?
+			 fisc_balloon_above(vm, fisc_quota_target(vm)) : 0;
+		/* Memory suffices for now: shrink only, but to its max. */
+		if (!fisc_reclaim_acts())
+			wanted = min(wanted,
+				     max(balloon->wanted,
+					 fisc_balloon_above(vm, fisc_quota_limit(vm))));
 	}
 	wanted = min(wanted, fisc_balloon_limit(vm));
 	fisc_balloon_let(vm);

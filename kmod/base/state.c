@@ -23,6 +23,7 @@ static bool fisc_reclaim_poked;
 
 /* Written by the reclaim thread only. */
 enum fisc_reclaim_state fisc_reclaim_now;
+bool fisc_reclaim_acting;
 
 /* Frames in use at which the thread is poked: the state may have changed. */
 static u64 fisc_reclaim_wake_at = U64_MAX;
@@ -202,8 +203,8 @@ int fisc_levels_set_percent(enum fisc_reclaim_state state, unsigned int percent)
  * fisc_reclaim_keep() - return the memory that is not divided among VMs
  * @total: total memory of the pool or the host, in pages
  *
- * When VMs have what they should have, this much is free, so that nothing is
- * reclaimed.
+ * When VMs have what they should have, this much is free, which is enough for
+ * "high" from whatever state memory is in.
  *
  * Context: may sleep.
  * Return: pages.
@@ -214,18 +215,34 @@ u64 fisc_reclaim_keep(u64 total)
 
 	fisc_levels_now(&levels, total);
 
-	return fisc_levels_leave(&levels, FISC_RECLAIM_SOFT);
+	return fisc_levels_leave(&levels, FISC_RECLAIM_CLEAR);
 }
 
 /**
  * fisc_reclaim_set_state() - enter a state
  * @state: the state
  *
+ * VMs give what they have above their targets from "soft" on, until "high".
+ *
  * Context: the reclaim thread.
  */
 void fisc_reclaim_set_state(enum fisc_reclaim_state state)
 {
 	WRITE_ONCE(fisc_reclaim_now, state);
+	if (state != FISC_RECLAIM_CLEAR)
+		WRITE_ONCE(fisc_reclaim_acting, state >= FISC_RECLAIM_SOFT);
+}
+
+/**
+ * fisc_reclaim_stay() - note that memory has come to rest in the state "clear"
+ *
+ * From now on VMs give what they have above their targets, until "high".
+ *
+ * Context: the reclaim thread.
+ */
+void fisc_reclaim_stay(void)
+{
+	WRITE_ONCE(fisc_reclaim_acting, true);
 }
 
 /**

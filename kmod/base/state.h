@@ -13,13 +13,21 @@
  * the state (DOC: Reclaim). Every part of the module may read it, charge the
  * frames it allocates, and poke the thread. What a state means for VMs is
  * decided elsewhere.
+ *
+ * "High" is the state that VMs live in. The others cost them something, so they
+ * are passed through: what is not divided among VMs (fisc_reclaim_keep()) is
+ * enough for "high", and once memory was short, VMs give back what they have
+ * above their targets until that state is reached (fisc_reclaim_acts()). The
+ * gap between "soft", in which this begins, and "high", in which it ends, keeps
+ * it from beginning anew with every page. A host that comes to rest in "clear"
+ * is not left there either.
  */
 
 /**
  * enum fisc_reclaim_state - how scarce memory is
  * @FISC_RECLAIM_HIGH: there is enough; nothing is done
  * @FISC_RECLAIM_CLEAR: large pages that hold duplicates are broken, the scanner
- *	runs faster, balloons no longer grow
+ *	runs faster; what "soft" began goes on
  * @FISC_RECLAIM_SOFT: balloons follow their targets; where that does not work,
  *	or is too slow, VMs are paged
  * @FISC_RECLAIM_HARD: VMs above their targets are paged
@@ -83,7 +91,21 @@ static inline enum fisc_reclaim_state fisc_reclaim_state(void)
 	return READ_ONCE(fisc_reclaim_now);
 }
 
+extern bool fisc_reclaim_acting;
+
+/**
+ * fisc_reclaim_acts() - test whether VMs give what they have above their targets
+ *
+ * Context: any.
+ * Return: true if they do.
+ */
+static inline bool fisc_reclaim_acts(void)
+{
+	return READ_ONCE(fisc_reclaim_acting);
+}
+
 void fisc_reclaim_set_state(enum fisc_reclaim_state state);
+void fisc_reclaim_stay(void);
 void fisc_reclaim_set_wake(u64 frames);
 void fisc_reclaim_poke(void);
 bool fisc_reclaim_is_poked(void);

@@ -21,6 +21,7 @@
 #include "memory/incoming.h"
 #include "memory/large.h"
 #include "memory/region.h"
+#include "reclaim/armed.h"
 #include "reclaim/wait.h"
 #include "sample/sample.h"
 
@@ -127,6 +128,7 @@ again:
 	}
 
 	fisc_sample_touch(region, chunk, vmf->pgoff);
+	fisc_armed_touch(chunk, vmf->pgoff);
 	e = fisc_chunk_entry(chunk, vmf->pgoff);
 	if (!fisc_entry_has_page(e)) {
 		up_read(&chunk->lock);

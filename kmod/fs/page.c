@@ -14,6 +14,7 @@
 #include "memory/large.h"
 #include "memory/region.h"
 #include "memory/swap.h"
+#include "reclaim/armed.h"
 #include "sample/sample.h"
 #include "vm/vm.h"
 
@@ -122,6 +123,7 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		}
 		if (vmf)
 			fisc_sample_touch(region, chunk, index);
+		fisc_armed_touch(chunk, index);
 		state = fisc_entry_state(fisc_chunk_entry(chunk, index));
 		if (state == FISC_ENTRY_SWAPPED) {
 			up_read(&chunk->lock);
@@ -169,6 +171,7 @@ int fisc_region_read(struct fisc_region *region, pgoff_t index,
 	while (chunk) {
 		down_read(&chunk->lock);
 		e = fisc_chunk_entry(chunk, index);
+		fisc_armed_touch(chunk, index);
 		if (fisc_entry_has_page(e)) {
 			*page = fisc_entry_page(e);
 			get_page(*page);

@@ -12,6 +12,7 @@
 #include "memory/entry.h"
 #include "memory/frame.h"
 
+struct fisc_armed;
 struct fisc_chunk_balloon;
 struct fisc_chunk_hints;
 struct fisc_incoming;
@@ -124,6 +125,8 @@ struct fisc_vm;
  *	were any
  * @incoming: memory of a process that becomes this chunk's (memory/incoming.c),
  *	or NULL
+ * @armed: which of its pages have been touched since it was unmapped to see that
+ *	(reclaim/armed.h), or NULL; changed with @lock held for writing
  * @flags: FISC_CHUNK_DUE and so on, changed by atomic bit operations; the marks
  *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the
  *	chunk
@@ -133,8 +136,6 @@ struct fisc_vm;
  * @nr: its index in fisc_region.chunks
  * @next_due: epoch at which the first page that is marked for later becomes due
  * @nid: node whose thread scans it: where it was first touched
- * @armed: when it was unmapped to see which pages are used (reclaim/pageout.c),
- *	in jiffies; 0 if it was not, or if pages have been paged out since
  * @broken: epoch in which its large frame was last broken
  * @breaks: how often that happened; does not exceed U8_MAX
  */
@@ -146,11 +147,11 @@ struct fisc_chunk {
 	struct fisc_chunk_hints *hints;
 	struct fisc_chunk_balloon *balloon;
 	struct fisc_incoming *incoming;
+	struct fisc_armed *armed;
 	unsigned long flags;
 	atomic_t filled;
 	atomic_t duplicates;
 	u32 nr;
-	u32 armed;
 	u16 next_due;
 	u16 nid;
 	u16 broken;

@@ -585,6 +585,7 @@ void fisc_region_free_chunk(struct fisc_region *region,
 			    struct fisc_chunk *chunk)
 {
 	fisc_balloon_free(region, chunk);
+	kfree(chunk->armed);
 	fisc_count(region, FISC_MAP_BYTES, -(long)FISC_CHUNK_BYTES);
 	kfree(chunk);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Paging out: choosing cold pages and writing them to swap. See DOC: Host
+ * Paging out: taking the cold pages of armed chunks and writing them to swap. See DOC: Host
  * paging in memory/swap.h.
  */
 #include <linux/blkdev.h>
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -12,75 +11,46 @@
 #include "memory/backing.h"
 #include "memory/large.h"
 #include "memory/region.h"
+#include "reclaim/armed.h"
 #include "reclaim/pageout.h"
 #include "share/scan.h"
 
-/**
- * fisc_swap_arm() - start to look for cold pages in a chunk
- * @region: the region; held by the caller
- * @chunk: the chunk
- *
- * Unmaps the chunk, so that pages still unmapped later are cold. Tries its
- * pages for sharing first.
- *
- * Context: may sleep; from the thread that pages out only.
+/*
+ * Break a large frame that has not been touched since it was armed, or any if
+ * @any. Return: there is a leaf.
  */
-void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk)
-{
-	u64 since;
-
-	fisc_scan_chunk(region, chunk);
-
-	since = fisc_chunk_lock(chunk);
-	if (chunk->large)
-		folio_wait_locked(page_folio(fisc_entry_page(chunk->large)));
-	fisc_region_unmap(region, fisc_chunk_start(chunk), FISC_CHUNK_PAGES);
-	/* Never 0, which means "not armed". */
-	WRITE_ONCE(chunk->armed, (u32)jiffies | 1);
-	fisc_chunk_unlock(chunk, since);
-	fisc_count_total(FISC_SWAP_ARMED, 1);
-}
-
-/**
- * fisc_swap_is_armed() - test whether a chunk has been armed long enough
- * @chunk: the chunk
- * @ms: the time in ms
- *
- * Context: any.
- * Return: true if the chunk was armed at least @ms ago.
- */
-bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms)
-{
-	u32 armed = READ_ONCE(chunk->armed);
-
-	return armed && (s32)((u32)jiffies - armed) >= (s32)msecs_to_jiffies(ms);
-}
-
-/* Break a large frame that is cold, or any if @any. Return: there is a leaf. */
 static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
 				 struct fisc_region *region,
 				 struct fisc_chunk *chunk, bool any)
 {
-	bool hot = false, leaf;
+	bool hot, leaf;
 
 	down_read(&chunk->lock);
 	leaf = chunk->leaf;
-	if (chunk->large)
-		hot = folio_mapped(page_folio(fisc_entry_page(chunk->large)));
+	hot = chunk->large && !any &&
+	      (!chunk->armed ||
+	       !bitmap_empty(chunk->armed->touched, FISC_CHUNK_PAGES));
 	up_read(&chunk->lock);
 	if (leaf)
 		return true;
+	if (hot)
+		batch->looked += FISC_CHUNK_PAGES;
 
-	return (any || !hot) && !fisc_large_break(region, chunk, batch->keep, 0);
+	return !hot && !fisc_large_break(region, chunk, batch->keep, 0);
 }
 
-/* Choose pages and make sure that nobody can write to them any more. */
+/*
+ * Choose pages that have not been touched since the chunk was armed, or any if
+ * @any, and make sure that nobody can write to them any more. Disarms the chunk
+ * unless it may have more.
+ */
 static void fisc_swap_select(struct fisc_swap_batch *batch,
 			     struct fisc_region *region,
 			     struct fisc_chunk *chunk, unsigned int max,
 			     bool any)
 {
 	u64 since = fisc_chunk_lock(chunk);
+	const struct fisc_armed *armed = chunk->armed;
 	unsigned int i;
 
 	batch->nr = 0;
@@ -93,7 +63,10 @@ static void fisc_swap_select(struct fisc_swap_batch *batch,
 
 		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
 			continue;
+		batch->looked++;
 		page = fisc_entry_page(e);
+		if (!any && (!armed || test_bit(i, armed->touched)))
+			continue;
 		/*
 		 * Only the map holds a reference, and no page table maps the
 		 * page.
@@ -107,7 +80,9 @@ static void fisc_swap_select(struct fisc_swap_batch *batch,
 			.i = i,
 		};
 	}
-	WRITE_ONCE(chunk->armed, 0);
+	batch->cold += batch->nr;
+	if (!any && batch->nr < max)
+		fisc_armed_disarm(chunk);
 	fisc_chunk_unlock(chunk, since);
 }
 
@@ -134,7 +109,7 @@ static void fisc_swap_copy(struct fisc_swap_batch *batch,
 }
 
 /* Test whether a page is unchanged and unused. Lock held for writing. */
-static bool fisc_swap_is_cold(struct fisc_chunk *chunk,
+static bool fisc_swap_is_unused(struct fisc_chunk *chunk,
 			      const struct fisc_swap_candidate *page)
 {
 	unsigned long e = chunk->leaf ? chunk->leaf[page->i] : 0;
@@ -159,7 +134,7 @@ static void fisc_swap_commit(struct fisc_swap_batch *batch,
 		unsigned long e;
 
 		if ((!page->zero && !page->copied) ||
-		    !fisc_swap_is_cold(chunk, page))
+		    !fisc_swap_is_unused(chunk, page))
 			continue;
 		e = chunk->leaf[page->i];
 		fisc_region_replace(region, chunk, start + page->i,
@@ -206,13 +181,23 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 	return gone;
 }
 
+static void fisc_swap_disarm(struct fisc_chunk *chunk)
+{
+	u64 since = fisc_chunk_lock(chunk);
+
+	fisc_armed_disarm(chunk);
+	fisc_chunk_unlock(chunk, since);
+}
+
 /**
  * fisc_swap_out() - page out cold pages of a chunk
- * @batch: working memory
+ * @batch: working memory; what was looked at is added to its counts
  * @region: the region; held by the caller
- * @chunk: a chunk that was armed, unless @any
+ * @chunk: a chunk that was armed long enough, unless @any
  * @max: most pages to take
  * @any: take pages in use, too
+ *
+ * Disarms the chunk unless @any or @max was reached: then there may be more.
  *
  * Context: may sleep; from the thread that pages out only.
  * Return: the number of frames freed.
@@ -223,17 +208,27 @@ unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 			   bool any)
 {
 	pgoff_t start = fisc_chunk_start(chunk);
+	unsigned int gone;
 
 	max = min3(max, (unsigned int)FISC_CHUNK_PAGES,
-		   (unsigned int)max(fisc_swap_room(), 0L));
-	if (!max || !fisc_swap_take_apart(batch, region, chunk, any))
+		   (unsigned int)clamp(fisc_swap_room(), 0L, (long)INT_MAX));
+	if (!max)
 		return 0;
+	if (!fisc_swap_take_apart(batch, region, chunk, any)) {
+		if (!any)
+			fisc_swap_disarm(chunk);
+		return 0;
+	}
 	fisc_scan_chunk(region, chunk);
 	fisc_swap_select(batch, region, chunk, max, any);
 	if (!batch->nr)
 		return 0;
 	fisc_swap_copy(batch, region, start);
 	fisc_swap_commit(batch, region, chunk);
+	gone = fisc_swap_finish(batch, region, start);
+	/* If nothing goes although it is cold, look elsewhere. */
+	if (!gone && !any)
+		fisc_swap_disarm(chunk);
 
-	return fisc_swap_finish(batch, region, start);
+	return gone;
 }

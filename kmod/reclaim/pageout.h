@@ -28,17 +28,19 @@ struct fisc_swap_candidate {
 /**
  * struct fisc_swap_batch - working memory of the thread that pages out
  * @nr: number of candidates
+ * @looked: private pages looked at, since the caller last cleared this
+ * @cold: candidates among them, likewise
  * @pages: the candidates
  * @keep: entries for fisc_large_break(), all 0
  */
 struct fisc_swap_batch {
 	unsigned int nr;
+	unsigned int looked;
+	unsigned int cold;
 	struct fisc_swap_candidate pages[FISC_CHUNK_PAGES];
 	unsigned long keep[FISC_CHUNK_PAGES];
 };
 
-void fisc_swap_arm(struct fisc_region *region, struct fisc_chunk *chunk);
-bool fisc_swap_is_armed(const struct fisc_chunk *chunk, unsigned int ms);
 unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 			   struct fisc_region *region,
 			   struct fisc_chunk *chunk, unsigned int max,

@@ -21,6 +21,7 @@
 #include "base/trace.h"
 #include "memory/frame.h"
 #include "memory/region.h"
+#include "reclaim/armed.h"
 #include "reclaim/host.h"
 #include "reclaim/pageout.h"
 #include "reclaim/reclaim.h"
@@ -35,11 +36,19 @@
 #define FISC_LOOK_MS		100	/* nothing to do */
 #define FISC_LOOK_SHORT_MS	20	/* more to do */
 
-/* Most random chunks visited per VM and turn. */
+/* Most pages taken in a turn, and between two looks at memory; least of these. */
+#define FISC_TURN_PAGES		16384
+#define FISC_SLICE_MAX		1024
+#define FISC_SLICE_MIN		64
+
+/* Most chunks visited per VM and turn. */
 #define FISC_RECLAIM_TRIES	256
 
-/* Chunks armed for each chunk's worth of pages wanted. */
+/* Chunks that are armed for each chunk's worth of pages wanted. */
 #define FISC_RECLAIM_ARM	4
+
+/* A VM has cold pages if one in this many of those looked at is cold. */
+#define FISC_COLD_PART		16
 
 /*
  * How long to wait beyond cold_ms before pages in use are taken, in ms, if
@@ -47,13 +56,20 @@
  */
 #define FISC_COLD_ENOUGH_MS	500
 
+/* How long memory may rest in "clear" before VMs give what is above targets. */
+#define FISC_CLEAR_MS		10000
+
 static struct task_struct *fisc_reclaimer;
 static struct fisc_swap_batch *fisc_reclaim_batch;
 
 /* Used by the thread only, except for readers of debugfs. */
 static struct fisc_reclaim_pool fisc_pool, fisc_host;
 static u64 fisc_excess;			/* excess of paged VMs, in pages */
-static unsigned long fisc_cold_enough;	/* when cold pages last sufficed */
+static u64 fisc_over;			/* what these have above their maxes */
+static u64 fisc_wanted;			/* pages wanted of all VMs */
+static long fisc_slice;			/* pages to take before the next look */
+static unsigned long fisc_changed;	/* when the state last changed */
+static unsigned long fisc_cold;		/* when any VM last had cold pages */
 
 static DEFINE_SPINLOCK(fisc_history_lock);
 static struct fisc_reclaim_history fisc_history;
@@ -98,6 +114,7 @@ static void fisc_reclaim_set(enum fisc_reclaim_state state)
 	if (state == fisc_reclaim_state())
 		return;
 	fisc_reclaim_set_state(state);
+	fisc_changed = jiffies;
 	fisc_reclaim_note(state);
 	fisc_later(&fisc_state_work);
 	fisc_policy_poke();
@@ -117,6 +134,41 @@ static u64 fisc_reclaim_next(void)
 	return fisc_frames_in_use() + (fisc_pool.free - min(below, fisc_pool.free));
 }
 
+/* Pages to free in order to leave a state. */
+static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool,
+			   enum fisc_reclaim_state state)
+{
+	u64 enough = fisc_levels_leave(&pool->levels, state);
+
+	return enough - min(enough, pool->free);
+}
+
+static u64 fisc_reclaim_lacks(enum fisc_reclaim_state state)
+{
+	return max(fisc_pool_lacks(&fisc_pool, state),
+		   fisc_pool_lacks(&fisc_host, state));
+}
+
+/* Compute what is wanted of VMs, and how much of it to take before a look. */
+static void fisc_reclaim_want(void)
+{
+	enum fisc_reclaim_state state = fisc_reclaim_state();
+	u64 want = 0;
+
+	if (state == FISC_RECLAIM_CLEAR && !fisc_reclaim_acts() &&
+	    time_after(jiffies, fisc_changed + msecs_to_jiffies(FISC_CLEAR_MS))) {
+		fisc_reclaim_stay();
+		fisc_policy_poke();
+	}
+	if (fisc_reclaim_acts())
+		want = fisc_reclaim_lacks(FISC_RECLAIM_CLEAR);
+	fisc_wanted = max_t(u64, want, fisc_host_asked());
+	fisc_slice = FISC_SLICE_MAX;
+	if (state > FISC_RECLAIM_HIGH)
+		fisc_slice = clamp(fisc_reclaim_lacks(state),
+				   (u64)FISC_SLICE_MIN, (u64)FISC_SLICE_MAX);
+}
+
 static void fisc_reclaim_look(void)
 {
 	u64 host = fisc_host_available(), ram = totalram_pages();
@@ -130,35 +182,24 @@ static void fisc_reclaim_look(void)
 			     fisc_levels_state(&fisc_host.levels, state,
 					       fisc_host.free)));
 	fisc_reclaim_set_wake(fisc_reclaim_next());
+	fisc_reclaim_want();
 }
 
-/* Pages to free in order to leave a state. */
-static u64 fisc_pool_lacks(const struct fisc_reclaim_pool *pool,
-			   enum fisc_reclaim_state state)
-{
-	u64 wanted = fisc_levels_leave(&pool->levels, state);
-
-	return wanted - min(wanted, pool->free);
-}
-
-static u64 fisc_reclaim_lacks(enum fisc_reclaim_state state)
-{
-	return max(fisc_pool_lacks(&fisc_pool, state),
-		   fisc_pool_lacks(&fisc_host, state));
-}
-
-/* --- choosing VMs and pages ----------------------------------------------- */
+/* --- choosing VMs --------------------------------------------------------- */
 
 /*
- * Compute each VM's excess over its target; needed only when memory is short.
+ * Compute each VM's excess: over its target, or only over its max while memory
+ * is not short. Needed only if it is, or if a VM has a max.
  */
 static void fisc_reclaim_weigh(void)
 {
 	static bool weighed;
 	enum fisc_reclaim_state state = fisc_reclaim_state();
 	bool paging = READ_ONCE(fisc_reclaim_paging);
-	bool is_short = state >= FISC_RECLAIM_SOFT;
+	bool acts = fisc_reclaim_acts();
+	bool needed = acts || fisc_quota_has_limits();
 	struct fisc_reclaim_need need = {
+		.acts = acts,
 		.paging = paging && fisc_swap_room() > 0,
 		.blocking = READ_ONCE(fisc_reclaim_blocking),
 		.lack = state < FISC_RECLAIM_LOW ? 0 :
@@ -167,37 +208,70 @@ static void fisc_reclaim_weigh(void)
 			   FISC_COLD_ENOUGH_MS + FISC_PROGRESS_MS,
 	};
 	struct fisc_vm *vm = NULL;
+	u64 sum = 0, over = 0;
 	bool unblock = false;
-	u64 sum = 0;
 
 	/*
 	 * Once more after the shortage ends, to reset what is done about each
 	 * VM.
 	 */
-	if (!is_short && !weighed)
+	if (!needed && !weighed)
 		return;
-	weighed = is_short;
+	weighed = needed;
 	while ((vm = fisc_vm_after(vm))) {
 		unblock |= fisc_reclaim_weigh_vm(vm, &need);
-		if (vm->reclaim->reason >= FISC_REASON_PAGING)
+		if (vm->reclaim->reason >= FISC_REASON_PAGING) {
 			sum += vm->reclaim->excess;
+			over += vm->reclaim->over;
+		}
 		cond_resched();
 	}
 	WRITE_ONCE(fisc_excess, sum);
+	fisc_over = over;
 	fisc_host_set_available(paging ? sum : 0);
 	if (unblock)
 		fisc_reclaim_unblock();
 }
 
-/* Page out @want pages at random places of a VM. Return: how many went out. */
-static u64 fisc_reclaim_pages(struct fisc_vm *vm, u64 want, bool any)
-{
-	unsigned int arm = want * FISC_RECLAIM_ARM / FISC_CHUNK_PAGES + 1;
-	unsigned int cold_ms = READ_ONCE(fisc_reclaim_cold_ms);
-	unsigned int tries = FISC_RECLAIM_TRIES;
-	u64 taken = 0;
+/* --- choosing pages ------------------------------------------------------- */
 
-	while (taken < want && tries-- && !kthread_should_stop()) {
+/* How long a VM must have had no cold pages before others are taken. */
+static unsigned long fisc_reclaim_patience(void)
+{
+	return msecs_to_jiffies(READ_ONCE(fisc_reclaim_cold_ms) +
+				FISC_COLD_ENOUGH_MS);
+}
+
+/* Account for pages taken of a VM, and look at memory after each slice. */
+static void fisc_reclaim_took(struct fisc_vm *vm, u64 pages)
+{
+	struct fisc_reclaim_vm *known = vm->reclaim;
+
+	known->over -= min(known->over, pages);
+	WRITE_ONCE(known->excess, known->excess - min(known->excess, pages));
+	if (pages && !known->excess)
+		fisc_reclaim_unblock();
+	fisc_host_freed(pages);
+	fisc_slice -= pages;
+	if (fisc_slice <= 0)
+		fisc_reclaim_look();
+}
+
+/* Is more wanted of a VM? */
+static bool fisc_reclaim_goes_on(const struct fisc_vm *vm)
+{
+	return (fisc_wanted || vm->reclaim->over) && fisc_swap_room() > 0 &&
+	       !kthread_should_stop();
+}
+
+/* Arm chunks of a VM, so that @want cold pages are found later. */
+static void fisc_reclaim_arm(struct fisc_vm *vm, u64 want)
+{
+	unsigned int room = fisc_armed_room(vm, want * FISC_RECLAIM_ARM /
+					    FISC_CHUNK_PAGES + 1);
+	unsigned int tries = FISC_RECLAIM_TRIES;
+
+	while (room && tries-- && !kthread_should_stop()) {
 		struct fisc_region *region;
 		struct fisc_chunk *chunk;
 		pgoff_t index;
@@ -206,37 +280,140 @@ static u64 fisc_reclaim_pages(struct fisc_vm *vm, u64 want, bool any)
 		if (!region)
 			break;
 		chunk = fisc_region_find_chunk(region, index);
-		if (chunk && (any || fisc_swap_is_armed(chunk, cold_ms))) {
-			taken += fisc_swap_out(fisc_reclaim_batch, region,
-					       chunk, want - taken, any);
-		} else if (chunk && arm && !READ_ONCE(chunk->armed)) {
-			fisc_swap_arm(region, chunk);
-			arm--;
-		}
+		if (chunk && fisc_armed_arm(vm, region, chunk))
+			room--;
 		fisc_region_put(region);
+		cond_resched();
+	}
+}
+
+/* Page out up to @want cold pages of a VM. Return: how many went out. */
+static u64 fisc_reclaim_cold(struct fisc_vm *vm, u64 want)
+{
+	unsigned int cold_ms = READ_ONCE(fisc_reclaim_cold_ms);
+	struct fisc_swap_batch *batch = fisc_reclaim_batch;
+	struct fisc_reclaim_vm *known = vm->reclaim;
+	unsigned int tries = FISC_RECLAIM_TRIES;
+	u64 taken = 0;
+
+	batch->looked = 0;
+	batch->cold = 0;
+	while (taken < want && tries-- && fisc_reclaim_goes_on(vm)) {
+		struct fisc_region *region;
+		struct fisc_chunk *chunk;
+		unsigned int gone;
+
+		region = fisc_armed_first(vm, cold_ms, &chunk);
+		if (!region)
+			break;
+		gone = fisc_swap_out(batch, region, chunk,
+				     min_t(u64, want - taken, fisc_slice), false);
+		fisc_region_put(region);
+		taken += gone;
+		fisc_reclaim_took(vm, gone);
+		cond_resched();
+	}
+	if (!batch->looked)
+		return taken;
+	known->in_vain += batch->looked;
+	if ((u64)batch->cold * FISC_COLD_PART >= batch->looked) {
+		known->in_vain = 0;
+		known->cold = jiffies;
+		fisc_cold = jiffies;
+	}
+
+	return taken;
+}
+
+/* May pages in use be taken of a VM, as it has no others? */
+static bool fisc_reclaim_may_take_any(const struct fisc_vm *vm)
+{
+	unsigned long since = jiffies - fisc_reclaim_patience();
+
+	if (!vm->reclaim->in_vain || time_before(since, vm->reclaim->cold))
+		return false;
+
+	return vm->reclaim->over ||
+	       (fisc_reclaim_state() >= FISC_RECLAIM_HARD &&
+		time_after(since, fisc_cold));
+}
+
+/*
+ * Page out up to @want pages at random places of a VM. Return: how many went
+ * out.
+ */
+static u64 fisc_reclaim_any(struct fisc_vm *vm, u64 want)
+{
+	unsigned int tries = FISC_RECLAIM_TRIES;
+	u64 taken = 0;
+
+	while (taken < want && tries-- && fisc_reclaim_goes_on(vm) &&
+	       fisc_reclaim_may_take_any(vm)) {
+		struct fisc_region *region;
+		struct fisc_chunk *chunk;
+		unsigned int gone = 0;
+		pgoff_t index;
+
+		region = fisc_vm_random_page(vm, &index);
+		if (!region)
+			break;
+		chunk = fisc_region_find_chunk(region, index);
+		if (chunk)
+			gone = fisc_swap_out(fisc_reclaim_batch, region, chunk,
+					     min_t(u64, want - taken, fisc_slice),
+					     true);
+		fisc_region_put(region);
+		taken += gone;
+		fisc_reclaim_took(vm, gone);
 		cond_resched();
 	}
 
 	return taken;
 }
 
-/*
- * Page out @want pages of the VMs that are paged, in proportion to their
- * excess.
- */
-static u64 fisc_reclaim_page_out(u64 want, bool any)
+/* Page out @want pages of a VM. Return: how many went out. */
+static u64 fisc_reclaim_pages(struct fisc_vm *vm, u64 want)
 {
+	struct fisc_reclaim_vm *known = vm->reclaim;
+	u64 taken;
+
+	/* Nothing is known about its pages if it was left alone for long. */
+	if (time_after(jiffies, known->paged + fisc_reclaim_patience())) {
+		known->cold = jiffies;
+		known->in_vain = 0;
+	}
+	known->paged = jiffies;
+
+	taken = fisc_reclaim_cold(vm, want);
+	if (taken < want)
+		taken += fisc_reclaim_any(vm, want - taken);
+	if (fisc_reclaim_goes_on(vm))
+		fisc_reclaim_arm(vm, want);
+
+	return taken;
+}
+
+/*
+ * Page out what is wanted of the VMs that are paged, in proportion to their
+ * excess, and at least what each has above its max. Return: how many pages went
+ * out.
+ */
+static u64 fisc_reclaim_page_out(void)
+{
+	u64 sum = fisc_excess, want = min3(fisc_wanted, sum, (u64)FISC_TURN_PAGES);
 	struct fisc_vm *vm = NULL;
-	u64 sum = fisc_excess, taken = 0;
+	u64 taken = 0;
 
-	want = min(want, sum);
-	while (want && (vm = fisc_vm_after(vm))) {
-		u64 part = vm->reclaim->excess;
+	while ((vm = fisc_vm_after(vm))) {
+		u64 part = 0, over = min(vm->reclaim->over, (u64)FISC_TURN_PAGES);
 
-		if (vm->reclaim->reason >= FISC_REASON_PAGING && part)
-			taken += fisc_reclaim_pages(vm,
-						    mul_u64_u64_div_u64(want, part, sum) + 1,
-						    any);
+		if (vm->reclaim->reason < FISC_REASON_PAGING)
+			continue;
+		if (want && fisc_wanted)
+			part = mul_u64_u64_div_u64(want, vm->reclaim->excess,
+						   sum) + 1;
+		if (part || over)
+			taken += fisc_reclaim_pages(vm, max(part, over));
 		cond_resched();
 	}
 
@@ -246,31 +423,20 @@ static u64 fisc_reclaim_page_out(u64 want, bool any)
 /* Do what the state asks for. Return: true if there is more to do. */
 static bool fisc_reclaim_turn(void)
 {
-	u64 want, taken;
-	bool is_short, any;
+	bool is_short;
 
 	fisc_reclaim_look();
 	fisc_reclaim_weigh();
 	fisc_reclaim_rates();
 	is_short = fisc_reclaim_state() >= FISC_RECLAIM_SOFT;
-	want = is_short ? fisc_reclaim_lacks(FISC_RECLAIM_SOFT) : 0;
-	want = max_t(u64, want, fisc_host_asked());
-	if (!want || !fisc_excess || !READ_ONCE(fisc_reclaim_paging)) {
+	if (!fisc_excess || !READ_ONCE(fisc_reclaim_paging) ||
+	    (!fisc_wanted && !fisc_over)) {
 		fisc_host_forget();
-		fisc_cold_enough = jiffies;
+		fisc_cold = jiffies;
 		return is_short;
 	}
 
-	any = fisc_reclaim_state() >= FISC_RECLAIM_HARD &&
-	      time_after(jiffies, fisc_cold_enough +
-			 msecs_to_jiffies(READ_ONCE(fisc_reclaim_cold_ms) +
-					  FISC_COLD_ENOUGH_MS));
-	taken = fisc_reclaim_page_out(want, any);
-	if (taken >= want / 2)
-		fisc_cold_enough = jiffies;
-	fisc_host_freed(taken);
-
-	return true;
+	return fisc_reclaim_page_out() || is_short;
 }
 
 static int fisc_reclaim_thread(void *data)

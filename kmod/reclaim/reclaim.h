@@ -28,7 +28,10 @@
  *   with a duplicate are broken up, the scanner is faster
  *   (fisc_share_under_pressure()), and new memory comes in small frames.
  * - From *soft* on, balloons follow the targets. A VM is paged if its balloon
- *   is missing, has reached its limit, or is too slow (DOC: Progress).
+ *   is missing, has reached its limit, or is too slow (DOC: Progress). This goes
+ *   on until the state is *high* again, or VMs are within their targets. It also
+ *   begins if memory rests in *clear* for FISC_CLEAR_MS: that state costs VMs
+ *   their large pages.
  * - From *hard* on, every VM above its target is paged (DOC: Host paging).
  * - In *low*, faults that would take memory for a VM above its target wait
  *   until the state ends, the VM is within its target, or a signal kills the
@@ -38,8 +41,23 @@
  *   cannot be killed, and the VMM could not, either, while it waits. A VM that
  *   gives nothing does not wait: it would do so for ever (DOC: Progress).
  *
- * Targets leave enough memory free for the state to be "clear": VMs that are
+ * Targets leave enough memory free for the state to be "high": VMs that are
  * within their targets are left alone.
+ *
+ * A VM above its *max* is paged in every state, as above: by its balloon, if
+ * that works, or by the host.
+ *
+ * *Slices.* What is lacking is not taken in one go. After as many pages as end
+ * the current state (FISC_SLICE_MAX at most), the thread looks at memory again:
+ * VMs that wait go on as soon as "low" has ended, not when "high" has begun. A
+ * turn ends after FISC_TURN_PAGES, so that the next one weighs VMs anew.
+ *
+ * *Cold pages first.* What counts as too few cold pages is judged by what was
+ * found where the thread has looked, not by how much is lacking: a VM has cold
+ * pages if one in FISC_COLD_PART of those looked at is cold. Pages in use are
+ * taken from a VM only if it has had none for some time, it is above its max or
+ * the state is "hard" or "low", and in these states only if no other VM has had
+ * any either.
  *
  * The thread runs ten times a second, and as soon as enough has been allocated
  * since its last turn for a state to begin (fisc_reclaim_charge()). What it

@@ -37,6 +37,7 @@ int fisc_reclaim_begin_vm(struct fisc_vm *vm)
  */
 void fisc_reclaim_end_vm(struct fisc_vm *vm)
 {
+	kfree(vm->reclaim->armed);
 	kfree(vm->reclaim);
 }
 
@@ -126,11 +127,11 @@ static enum fisc_reclaim_reason fisc_reclaim_reason(const struct fisc_vm *vm,
 {
 	enum fisc_reclaim_state state = fisc_reclaim_state();
 
-	if (!vm->reclaim->excess || state < FISC_RECLAIM_SOFT)
+	if (!vm->reclaim->excess || fisc_vm_is_sensitive(vm))
 		return FISC_REASON_NONE;
 	if (need->lack && need->blocking && !vm->reclaim->helpless)
 		return FISC_REASON_BLOCKED;
-	if (works && (state == FISC_RECLAIM_SOFT || !need->paging))
+	if (works && (state <= FISC_RECLAIM_SOFT || !need->paging))
 		return FISC_REASON_BALLOON;
 
 	return need->paging ? FISC_REASON_PAGING : FISC_REASON_NONE;
@@ -149,13 +150,15 @@ bool fisc_reclaim_weigh_vm(struct fisc_vm *vm,
 {
 	struct fisc_reclaim_vm *known = vm->reclaim;
 	u64 actual = fisc_vm_sum(vm, FISC_BALLOON);
-	u64 target = fisc_quota_target(vm);
+	u64 limit = fisc_quota_limit(vm);
+	u64 target = need->acts ? fisc_quota_target(vm) : limit;
 	bool waited = need->lack && known->excess && !known->helpless;
 	u64 has = fisc_vm_allocated(vm);
 	bool works, gives;
 
+	known->over = has - min(limit, has);
 	WRITE_ONCE(known->excess, has - min(target, has));
-	if (fisc_reclaim_state() < FISC_RECLAIM_SOFT) {
+	if (!need->acts && !known->over) {
 		known->balloon = (struct fisc_progress){};
 		known->wait = (struct fisc_progress){};
 		WRITE_ONCE(known->helpless, false);

@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 #include <linux/types.h>
 
+struct fisc_armed_queue;
 struct fisc_vm;
 
 /**
@@ -56,12 +57,14 @@ struct fisc_progress {
 
 /**
  * struct fisc_reclaim_need - what the current state asks of VMs
+ * @acts: VMs give what they have above their targets, not only above their maxes
  * @paging: pages can go to swap
  * @blocking: VMs may have to wait
  * @lack: pages that are missing for the state "low" to end; 0 in other states
  * @wait_ms: how long a VM that waits has to give something, in ms
  */
 struct fisc_reclaim_need {
+	bool acts;
 	bool paging;
 	bool blocking;
 	u64 lack;
@@ -96,7 +99,9 @@ struct fisc_rate {
 
 /**
  * struct fisc_reclaim_vm - reclaim's knowledge of a VM
- * @excess: pages above its target, at the last turn
+ * @excess: pages above its target, or above its max while memory is not short,
+ *	at the last turn, less what has been paged out since
+ * @over: pages above its max, likewise
  * @least: its lowest excess while it waits
  * @balloon_may: most pages that may be requested of its balloon, 0 if no device
  *	serves it; set by the balloon
@@ -107,10 +112,15 @@ struct fisc_rate {
  * @reason: what is being done about the VM
  * @in: pages coming back from swap
  * @out: pages going to swap
+ * @armed: its armed chunks (reclaim/armed.h), or NULL
+ * @paged: when it was last paged, in jiffies
+ * @cold: when it last had cold pages, in jiffies
+ * @in_vain: private pages looked at since, in chunks without cold pages
  * @blocked_ns: total time that faults have waited for memory, in ns
  */
 struct fisc_reclaim_vm {
 	u64 excess;
+	u64 over;
 	u64 least;
 	u64 balloon_may;
 	u64 balloon_might;
@@ -120,6 +130,10 @@ struct fisc_reclaim_vm {
 	enum fisc_reclaim_reason reason;
 	struct fisc_rate in;
 	struct fisc_rate out;
+	struct fisc_armed_queue *armed;
+	unsigned long paged;
+	unsigned long cold;
+	u64 in_vain;
 	atomic64_t blocked_ns;
 };
 
