@@ -53,7 +53,7 @@ static bool wait_state(const char *state)
 			return true;
 		fisc_sleep_ms(10);
 	}
-	TH_LOG("the state is %s, not %s", now, state);
+	printf("# the state is %s, not %s\n", now, state);
 	return false;
 }
 

@@ -21,9 +21,12 @@
 #define FISC_RECHECK_MS_MAX		60000
 #define FISC_RECHECK_MS_DEFAULT		1000
 
-/* /sys/kernel/fisc/share/pressure_percent: memory is short below this. */
+/*
+ * /sys/kernel/fisc/share/pressure_percent: memory is short below this. By
+ * default not before it is so for reclaim (FISC_HIGH_PERCENT_DEFAULT).
+ */
 #define FISC_PRESSURE_PERCENT_MAX	50
-#define FISC_PRESSURE_PERCENT_DEFAULT	10
+#define FISC_PRESSURE_PERCENT_DEFAULT	6
 
 /* /sys/kernel/fisc/share/max_users: most users of one shared frame. */
 #define FISC_MAX_USERS_MIN		2
@@ -31,7 +34,7 @@
 #define FISC_MAX_USERS_DEFAULT		65536
 
 /* /sys/kernel/fisc/large/ */
-#define FISC_LARGE_MIN_FREE_DEFAULT	10
+#define FISC_LARGE_MIN_FREE_DEFAULT	6
 #define FISC_LARGE_BREAK_DEFAULT	128
 
 /* /sys/kernel/fisc/balloon/stats_ms: how often guests send statistics. */

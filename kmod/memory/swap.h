@@ -36,13 +36,13 @@ struct folio;
  * page them in again only for the guest to write them to its own disk. (This is
  * double paging, section 3.3 of the paper.) So chunks are chosen at random, and
  * of these the pages that nobody has touched for a while. A chunk is first
- * *armed*: it is unmapped from all page tables, and the time is noted. If it is
- * chosen again after cold_ms, pages that are still unmapped are cold. A large
- * frame is cold as a whole or not at all; if it is cold, it is split. If there
- * are no cold pages and memory is needed nevertheless, any pages are taken.
+ * *armed*: it is unmapped from all page tables. Pages that nobody has touched
+ * within cold_ms are cold (DOC: Armed chunks). A large frame is cold as a whole
+ * or not at all; if it is cold, it is split. If there are no cold pages and
+ * memory is needed nevertheless, any pages are taken.
  *
  * Sharing is tried first for every candidate: the scanner's turn on the chunk
- * is brought forward, when the chunk is armed and when it is chosen again.
+ * is brought forward, when the chunk is armed and when its cold pages are taken.
  *
  * *Paging out* works like sharing. With the chunk's lock held, pages are
  * unmapped, and marked clean if nobody else has a reference. Then they are

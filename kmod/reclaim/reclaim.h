@@ -24,9 +24,9 @@
  * has above its target (DOC: Targets). When a state begins, the targets are
  * recomputed.
  *
- * - From *clear* on, balloons below their targets do not grow, large frames
- *   with a duplicate are broken up, the scanner is faster
- *   (fisc_share_under_pressure()), and new memory comes in small frames.
+ * - From *clear* on, large frames with a duplicate are broken up, the scanner
+ *   is faster (fisc_share_under_pressure()), and new memory comes in small
+ *   frames.
  * - From *soft* on, balloons follow the targets. A VM is paged if its balloon
  *   is missing, has reached its limit, or is too slow (DOC: Progress). This goes
  *   on until the state is *high* again, or VMs are within their targets. It also

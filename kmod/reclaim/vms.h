@@ -99,8 +99,8 @@ struct fisc_rate {
 
 /**
  * struct fisc_reclaim_vm - reclaim's knowledge of a VM
- * @excess: pages above its target, or above its max while memory is not short,
- *	at the last turn, less what has been paged out since
+ * @excess: pages above its target, or only above its max while memory is not
+ *	short, at the last turn, less what has been paged out since
  * @over: pages above its max, likewise
  * @least: its lowest excess while it waits
  * @balloon_may: most pages that may be requested of its balloon, 0 if no device

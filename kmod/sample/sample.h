@@ -42,6 +42,8 @@ struct fisc_vm;
  * unmaps a page of the sample meanwhile, a touch costs one more fault, which
  * changes nothing.
  *
+ * Latency-sensitive VMs are not sampled: all of their pages count as active.
+ *
  * Lifetimes: a sample names regions and pages, but holds no reference on them;
  * its region pointers are only compared with those of live regions. The flag
  * FISC_CHUNK_SAMPLED of a chunk may outlive the sample; the next touch then

@@ -74,6 +74,28 @@ static void states_end_with_enough_memory(struct kunit *test)
 			FISC_RECLAIM_HIGH);
 }
 
+/* VMs that have all that is divided among them, and no more. */
+static void what_is_kept_is_enough_for_high(struct kunit *test)
+{
+	enum fisc_reclaim_state before;
+	unsigned int sliding;
+	u64 total;
+
+	for (sliding = 0; sliding < 2; sliding++) {
+		for (total = 1; total < 1ULL << 40; total = total * 3 + 1) {
+			struct fisc_levels levels;
+			u64 kept;
+
+			fisc_levels_set(&levels, total, state_percent, sliding);
+			kept = fisc_levels_leave(&levels, FISC_RECLAIM_CLEAR);
+			for (before = 0; before < FISC_RECLAIM_STATES; before++)
+				KUNIT_ASSERT_EQ(test, FISC_RECLAIM_HIGH,
+						fisc_levels_state(&levels, before,
+								  kept));
+		}
+	}
+}
+
 static void sliding_scale_is_that_of_the_field(struct kunit *test)
 {
 	const u64 gib = SZ_1G >> PAGE_SHIFT;
@@ -100,6 +122,7 @@ static struct kunit_case fisc_state_cases[] = {
 	KUNIT_CASE(states_begin_at_their_percent),
 	KUNIT_CASE(states_do_not_flicker),
 	KUNIT_CASE(states_end_with_enough_memory),
+	KUNIT_CASE(what_is_kept_is_enough_for_high),
 	KUNIT_CASE(sliding_scale_is_that_of_the_field),
 	KUNIT_CASE(no_memory_at_all_does_no_harm),
 	{}
