@@ -94,7 +94,7 @@ static inline enum fisc_reclaim_state fisc_reclaim_state(void)
 extern bool fisc_reclaim_acting;
 
 /**
- * fisc_reclaim_acts() - test whether VMs give what they have above their targets
+ * fisc_reclaim_acts() - test whether VMs give what is above their targets
  *
  * Context: any.
  * Return: true if they do.

@@ -125,8 +125,8 @@ struct fisc_vm;
  *	were any
  * @incoming: memory of a process that becomes this chunk's (memory/incoming.c),
  *	or NULL
- * @armed: which of its pages have been touched since it was unmapped to see that
- *	(reclaim/armed.h), or NULL; changed with @lock held for writing
+ * @armed: which of its pages have been touched since it was unmapped to see
+ *	that (reclaim/armed.h), or NULL; changed with @lock held for writing
  * @flags: FISC_CHUNK_DUE and so on, changed by atomic bit operations; the marks
  *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the
  *	chunk

@@ -42,7 +42,7 @@ struct folio;
  * memory is needed nevertheless, any pages are taken.
  *
  * Sharing is tried first for every candidate: the scanner's turn on the chunk
- * is brought forward, when the chunk is armed and when its cold pages are taken.
+ * is brought forward, when the chunk is armed and when its cold pages are to go.
  *
  * *Paging out* works like sharing. With the chunk's lock held, pages are
  * unmapped, and marked clean if nobody else has a reference. Then they are

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Paging out: taking the cold pages of armed chunks and writing them to swap. See DOC: Host
- * paging in memory/swap.h.
+ * Paging out: taking the cold pages of armed chunks and writing them to swap.
+ * See DOC: Host paging in memory/swap.h.
  */
 #include <linux/blkdev.h>
 #include <linux/mm.h>
@@ -109,7 +109,7 @@ static void fisc_swap_copy(struct fisc_swap_batch *batch,
 }
 
 /* Test whether a page is unchanged and unused. Lock held for writing. */
-static bool fisc_swap_is_unused(struct fisc_chunk *chunk,
+static bool fisc_swap_is_cold(struct fisc_chunk *chunk,
 			      const struct fisc_swap_candidate *page)
 {
 	unsigned long e = chunk->leaf ? chunk->leaf[page->i] : 0;
@@ -134,7 +134,7 @@ static void fisc_swap_commit(struct fisc_swap_batch *batch,
 		unsigned long e;
 
 		if ((!page->zero && !page->copied) ||
-		    !fisc_swap_is_unused(chunk, page))
+		    !fisc_swap_is_cold(chunk, page))
 			continue;
 		e = chunk->leaf[page->i];
 		fisc_region_replace(region, chunk, start + page->i,

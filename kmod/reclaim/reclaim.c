@@ -36,7 +36,7 @@
 #define FISC_LOOK_MS		100	/* nothing to do */
 #define FISC_LOOK_SHORT_MS	20	/* more to do */
 
-/* Most pages taken in a turn, and between two looks at memory; least of these. */
+/* Most pages taken in a turn; most and least between two looks at memory. */
 #define FISC_TURN_PAGES		16384
 #define FISC_SLICE_MAX		1024
 #define FISC_SLICE_MIN		64
@@ -405,7 +405,8 @@ static u64 fisc_reclaim_page_out(void)
 	u64 taken = 0;
 
 	while ((vm = fisc_vm_after(vm))) {
-		u64 part = 0, over = min(vm->reclaim->over, (u64)FISC_TURN_PAGES);
+		u64 over = min_t(u64, vm->reclaim->over, FISC_TURN_PAGES);
+		u64 part = 0;
 
 		if (vm->reclaim->reason < FISC_REASON_PAGING)
 			continue;

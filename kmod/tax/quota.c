@@ -396,8 +396,8 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
  * @pages: the max in pages, or FISC_PAGES_FOLLOW
  *
  * Context: may sleep.
- * Return: 0; -EINVAL if @pages is below the chosen min; -EBUSY if it is below the
- * size of a VM that is latency-sensitive; -ENOSPC if not admitted.
+ * Return: 0; -EINVAL if @pages is below the chosen min; -EBUSY if it is below
+ * the size of a VM that is latency-sensitive; -ENOSPC if not admitted.
  */
 int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 {
