@@ -138,6 +138,50 @@ TEST_F(swap, pages_that_are_touched_stay)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
+/* A file of which one chunk in SPARSE has content: chance rarely finds it. */
+#define SPARSE		128
+#define SPARSE_PAGES	(BIG_PAGES * SPARSE)
+
+/* The page that is the @i-th of those with content. */
+static size_t sparse_page(size_t i)
+{
+	return i / CHUNK_PAGES * CHUNK_PAGES * SPARSE + i % CHUNK_PAGES;
+}
+
+/* One page in ten is cold, which suffices, however long it takes to find. */
+TEST_F(swap, pages_in_use_stay_while_others_are_cold)
+{
+	char *map = fisc_map(fisc_create(ST "b", SPARSE_PAGES), SPARSE_PAGES);
+	static struct toucher t;
+	long in;
+	size_t i;
+
+	ASSERT_NE(NULL, map);
+	t.map = map;
+	t.order = malloc(BIG_PAGES * sizeof(*t.order));
+	ASSERT_NE(NULL, t.order);
+	for (i = 0; i < BIG_PAGES; i++) {
+		fisc_fill(page_of(map, sparse_page(i)), i);
+		if (i % 10)
+			t.order[t.nr++] = sparse_page(i);
+	}
+	ASSERT_EQ(0, pthread_create(&t.thread, NULL, toucher_thread, &t));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "3000"));
+	in = fisc_reclaim("swap_in");
+	/* With what is kept free, less than one page in ten is too much. */
+	leave_free(_metadata, -1);
+	EXPECT_TRUE(get_over_shortage());
+	fisc_sleep_ms(1000);
+	WRITE_ONCE(t.stop, true);
+	pthread_join(t.thread, NULL);
+	in = fisc_reclaim("swap_in") - in;
+	TH_LOG("%ld pages came back", in);
+	EXPECT_GT((long)t.nr / 100, in);
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	for (i = 0; i < BIG_PAGES; i++)
+		ASSERT_EQ(-1, fisc_check(page_of(map, sparse_page(i)), i));
+}
+
 /* Those who wait go on when "low" ends, not when all is well again. */
 TEST_F(swap, memory_is_taken_in_slices)
 {
