@@ -10,11 +10,27 @@
 #include <linux/sched/signal.h>
 
 #include "memory/cow.h"
+#include "memory/frame.h"
 #include "memory/region.h"
 #include "memory/swap.h"
 #include "tax/quota.h"
 #include "tax/sensitive.h"
 #include "vm/vm.h"
+
+static int fisc_sensitive_fetch_page(struct fisc_region *region,
+				     struct fisc_chunk *chunk, pgoff_t index)
+{
+	struct folio *folio = fisc_frame_alloc(NULL, 0, FISC_GFP_SYSCALL);
+	int err;
+
+	if (!folio)
+		return -ENOMEM;
+	err = fisc_swap_in(region, chunk, index, folio);
+	if (err)
+		folio_put(folio);
+
+	return err == -EAGAIN ? 0 : err;
+}
 
 /* Bring a chunk's pages back from swap. */
 static int fisc_sensitive_fetch_chunk(struct fisc_region *region,
@@ -28,8 +44,7 @@ static int fisc_sensitive_fetch_chunk(struct fisc_region *region,
 		while (fisc_chunk_look(chunk, index) == FISC_ENTRY_SWAPPED) {
 			if (fatal_signal_pending(current))
 				return -EINTR;
-			err = fisc_swap_in(region, chunk, index, NULL,
-					   FISC_GFP_SYSCALL);
+			err = fisc_sensitive_fetch_page(region, chunk, index);
 			if (err)
 				return err;
 		}
