@@ -2,14 +2,37 @@
 #ifndef _FISC_BASE_STATS_H
 #define _FISC_BASE_STATS_H
 
+#include <linux/atomic.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
+
+/**
+ * DOC: Counters
+ *
+ * The module as a whole counts on each CPU for itself: counting touches no
+ * cache line that another CPU writes, and reading adds up all CPUs that the
+ * host may ever have.
+ *
+ * Regions are read far more often than that allows: the policy and reclaim ask
+ * for what every VM has, up to fifty times a second, and possible CPUs times
+ * VMs can be a hundred thousand. So what they ask for is kept in one number for
+ * each region (counters before FISC_NR_TALLIED). It changes when a page gets,
+ * loses, or exchanges its frame. A fault that does so takes other cache lines
+ * from the VM's other CPUs anyway: the lock of the mapping, and KVM's. Faults
+ * that only map a page again do not touch it.
+ */
 
 /**
  * enum fisc_counter - counters of each region and of the module
  * @FISC_PRIVATE: map entries with a frame of their own; equals private frames,
  *	in pages
  * @FISC_SHARING: map entries that refer to a shared frame
+ * @FISC_BALLOON: pages in balloons
+ * @FISC_SWAPPED: pages that are paged out now
+ * @FISC_SWAP_OUT: pages paged out (event)
+ * @FISC_SWAP_IN: pages paged in (event)
+ * @FISC_NR_TALLIED: number of the counters above: those of which a region keeps
+ *	the sum
  * @FISC_ZERO: map entries served by a zero frame
  * @FISC_SHARED: shared frames; module only, as no region owns them
  * @FISC_FAULTS: faults on pages that were not mapped (event)
@@ -34,7 +57,6 @@
  * @FISC_SAMPLED: pages chosen for samples (event)
  * @FISC_SAMPLE_TOUCHED: sampled pages that were touched (event)
  * @FISC_SAMPLE_FAULTS: faults caused by sampling (event)
- * @FISC_BALLOON: pages in balloons
  * @FISC_BALLOON_INFLATED: pages that entered a balloon (event)
  * @FISC_BALLOON_DEFLATED: pages that left a balloon at the guest's request or
  *	at a reset (event)
@@ -42,9 +64,6 @@
  *	(event)
  * @FISC_BALLOON_DUPLICATE: requests to put a page into a balloon that already
  *	held it (event)
- * @FISC_SWAPPED: pages that are paged out now
- * @FISC_SWAP_OUT: pages paged out (event)
- * @FISC_SWAP_IN: pages paged in (event)
  * @FISC_SWAP_LOST: failures to page in a page (event)
  * @FISC_SWAP_ARMED: chunks unmapped to see which pages are used (event)
  * @FISC_SWAP_NO_MEMORY: failures to page out for lack of memory (event)
@@ -55,7 +74,12 @@
 enum fisc_counter {
 	FISC_PRIVATE,
 	FISC_SHARING,
-	FISC_ZERO,
+	FISC_BALLOON,
+	FISC_SWAPPED,
+	FISC_SWAP_OUT,
+	FISC_SWAP_IN,
+	FISC_NR_TALLIED,
+	FISC_ZERO = FISC_NR_TALLIED,
 	FISC_SHARED,
 	FISC_FAULTS,
 	FISC_WRITE_FAULTS,
@@ -78,14 +102,10 @@ enum fisc_counter {
 	FISC_SAMPLED,
 	FISC_SAMPLE_TOUCHED,
 	FISC_SAMPLE_FAULTS,
-	FISC_BALLOON,
 	FISC_BALLOON_INFLATED,
 	FISC_BALLOON_DEFLATED,
 	FISC_BALLOON_POPPED,
 	FISC_BALLOON_DUPLICATE,
-	FISC_SWAPPED,
-	FISC_SWAP_OUT,
-	FISC_SWAP_IN,
 	FISC_SWAP_LOST,
 	FISC_SWAP_ARMED,
 	FISC_SWAP_NO_MEMORY,
@@ -95,11 +115,17 @@ enum fisc_counter {
 /**
  * struct fisc_counters - one CPU's share of a set of counters
  * @v: indexed by enum fisc_counter; one CPU's share can be negative
- *
- * A set is a per-CPU variable, so counting touches no shared cache line.
  */
 struct fisc_counters {
 	long v[FISC_NR_COUNTERS];
+};
+
+/**
+ * struct fisc_tally - sums of a region's counters that are read often
+ * @v: indexed by enum fisc_counter
+ */
+struct fisc_tally {
+	atomic_long_t v[FISC_NR_TALLIED];
 };
 
 DECLARE_PER_CPU(struct fisc_counters, fisc_total);

@@ -66,6 +66,7 @@ void __fisc_chunk_mark_due(struct fisc_chunk *chunk)
 	if (test_and_set_bit(FISC_CHUNK_DUE, &chunk->flags))
 		return;
 
+	atomic_inc(chunk->region->nr_due);
 	xa_set_mark(&chunk->region->chunks, chunk->nr, FISC_MARK_DUE);
 	fisc_due_poke(chunk->nid);
 }
@@ -170,7 +171,8 @@ void fisc_chunk_clear_marks(struct fisc_chunk *chunk)
 
 	xa_clear_mark(chunks, chunk->nr, FISC_MARK_DUE);
 	xa_clear_mark(chunks, chunk->nr, FISC_MARK_LATER);
-	clear_bit(FISC_CHUNK_DUE, &chunk->flags);
+	if (test_and_clear_bit(FISC_CHUNK_DUE, &chunk->flags))
+		atomic_dec(chunk->region->nr_due);
 	clear_bit(FISC_CHUNK_LATER, &chunk->flags);
 	chunk->next_due = fisc_due_never();
 	/* Pairs with atomic_inc_return() in fisc_link_set_duplicate(). */

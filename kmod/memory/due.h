@@ -11,7 +11,7 @@
  * DOC: Due chunks
  *
  * A chunk with pages that the scanner has to read is *due*: it carries a mark,
- * and the scanner's thread for its node is poked. A chunk whose pages are left
+ * its VM counts it, and the scanner's thread for its node is poked. A chunk whose pages are left
  * alone for now is marked for *later*, with an epoch. Code that changes the map
  * sets marks. The scanner (share/scan.c) looks for them, and sleeps on the
  * queue declared here.

@@ -11,6 +11,7 @@
 #include "memory/domain.h"
 #include "memory/due.h"
 #include "memory/large.h"
+#include "memory/listed.h"
 #include "memory/region.h"
 #include "uapi/fisc.h"
 
@@ -72,6 +73,7 @@ static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 	/* Pairs with fisc_chunk_peek(): the frame is visible first. */
 	smp_store_release(&chunk->large, e);
 	chunk->leaf = NULL;
+	fisc_chunk_list(chunk);
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	fisc_count(region, FISC_LARGE, 1);
 }
@@ -210,6 +212,7 @@ static void fisc_large_set_leaf(struct fisc_region *region,
 	smp_store_release(&chunk->leaf, leaf);
 	/* Pairs with fisc_chunk_peek(): the leaf is visible first. */
 	smp_store_release(&chunk->large, 0);
+	fisc_chunk_unlist(chunk);
 	fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
 	fisc_count(region, FISC_LARGE, -1);
@@ -390,6 +393,7 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 		e = fisc_entry_set_history(e, 1, READ_ONCE(fisc_epoch));
 	fisc_large_set(region, chunk, e);
 	atomic_set(&chunk->filled, 0);
+	atomic_set(&chunk->private, 0);
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
 		fisc_frame_detach(page_folio(fisc_entry_page(leaf[i])));
 	fisc_count(region, FISC_LARGE_REBUILDS, 1);
@@ -470,6 +474,7 @@ void fisc_large_remove(struct fisc_region *region, struct fisc_chunk *chunk)
 	struct folio *folio = page_folio(fisc_entry_page(chunk->large));
 
 	chunk->large = 0;
+	fisc_chunk_unlist(chunk);
 	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
 	fisc_count(region, FISC_LARGE, -1);
 	fisc_frame_detach(folio);

@@ -83,7 +83,7 @@ struct fisc_vm;
  *	      folio lock
  *	        i_mmap_rwsem, MMU notifier, page table lock (in the kernel)
  *	      shared frames' and hints' bucket locks
- *	        fisc_region.chunks' lock (marks)
+ *	        fisc_region.chunks' lock (marks), fisc_region.listed's lock
  *	      fisc_vm.lock
  *
  * Nothing that may reclaim is allocated with a chunk's lock held, be it for
@@ -110,6 +110,7 @@ struct fisc_vm;
 #define FISC_CHUNK_WATCHED	2
 #define FISC_CHUNK_SAMPLED	3	/* may have pages of a sample */
 #define FISC_CHUNK_SETTLING	4	/* incoming memory is being copied */
+#define FISC_CHUNK_LISTED	5	/* is in fisc_region.listed */
 
 /**
  * struct fisc_chunk - the frame map of 2 MiB of guest memory
@@ -131,9 +132,11 @@ struct fisc_vm;
  *	under @lock or, to set FISC_CHUNK_DUE, a bucket lock that keeps the
  *	chunk
  * @filled: entries of the leaf that have content: private, shared and swapped
+ * @private: private entries of the leaf
  * @duplicates: pages of @large that are known to be zero or to have an equal
  *	elsewhere
  * @nr: its index in fisc_region.chunks
+ * @place: its index in fisc_region.listed
  * @next_due: epoch at which the first page that is marked for later becomes due
  * @nid: node whose thread scans it: where it was first touched
  * @broken: epoch in which its large frame was last broken
@@ -150,8 +153,10 @@ struct fisc_chunk {
 	struct fisc_armed *armed;
 	unsigned long flags;
 	atomic_t filled;
+	atomic_t private;
 	atomic_t duplicates;
 	u32 nr;
+	u32 place;
 	u16 next_due;
 	u16 nid;
 	u16 broken;
@@ -168,6 +173,7 @@ struct fisc_chunk {
  * @released: completed when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
  * @next_due: the earliest epoch at which a chunk marked for later becomes due
+ * @nr_due: number of due chunks in all files of the VM (struct fisc_vm)
  * @adopted: it holds a process's memory (DOC: Adoption), and only that process
  *	may map it
  * @source: shared memory that this was before (adopt/source.h), or NULL;
@@ -178,7 +184,11 @@ struct fisc_chunk {
  *	of it (tax/quota.c)
  * @backing: the file that holds pages that were paged out (memory/backing.c);
  *	not NULL if there is a swapped entry
- * @counters: counters of this region
+ * @listed: its listed chunks, in no order, behind them room for the others
+ *	(memory/listed.c)
+ * @nr_listed: number of listed chunks
+ * @counters: its other counters
+ * @tally: sums of the counters that are read often
  */
 struct fisc_region {
 	struct inode *inode;
@@ -189,13 +199,17 @@ struct fisc_region {
 	struct completion released;
 	struct xarray chunks;
 	u16 next_due;
+	atomic_t *nr_due;
 	bool adopted;
 	struct fisc_source *source;
 	pgoff_t end;
 	u64 admitted;
 	u64 settled;
 	struct file *backing;
+	struct xarray listed;
+	u32 nr_listed;
 	struct fisc_counters __percpu *counters;
+	struct fisc_tally tally ____cacheline_aligned_in_smp;
 };
 
 #define FISC_INDEX_BITS		32
@@ -221,10 +235,13 @@ static inline struct fisc_region *fisc_region_of(const struct inode *inode)
  *
  * Context: any.
  */
-static inline void fisc_count(struct fisc_region *region, enum fisc_counter c,
-			      long n)
+static __always_inline void fisc_count(struct fisc_region *region,
+				       enum fisc_counter c, long n)
 {
-	this_cpu_add(region->counters->v[c], n);
+	if (c < FISC_NR_TALLIED)
+		atomic_long_add(n, &region->tally.v[c]);
+	else
+		this_cpu_add(region->counters->v[c], n);
 	fisc_count_total(c, n);
 }
 

@@ -13,6 +13,7 @@
 #include "base/state.h"
 #include "memory/balloon.h"
 #include "memory/due.h"
+#include "memory/listed.h"
 #include "memory/region.h"
 #include "memory/shared.h"
 
@@ -30,7 +31,8 @@ const struct address_space_operations fisc_aops = {
  * @e: the entry
  * @n: 1 or -1
  *
- * Context: any.
+ * Context: any; @chunk->lock held, at least for reading; for writing if the
+ * entry goes.
  */
 void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 		      unsigned long e, int n)
@@ -39,6 +41,11 @@ void fisc_count_entry(struct fisc_region *region, struct fisc_chunk *chunk,
 	case FISC_ENTRY_PRIVATE:
 		fisc_count(region, FISC_PRIVATE, n);
 		atomic_add(n, &chunk->filled);
+		atomic_add(n, &chunk->private);
+		if (n > 0)
+			fisc_chunk_list(chunk);
+		else
+			fisc_chunk_unlist(chunk);
 		break;
 	case FISC_ENTRY_SHARED:
 		fisc_count(region, FISC_SHARING, n);
@@ -198,6 +205,10 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
 	if (!chunk)
 		return NULL;
+	if (fisc_listed_reserve(region)) {
+		kfree(chunk);
+		return NULL;
+	}
 	init_rwsem(&chunk->lock);
 	/* Reclaim takes it: have lockdep object to allocations with it held. */
 	fs_reclaim_acquire(GFP_KERNEL);
@@ -207,6 +218,8 @@ struct fisc_chunk *fisc_region_make_chunk(struct fisc_region *region,
 	chunk->nr = index >> FISC_CHUNK_SHIFT;
 	chunk->nid = fisc_due_node();
 	chunk->next_due = fisc_due_never();
+	/* The VM's sample may name pages of it already. */
+	chunk->flags = BIT(FISC_CHUNK_SAMPLED);
 
 	other = xa_cmpxchg(&region->chunks, index >> FISC_CHUNK_SHIFT, NULL,
 			   chunk, GFP_KERNEL);
@@ -507,10 +520,13 @@ pgoff_t fisc_region_next_data(struct fisc_region *region, pgoff_t index,
  * @c: the counter
  *
  * Context: any.
- * Return: the sum over all CPUs, at least 0.
+ * Return: its value, at least 0.
  */
 long fisc_region_sum(const struct fisc_region *region, enum fisc_counter c)
 {
+	if (c < FISC_NR_TALLIED)
+		return max(atomic_long_read(&region->tally.v[c]), 0L);
+
 	return fisc_counters_sum(region->counters, c);
 }
 
@@ -548,6 +564,7 @@ struct fisc_region *fisc_region_alloc(struct inode *inode)
 	refcount_set(&region->users, 1);
 	init_completion(&region->released);
 	xa_init(&region->chunks);
+	xa_init_flags(&region->listed, XA_FLAGS_ALLOC);
 	region->next_due = fisc_due_never();
 	region->counters = alloc_percpu(struct fisc_counters);
 	if (!region->counters) {
@@ -569,6 +586,7 @@ struct fisc_region *fisc_region_alloc(struct inode *inode)
 void fisc_region_free(struct fisc_region *region)
 {
 	xa_destroy(&region->chunks);
+	xa_destroy(&region->listed);
 	free_percpu(region->counters);
 	kfree(region);
 	atomic_dec(&fisc_nr_regions);
@@ -586,6 +604,8 @@ void fisc_region_free_chunk(struct fisc_region *region,
 {
 	fisc_balloon_free(region, chunk);
 	kfree(chunk->armed);
+	if (test_bit(FISC_CHUNK_DUE, &chunk->flags))
+		atomic_dec(region->nr_due);
 	fisc_count(region, FISC_MAP_BYTES, -(long)FISC_CHUNK_BYTES);
 	kfree(chunk);
 }

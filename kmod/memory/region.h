@@ -6,11 +6,14 @@
 
 #include "memory/map.h"
 
-/* Bytes of a chunk, with its share of the xarray's two lowest levels. */
+/*
+ * Bytes of a chunk, with its share of the two lowest levels of two xarrays: all
+ * chunks, and those that are listed.
+ */
 #define FISC_CHUNK_BYTES						\
 	(sizeof(struct fisc_chunk) +					\
-	 sizeof(struct xa_node) / XA_CHUNK_SIZE * (XA_CHUNK_SIZE + 1) /	\
-	 XA_CHUNK_SIZE)
+	 2 * (sizeof(struct xa_node) / XA_CHUNK_SIZE *			\
+	      (XA_CHUNK_SIZE + 1) / XA_CHUNK_SIZE))
 
 extern const struct address_space_operations fisc_aops;
 

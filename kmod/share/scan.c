@@ -230,7 +230,7 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 	bool wrapped = false;
 
 	for (;;) {
-		struct fisc_vm *vm = fisc_vm_next(&id);
+		struct fisc_vm *vm = fisc_vm_next_due(&id);
 		struct fisc_region *region;
 		struct fisc_chunk *chunk;
 

@@ -199,6 +199,34 @@ static void all_private_is_rebuilt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fisc_test_read(test, 2), 2);
 }
 
+/* Broken, emptied, filled, rebuilt: it is chosen while it has memory. */
+static void chunk_is_chosen_while_it_has_frames(struct kunit *test)
+{
+	struct fisc_region *region = fisc_test_region(test);
+	struct fisc_chunk *chunk = fisc_test_chunk(test);
+	unsigned int i;
+
+	KUNIT_EXPECT_PTR_EQ(test, fisc_listed_choose(region), chunk);
+	fisc_region_remove(region, 1, FISC_CHUNK_PAGES - 1);
+	KUNIT_EXPECT_PTR_EQ(test, fisc_listed_choose(region), chunk);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->private), 1);
+	fisc_region_remove(region, 0, 0);
+	KUNIT_EXPECT_EQ(test, fisc_listed_count(region), 0);
+	KUNIT_EXPECT_NULL(test, fisc_listed_choose(region));
+
+	fisc_large_enabled = 0;
+	for (i = 0; i < FISC_CHUNK_PAGES; i++)
+		fisc_test_write(test, region, i, i);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->private), FISC_CHUNK_PAGES);
+	fisc_large_enabled = 1;
+	chunk->breaks = 0;
+	KUNIT_EXPECT_EQ(test, fisc_large_rebuild(region, chunk), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&chunk->private), 0);
+	KUNIT_EXPECT_EQ(test, fisc_listed_count(region), 1);
+	fisc_region_remove(region, 0, FISC_CHUNK_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, fisc_listed_count(region), 0);
+}
+
 static struct kunit_case fisc_large_cases[] = {
 	KUNIT_CASE(first_write_makes_the_chunk_large),
 	KUNIT_CASE(chunk_beyond_the_end_stays_small),
@@ -207,6 +235,7 @@ static struct kunit_case fisc_large_cases[] = {
 	KUNIT_CASE(hole_in_a_frame_in_use_is_zeroed),
 	KUNIT_CASE(equals_are_not_copied),
 	KUNIT_CASE(all_private_is_rebuilt),
+	KUNIT_CASE(chunk_is_chosen_while_it_has_frames),
 	{}
 };
 

@@ -266,6 +266,54 @@ static void data_and_holes_are_found(struct kunit *test)
 			at + 1);
 }
 
+/* Choose often enough to see all chunks that can be. Return: those seen. */
+static unsigned int fisc_test_choose(struct kunit *test, pgoff_t first,
+				     pgoff_t second)
+{
+	struct fisc_region *region;
+	unsigned int seen = 0, i;
+	pgoff_t index;
+
+	for (i = 0; i < 64; i++) {
+		region = fisc_vm_random_page(fisc_test_region(test)->vm, &index);
+		if (!region)
+			continue;
+		fisc_region_put(region);
+		index = round_down(index, FISC_CHUNK_PAGES);
+		seen |= index == round_down(first, FISC_CHUNK_PAGES) ? 1 :
+			index == round_down(second, FISC_CHUNK_PAGES) ? 2 : 4;
+	}
+
+	return seen;
+}
+
+static void pages_are_chosen_where_memory_is(struct kunit *test)
+{
+	const pgoff_t last = (FISC_REGION_MAX_BYTES >> PAGE_SHIFT) - 1;
+	struct fisc_region *region = fisc_test_region(test);
+
+	i_size_write(region->inode, FISC_REGION_MAX_BYTES);
+	KUNIT_ASSERT_NOT_NULL(test, fisc_region_make_chunk(region, 1 << 20));
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 0);
+	folio_put(fisc_test_write(test, 7, 1));
+	folio_put(fisc_test_write(test, 8, 1));
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 1);
+	folio_put(fisc_test_write(test, last, 1));
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 3);
+
+	/* The last page of a chunk goes: by removal, or by being shared. */
+	fisc_region_remove(region, 7, 7);
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 3);
+	fisc_region_remove(region, 8, 8);
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 2);
+	folio_put(fisc_test_write(test, 7, 1));
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 3);
+	fisc_test_make_shared(test, last, 3);
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 1);
+	fisc_region_remove(region, 0, ULONG_MAX);
+	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 0);
+}
+
 static struct kunit_case fisc_region_cases[] = {
 	KUNIT_CASE(new_region_is_all_holes),
 	KUNIT_CASE(owned_hole_is_a_zeroed_private_frame),
@@ -278,6 +326,7 @@ static struct kunit_case fisc_region_cases[] = {
 	KUNIT_CASE(removed_page_loses_its_frame),
 	KUNIT_CASE(leaf_goes_with_the_whole_chunk_only),
 	KUNIT_CASE(data_and_holes_are_found),
+	KUNIT_CASE(pages_are_chosen_where_memory_is),
 	{}
 };
 

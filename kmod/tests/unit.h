@@ -11,6 +11,7 @@
 #include "memory/cow.h"
 #include "memory/hole.h"
 #include "memory/large.h"
+#include "memory/listed.h"
 #include "memory/region.h"
 #include "vm/vm.h"
 

@@ -12,6 +12,7 @@
 #include "base/knob.h"
 #include "base/later.h"
 #include "base/poke.h"
+#include "memory/listed.h"
 #include "memory/region.h"
 #include "vm/vm.h"
 
@@ -250,6 +251,35 @@ struct fisc_vm *fisc_vm_next(unsigned long *id)
 }
 
 /**
+ * fisc_vm_next_due() - as fisc_vm_next(), of VMs with pages for the scanner
+ * @id: where to start; the id of the VM found on return
+ *
+ * Passes over the others for the price of a look at each.
+ *
+ * Context: any.
+ * Return: the VM with a reference, or NULL.
+ */
+struct fisc_vm *fisc_vm_next_due(unsigned long *id)
+{
+	XA_STATE(xas, &fisc_vm_table, *id);
+	struct fisc_vm *vm;
+
+	rcu_read_lock();
+	xas_for_each(&xas, vm, ULONG_MAX) {
+		if (xas_retry(&xas, vm))
+			continue;
+		if (atomic_read(&vm->nr_due) > 0 &&
+		    kobject_get_unless_zero(&vm->kobj))
+			break;
+	}
+	if (vm)
+		*id = xas.xa_index;
+	rcu_read_unlock();
+
+	return vm;
+}
+
+/**
  * fisc_vm_after() - return the next VM of an iteration
  * @vm: the previous one, whose reference is dropped; NULL for the first VM
  *
@@ -279,6 +309,7 @@ void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region)
 {
 	region->vm = fisc_vm_get(vm);
 	region->key = &vm->key;
+	region->nr_due = &vm->nr_due;
 	spin_lock(&vm->lock);
 	list_add_tail(&region->vm_node, &vm->regions);
 	spin_unlock(&vm->lock);
@@ -355,37 +386,46 @@ struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
 }
 
 /**
- * fisc_vm_random_page() - choose a page of a VM at random
+ * fisc_vm_random_page() - choose a page at random where a VM has memory
  * @vm: the VM
  * @index: the page's index in the file returned
  *
+ * Each chunk with private frames is as likely as the others. Empty parts of
+ * files cost nothing (DOC: Listed chunks).
+ *
  * Context: any.
- * Return: the file, held, or NULL if the VM has no pages or the file is going
- * away.
+ * Return: the file, held, or NULL if the VM has no private frames or the file
+ * is going away.
  */
 struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
 {
 	struct fisc_region *found = NULL;
 	struct fisc_region *region;
-	u64 pages = 0, nr;
+	struct fisc_chunk *chunk;
+	u32 chunks = 0;
 
 	spin_lock(&vm->lock);
-	list_for_each_entry(region, &vm->regions, vm_node)
-		pages += fisc_region_end(region);
-	nr = mul_u64_u64_shr(get_random_u64(), pages, 64);
 	list_for_each_entry(region, &vm->regions, vm_node) {
-		u64 size = fisc_region_end(region);
+		u32 nr = fisc_listed_count(region);
 
-		if (nr < size) {
-			*index = nr;
+		/* A region replaces the previous choice by its part of both. */
+		chunks += nr;
+		if (nr && get_random_u32_below(chunks) < nr)
 			found = region;
-			break;
-		}
-		nr -= size;
 	}
 	if (found && !fisc_region_get_live(found))
 		found = NULL;
 	spin_unlock(&vm->lock);
+	if (!found)
+		return NULL;
+
+	chunk = fisc_listed_choose(found);
+	if (!chunk) {
+		fisc_region_put(found);
+		return NULL;
+	}
+	*index = fisc_chunk_start(chunk) +
+		 get_random_u32_below(FISC_CHUNK_PAGES);
 
 	return found;
 }

@@ -68,6 +68,7 @@ struct fisc_vmm {
  * @id: number that no other VM has or had; tells VMs of the same name apart
  * @lock: see the lock order in memory/map.h
  * @regions: the VM's files (struct fisc_region.vm_node)
+ * @nr_due: number of due chunks in its files (DOC: Due chunks)
  * @gone: counts of regions that no longer exist, so that events are not lost
  * @key: its domain, for the scanner; all 0 while the domain changes
  * @sensitive: nothing is done to it that costs it time (tax/sensitive.c)
@@ -89,6 +90,7 @@ struct fisc_vm {
 	u64 id;
 	spinlock_t lock;	/* protects regions, gone, key */
 	struct list_head regions;
+	atomic_t nr_due;
 	struct fisc_counters gone;
 	struct fisc_key key;
 	bool sensitive;
@@ -140,6 +142,7 @@ int fisc_vm_unname(struct fisc_vm *vm, const char *name);
 bool fisc_vm_exists(const char *name);
 unsigned int fisc_vm_count(void);
 struct fisc_vm *fisc_vm_next(unsigned long *id);
+struct fisc_vm *fisc_vm_next_due(unsigned long *id);
 struct fisc_vm *fisc_vm_after(struct fisc_vm *vm);
 void fisc_vm_put_later(struct fisc_vm *vm);
 void fisc_vm_tell(struct fisc_vm *vm, enum fisc_vm_news news);
