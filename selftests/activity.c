@@ -245,6 +245,37 @@ TEST_F(fisc, large_pages_are_sampled)
 		ASSERT_EQ(-1, fisc_check(t.map + i * PAGE_SIZE, 1 + i));
 }
 
+TEST_F(fisc, empty_files_need_no_memory_to_be_sampled)
+{
+	long map_bytes = fisc_core("map_bytes");
+
+	ASSERT_LE(0, fisc_create(ST "a", 16 * GIB / PAGE_SIZE));
+	sample_much(_metadata, "100");
+	EXPECT_TRUE(wait_periods(5));
+	EXPECT_EQ(map_bytes, fisc_core("map_bytes"));
+	EXPECT_EQ(0, fisc_vm("st-a", "active"));
+}
+
+TEST_F(fisc, first_touches_of_a_file_count)
+{
+	long sampled = fisc_sample("sampled"), touched;
+	double end = fisc_now() + WAIT_S;
+	size_t i;
+	char *map;
+
+	map = fisc_map(fisc_create(ST "a", TOUCHED_PAGES), TOUCHED_PAGES);
+	ASSERT_NE(NULL, map);
+	sample_much(_metadata, "500");
+	while (fisc_sample("sampled") < sampled + 1000 && fisc_now() < end)
+		fisc_sleep_ms(10);
+	/* From now on there is one sample. */
+	ASSERT_EQ(0, fisc_write_str(SAMPLE_PERIOD, "3600000"));
+	touched = fisc_sample("touched");
+	for (i = 0; i < TOUCHED_PAGES; i++)
+		(void)READ_ONCE(*page_of(map, i));
+	EXPECT_EQ(touched + 1000, fisc_sample("touched"));
+}
+
 TEST_F(fisc, vm_may_be_smaller_than_the_sample)
 {
 	static struct toucher t = { .nr = 4 };

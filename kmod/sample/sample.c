@@ -291,10 +291,8 @@ static int fisc_sample_choose(struct fisc_region *region, void *arg)
 		pgoff_t index = choice->numbers[choice->next] - choice->base;
 		struct fisc_chunk *chunk;
 
-		chunk = fisc_region_make_chunk(region, index);
-		if (!chunk)
-			return -ENOMEM;
-		if (READ_ONCE(chunk->large) &&
+		chunk = fisc_region_find_chunk(region, index);
+		if (chunk && READ_ONCE(chunk->large) &&
 		    !test_bit(FISC_CHUNK_WATCHED, &chunk->flags))
 			index = fisc_sample_watch(choice, region, chunk, index);
 		choice->pages[choice->nr++] = (struct fisc_sample_page) {
@@ -308,19 +306,29 @@ static int fisc_sample_choose(struct fisc_region *region, void *arg)
 	return 0;
 }
 
-/* Unmap a page, so that its next touch is a fault. */
+/*
+ * Unmap a page, so that its next touch is a fault. A page of a chunk that does
+ * not exist is not mapped, and its first touch creates the chunk as a sampled
+ * one.
+ */
 static void fisc_sample_unmap(struct fisc_region *region, pgoff_t index)
 {
 	struct fisc_chunk *chunk = fisc_region_find_chunk(region, index);
 	unsigned long e;
 	u64 since;
 
+	if (!chunk)
+		return;
+
 	since = fisc_chunk_lock(chunk);
 	set_bit(FISC_CHUNK_SAMPLED, &chunk->flags);
 	e = fisc_chunk_entry(chunk, index);
 	if (fisc_entry_has_page(e)) {
-		folio_wait_locked(page_folio(fisc_entry_page(e)));
-		fisc_region_unmap(region, index, 1);
+		struct folio *folio = page_folio(fisc_entry_page(e));
+
+		folio_wait_locked(folio);
+		if (folio_mapped(folio))
+			fisc_region_unmap(region, index, 1);
 	}
 	fisc_chunk_unlock(chunk, since);
 }
@@ -366,6 +374,18 @@ static int fisc_sample_draw(struct fisc_vm *vm,
 	return fisc_vm_each_region(vm, fisc_sample_choose, choice);
 }
 
+/* Pages were chosen in order of their numbers; with one file, that is it. */
+static bool fisc_sample_is_sorted(const struct fisc_sample_choice *choice)
+{
+	unsigned int i;
+
+	for (i = 1; i < choice->nr; i++)
+		if (fisc_sample_cmp(&choice->pages[i - 1], &choice->pages[i]) > 0)
+			return false;
+
+	return true;
+}
+
 /* Choose a sample, and unmap its pages to detect touches. */
 static void fisc_sample_begin(struct fisc_vm *vm)
 {
@@ -378,8 +398,9 @@ static void fisc_sample_begin(struct fisc_vm *vm)
 	/* If memory is short, this period has no sample. */
 	if (fisc_sample_draw(vm, &choice))
 		choice.nr = 0;
-	sort(choice.pages, choice.nr, sizeof(*choice.pages), fisc_sample_cmp,
-	     NULL);
+	if (!fisc_sample_is_sorted(&choice))
+		sort(choice.pages, choice.nr, sizeof(*choice.pages),
+		     fisc_sample_cmp, NULL);
 
 	spin_lock(&sampler->lock);
 	swap(sampler->pages, choice.pages);

@@ -40,7 +40,9 @@ struct fisc_vm;
  *
  * Pages that are holes, shared, or zero need no exception. If the scanner
  * unmaps a page of the sample meanwhile, a touch costs one more fault, which
- * changes nothing.
+ * changes nothing. Where a file has no chunk, there is nothing to unmap, and a
+ * sample does not create one: every chunk begins as one that may have pages of
+ * a sample (FISC_CHUNK_SAMPLED), so that its first touch looks.
  *
  * Latency-sensitive VMs are not sampled: all of their pages count as active.
  *
