@@ -7,7 +7,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: all install clean lab demo check check-layers check-long soak help
 .PHONY: bench-fault bench-share bench-tax bench-balloon bench-overcommit
-.PHONY: bench-adopt bench-compare figure-2 figure-4 figure-6 figure-7
+.PHONY: bench-adopt bench-scale bench-compare figure-2 figure-4 figure-6 figure-7
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -54,6 +54,9 @@ bench-balloon:
 bench-overcommit:
 	bench/run overcommit Documentation/figures
 
+bench-scale:
+	bench/run scale
+
 bench-compare:
 	bench/compare $(REV)
 
@@ -94,6 +97,8 @@ help:
 	@echo '                      RUNS=3'
 	@echo 'make bench-overcommit an idle and a busy guest on fisc, and with KSM and swap; how'
 	@echo '                      fast memory comes back; RUNS=3'
+	@echo 'make bench-scale      CPU time of the threads with 1000 VMs, on a host that may get'
+	@echo '                      128 CPUs; VMS=1000'
 	@echo 'make bench-compare    this tree against the revision REV=..., in one boot; RUNS=5'
 	@echo 'make bench-adopt      guests that are adopted while they run'
 	@echo 'make figure-2         dbench in guests with a balloon, and of that size'
