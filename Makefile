@@ -7,7 +7,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: all install clean lab demo check check-layers check-long soak help
 .PHONY: bench-fault bench-share bench-tax bench-balloon bench-overcommit
-.PHONY: bench-adopt bench-scale bench-compare figure-2 figure-4 figure-6 figure-7
+.PHONY: bench-adopt bench-scale bench-swap bench-compare figure-2 figure-4 figure-6
+.PHONY: figure-7
 
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -50,6 +51,9 @@ bench-tax:
 
 bench-balloon:
 	bench/run balloon Documentation/figures
+
+bench-swap:
+	bench/run swap
 
 bench-overcommit:
 	bench/run overcommit Documentation/figures
@@ -99,6 +103,8 @@ help:
 	@echo '                      fast memory comes back; RUNS=3'
 	@echo 'make bench-scale      CPU time of the threads with 1000 VMs, on a host that may get'
 	@echo '                      128 CPUs; VMS=1000'
+	@echo 'make bench-swap       paging out and in, against the host'"'"'s own swap of anonymous'
+	@echo '                      memory; RUNS=3 MEM_MIB=64 LATENCY_US="0 80"'
 	@echo 'make bench-compare    this tree against the revision REV=..., in one boot; RUNS=5'
 	@echo 'make bench-adopt      guests that are adopted while they run'
 	@echo 'make figure-2         dbench in guests with a balloon, and of that size'
