@@ -81,12 +81,10 @@ void fisc_share_set_pressure(bool pressure)
 }
 
 /*
- * Compares eight words at a time, as most pages that get here are equal. Takes
- * half the time of memcmp(), which tests each word
- * (Documentation/benchmarks.rst).
- *
- * A race that may be: the page of a guest may be written meanwhile. It is not
- * clean then, and the answer does not count (fisc_visit_commit()).
+ * Compares eight words at a time, as most pages that get here are equal: half
+ * the time of memcmp() (Documentation/benchmarks.rst). The page of a guest may
+ * be written meanwhile. It is not clean then, and the answer does not count
+ * (fisc_visit_commit()).
  */
 static __no_kcsan bool fisc_is_equal(struct page *page_a, struct page *page_b)
 {
