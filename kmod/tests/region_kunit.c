@@ -72,6 +72,7 @@ static void owned_hole_is_a_zeroed_private_frame(struct kunit *test)
 	struct page *page;
 	unsigned int i;
 
+	fisc_region_set_end(region, FISC_REGION_MAX_BYTES >> PAGE_SHIFT);
 	for (i = 0; i < ARRAY_SIZE(indices); i++) {
 		KUNIT_ASSERT_EQ(test, fisc_region_own(region, indices[i], NULL,
 						      0, &page), 0);
@@ -293,6 +294,7 @@ static void pages_are_chosen_where_memory_is(struct kunit *test)
 	struct fisc_region *region = fisc_test_region(test);
 
 	i_size_write(region->inode, FISC_REGION_MAX_BYTES);
+	fisc_region_set_end(region, FISC_REGION_MAX_BYTES >> PAGE_SHIFT);
 	KUNIT_ASSERT_NOT_NULL(test, fisc_region_make_chunk(region, 1 << 20));
 	KUNIT_EXPECT_EQ(test, fisc_test_choose(test, 7, last), 0);
 	folio_put(fisc_test_write(test, 7, 1));
