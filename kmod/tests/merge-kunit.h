@@ -118,13 +118,10 @@ static void frame_is_not_broken_for_a_domain_that_was_left(struct kunit *test)
 	if (!fisc_test_prepare(test, fisc_test_share(test, region)))
 		kunit_skip(test, "no free block of 2 MiB");
 	chunk = t->visit->chunk;
+	thread = kthread_create(fisc_test_break_thread, t, "fisc_test");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
 	down_read(&chunk->lock);
-	thread = kthread_run(fisc_test_break_thread, t, "fisc_test");
-	if (IS_ERR(thread)) {
-		up_read(&chunk->lock);
-		KUNIT_FAIL(test, "no thread");
-		return;
-	}
+	wake_up_process(thread);
 	/* It has found the equal, and waits for the lock. */
 	while (!rwsem_is_contended(&chunk->lock))
 		msleep(20);
