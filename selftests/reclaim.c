@@ -139,7 +139,7 @@ TEST_F(swap, pages_that_are_touched_stay)
 }
 
 /* A file of which one chunk in SPARSE has content: chance rarely finds it. */
-#define SPARSE		128
+#define SPARSE		4
 #define SPARSE_PAGES	(BIG_PAGES * SPARSE)
 
 /* The page that is the @i-th of those with content. */

@@ -474,53 +474,6 @@ TEST_F(swap, pages_under_writeback_are_not_free)
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 }
 
-#define ZSWAP		"/sys/module/zswap/parameters/enabled"
-
-/* Fill a page with what compresses well. */
-static void fill_compressible(char *page, unsigned int seed)
-{
-	memset(page, 'a' + seed % 26, PAGE_SIZE);
-	memcpy(page, &seed, sizeof(seed));
-}
-
-static bool is_compressible(const char *page, unsigned int seed)
-{
-	char want[PAGE_SIZE];
-
-	fill_compressible(want, seed);
-	return !memcmp(page, want, PAGE_SIZE);
-}
-
-/* Swap that is memory does not hold pages twice. */
-TEST_F(swap, pages_in_compressed_memory_are_not_kept_twice)
-{
-	double end = fisc_now() + WAIT_S;
-	long cached, swapped;
-	size_t i;
-
-	if (access(ZSWAP, W_OK))
-		SKIP(return, "no zswap");
-	ASSERT_EQ(0, fisc_write_str(ZSWAP, "1"));
-	for (i = 0; i < PAGES; i++)
-		fill_compressible(page_of(self->map, i), i);
-	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
-	do {
-		fisc_sleep_ms(50);
-		cached = meminfo_pages("SwapCached");
-		swapped = fisc_reclaim("swapped");
-	} while (cached > swapped / 4 && fisc_now() < end);
-	EXPECT_GE(swapped / 4, cached);
-	TH_LOG("%ld pages swapped, %ld of them cached, %ld kB in zswap",
-	       swapped, cached, meminfo_kb("Zswapped"));
-	EXPECT_LT(0, meminfo_kb("Zswapped"));
-	ASSERT_EQ(0, fisc_short_of_memory(false));
-	for (i = 0; i < PAGES; i++)
-		ASSERT_TRUE(is_compressible(page_of(self->map, i), i));
-	EXPECT_EQ(0, fisc_reclaim("swapped"));
-	EXPECT_EQ(0, fisc_write_str(ZSWAP, "0"));
-}
-
 #define SHMEM_HUGE	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define SPARSE_CHUNKS	512
 #define SPARSE_PAGES	8		/* that are touched of each chunk */

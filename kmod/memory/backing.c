@@ -9,9 +9,7 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
-#include <linux/pipe_fs_i.h>
 #include <linux/shmem_fs.h>
-#include <linux/splice.h>
 #include <linux/swap.h>
 #include <linux/writeback.h>
 
@@ -22,9 +20,6 @@
 #define FISC_GFP_BACKING	(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN)
 
 static struct vfsmount *fisc_backing_mount;
-
-/* How the kernel takes a page out of its caches (fisc_backing_learn()). */
-static const struct pipe_buf_operations *fisc_backing_ops;
 
 static struct file *fisc_backing_file(void)
 {
@@ -134,10 +129,8 @@ int fisc_backing_write(struct fisc_region *region, pgoff_t index,
  * stays where it is.
  *
  * Context: may sleep.
- * Return: the page, with a reference, for fisc_backing_forget() once it may have
- * been written; NULL if it did not go or had gone already.
  */
-struct folio *fisc_backing_send(struct fisc_region *region, pgoff_t index)
+void fisc_backing_send(struct fisc_region *region, pgoff_t index)
 {
 	struct address_space *mapping = region->backing->f_mapping;
 	struct writeback_control wbc = {
@@ -150,55 +143,15 @@ struct folio *fisc_backing_send(struct fisc_region *region, pgoff_t index)
 
 	/* It may be in swap already. */
 	if (IS_ERR(folio))
-		return NULL;
+		return;
 	if (!folio_mapped(folio) && folio_clear_dirty_for_io(folio)) {
 		folio_set_reclaim(folio);
 		if (!mapping->a_ops->writepage(&folio->page, &wbc))
-			return folio;
+			goto put;
 		folio_clear_reclaim(folio);
 	}
 	folio_unlock(folio);
-	folio_put(folio);
-
-	return NULL;
-}
-
-/* Put pages that wait on this CPU on their LRU list. They hold a reference. */
-static void fisc_backing_drain(struct folio *folio)
-{
-	struct folio_batch batch;
-
-	folio_batch_init(&batch);
-	folio_get(folio);
-	folio_batch_add(&batch, folio);
-	folio_batch_release(&batch);
-}
-
-/**
- * fisc_backing_forget() - drop a page from memory that is in swap by now
- * @folio: from fisc_backing_send(); the reference is dropped
- *
- * If it is still being written, or has come back, it stays.
- *
- * Context: may sleep.
- */
-void fisc_backing_forget(struct folio *folio)
-{
-	struct pipe_buffer buf = {
-		.page = &folio->page,
-		.len = PAGE_SIZE,
-		.ops = fisc_backing_ops,
-	};
-
-	if (folio_test_swapcache(folio) && !folio_test_writeback(folio) &&
-	    !folio_test_dirty(folio)) {
-		folio_clear_reclaim(folio);
-		/* The swap cache's reference and the caller's. */
-		if (folio_ref_count(folio) > 1 + folio_nr_pages(folio))
-			fisc_backing_drain(folio);
-		if (pipe_buf_try_steal(NULL, &buf))
-			folio_unlock(folio);
-	}
+put:
 	folio_put(folio);
 }
 
@@ -318,39 +271,6 @@ void fisc_backing_free(struct fisc_region *region)
 		fput(region->backing);
 }
 
-static int fisc_backing_learn(struct pipe_inode_info *pipe,
-			      struct splice_desc *sd)
-{
-	fisc_backing_ops = pipe_buf(pipe, pipe->tail)->ops;
-
-	/* The page is not wanted. */
-	return -ECANCELED;
-}
-
-/*
- * A page leaves the swap cache as it leaves a pipe for somebody who wants the
- * page itself: pipe_buf_try_steal(). Look at a page in a pipe to see how.
- */
-static int fisc_backing_probe(void)
-{
-	struct splice_desc sd = { .len = 1, .total_len = 1 };
-	struct file *file = fisc_backing_file();
-	struct page *page;
-	int err;
-
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	page = shmem_read_mapping_page(file->f_mapping, 0);
-	err = PTR_ERR_OR_ZERO(page);
-	if (!err) {
-		put_page(page);
-		err = splice_direct_to_actor(file, &sd, fisc_backing_learn);
-	}
-	fput(file);
-
-	return err == -ECANCELED ? 0 : err;
-}
-
 /**
  * fisc_backing_init() - mount a file system for backings
  *
@@ -362,19 +282,13 @@ int fisc_backing_init(void)
 	/* Part of the kernel's image: the reference need not be dropped. */
 	struct file_system_type *type = get_fs_type("tmpfs");
 	char options[] = "huge=never";	/* is changed */
-	int err;
 
 	if (!type)
 		return -ENODEV;
 	fisc_backing_mount = vfs_kern_mount(type, SB_KERNMOUNT, type->name,
 					    options);
-	if (IS_ERR(fisc_backing_mount))
-		return PTR_ERR(fisc_backing_mount);
-	err = fisc_backing_probe();
-	if (err)
-		kern_unmount(fisc_backing_mount);
 
-	return err;
+	return PTR_ERR_OR_ZERO(fisc_backing_mount);
 }
 
 /**

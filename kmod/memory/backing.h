@@ -10,8 +10,7 @@ struct page;
 
 int fisc_backing_write(struct fisc_region *region, pgoff_t index,
 		       struct page *page);
-struct folio *fisc_backing_send(struct fisc_region *region, pgoff_t index);
-void fisc_backing_forget(struct folio *folio);
+void fisc_backing_send(struct fisc_region *region, pgoff_t index);
 struct page *fisc_backing_read(struct fisc_region *region, pgoff_t index);
 bool fisc_backing_is_present(struct fisc_region *region, pgoff_t index);
 unsigned long fisc_backing_pages(const struct fisc_region *region);

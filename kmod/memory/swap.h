@@ -20,11 +20,9 @@ struct folio;
  * it as it swaps all shared memory, so every kind of swap works, including
  * compressed memory (zswap, zram), and encryption, priorities, swapoff and
  * errors are the kernel's business. A page is copied into the backing and sent
- * to swap at once, as graphics drivers do with theirs. Where that is done at
- * once, as it is with compressed memory, the copy in the swap cache would keep
- * the page in memory twice, so it is dropped. A device that takes its time gets
- * it: then the copy is the kernel's to drop when it needs memory, and counts as
- * free once it has been written. A page of zeroes costs nothing: a zero frame
+ * to swap at once, as graphics drivers do with theirs. Once sent, it is in swap
+ * and, until the kernel needs that memory, also in the swap cache. That counts
+ * as free once it has been written. A page of zeroes costs nothing: a zero frame
  * serves it.
  *
  * The backing is on a mount of its own, without huge pages: they would take

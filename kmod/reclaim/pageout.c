@@ -165,7 +165,7 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 		if (!page->copied)
 			continue;
 		if (page->gone) {
-			page->sent = fisc_backing_send(region, start + page->i);
+			fisc_backing_send(region, start + page->i);
 			out++;
 		} else {
 			fisc_backing_drop(region, start + page->i,
@@ -173,9 +173,6 @@ static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
 		}
 	}
 	blk_finish_plug(&plug);
-	for (k = 0; k < batch->nr; k++)
-		if (batch->pages[k].sent)
-			fisc_backing_forget(batch->pages[k].sent);
 	fisc_count(region, FISC_SWAP_OUT, out);
 
 	return gone;

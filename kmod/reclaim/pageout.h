@@ -10,7 +10,6 @@
 /**
  * struct fisc_swap_candidate - a page that is being paged out
  * @page: its frame, with a reference
- * @sent: the copy, with a reference, if it has been sent to swap
  * @i: its index in the chunk
  * @zero: it contains only zeroes
  * @copied: the backing has a copy
@@ -18,7 +17,6 @@
  */
 struct fisc_swap_candidate {
 	struct page *page;
-	struct folio *sent;
 	u16 i;
 	bool zero;
 	bool copied;
