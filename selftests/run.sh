@@ -9,12 +9,12 @@
 # FISC_LIMIT is the time limit of a program in seconds (600).
 set -u
 
-RACES=(large share_cow share_race race swap_stress kvm_slots)
-OTHERS=(file_ops file_io mmap_fault incremental domain pin poison oom sysfs activity
-	admission targets swap reclaim swap_stuck swap_wait kvm kvm_activity balloon
-	balloon_queue balloon_range balloon_device balloon_target balloon_report
-	balloon_offence balloon_wait balloon_host balloon_vmm balloon_adopt module
-	module_init module_wait)
+RACES=(large share_cow share_race race activity swap_stress kvm_slots kvm_activity)
+OTHERS=(file_ops file_io mmap_fault incremental domain pin poison oom sysfs admission
+	targets swap reclaim swap_stuck swap_wait kvm balloon balloon_queue
+	balloon_range balloon_device balloon_target balloon_report balloon_offence
+	balloon_wait balloon_host balloon_vmm balloon_adopt module module_init
+	module_wait)
 . "$(dirname "$(realpath "$0")")/cases.sh"
 
 MNT=/dev/fisc
