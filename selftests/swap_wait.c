@@ -183,7 +183,7 @@ static bool changes_during_read(struct __test_metadata *_metadata, char *map,
 	pthread_t thread;
 	int waits = 0;
 
-	for (r.page = 1; r.page < PAGES && waits < 5 && !changed; r.page++) {
+	for (r.page = 1; r.page < PAGES && waits < 40 && !changed; r.page++) {
 		r.tid = 0;
 		r.done = false;
 		if (pthread_create(&thread, NULL, reader, &r))
