@@ -169,6 +169,8 @@ static int use_copy(char *path)
 	return fisc_run(argv) ?: setenv("FISC_KO", path, 1);
 }
 
+/* How many loads are to fail, even if it takes longer. */
+#define LOADS_ENOUGH	3
 /* More allocations than an init makes. */
 #define MANY		1000000
 #define FIRST_STEP	64
@@ -207,7 +209,10 @@ static long load_failing(struct __test_metadata *_metadata, long nth,
 	return nth - left;
 }
 
-/* Have every 64th allocation fail, then those between, while there is time. */
+/*
+ * Have every 64th allocation fail, then those between, while there is time. On a
+ * slow host that is few; and most are those of debugging, which init survives.
+ */
 static void load_many(struct __test_metadata *_metadata, struct common *common)
 {
 	double end = fisc_now() + fisc_stress_s(LOADS_S);
@@ -215,14 +220,13 @@ static void load_many(struct __test_metadata *_metadata, struct common *common)
 
 	for (step = FIRST_STEP; step; step /= 2)
 		for (nth = step; nth <= nr; nth += step) {
-			if (fisc_now() > end ||
+			if ((fisc_now() > end &&
+			     common->failed >= LOADS_ENOUGH) ||
 			    _metadata->exit_code == KSFT_FAIL)
-				break;
+				return;
 			if (step == FIRST_STEP || nth / step % 2)
 				load_failing(_metadata, nth, common);
 		}
-	TH_LOG("%ld loads, %ld of them failed at one of %ld allocations",
-	       common->loads, common->failed, nr);
 }
 
 TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
@@ -244,6 +248,7 @@ TEST_F(init, each_allocation_may_fail_while_its_files_are_used)
 		pids[i] = keep_doing(fns[i], common);
 	EXPECT_EQ(0, fail_within("do_one_initcall"));
 	load_many(_metadata, common);
+	TH_LOG("%ld loads, %ld of them failed", common->loads, common->failed);
 	EXPECT_EQ(0, fail_within(NULL));
 	for (i = 0; i < ARRAY_SIZE(fns); i++) {
 		EXPECT_EQ(0, kill(pids[i], SIGKILL));
