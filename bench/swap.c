@@ -8,9 +8,9 @@
  * order of its own), write (as in, but written).
  *
  * "out" ends when the frames are free, swap cache included. Anonymous memory
- * goes by memory.reclaim of the cgroup CGROUP, in which this program runs alone;
- * that of a file when the capacity for all VMs becomes CAPACITY bytes (both are
- * environment variables).
+ * goes by memory.reclaim of the cgroup CGROUP, in which this program runs
+ * alone; that of a file when the capacity for all VMs becomes CAPACITY bytes
+ * (both are environment variables).
  *
  * For each timed command, prints its name, how many ns it took, how many ns of
  * CPU time all of the host spent, and how many MiB went out or came in. There
@@ -57,7 +57,7 @@ static unsigned long now_ns(void)
 	return t.tv_sec * 1000000000UL + t.tv_nsec;
 }
 
-/* Read the number that follows @name in a file; the first one without a name. */
+/* Read the number that follows @name in a file, or the first one. */
 static unsigned long read_number(const char *path, const char *name)
 {
 	char line[512];

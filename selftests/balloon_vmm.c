@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The balloon device and its VMM: whose memory, whose time, and in whose use. */
+/* The balloon device and its VMM: whose memory, time, and use it is. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -19,7 +19,7 @@ TEST_F(balloon, second_device_of_a_vm_is_refused)
 	boot_inflated(_metadata, &guest, VDPA_FEATURES);
 	ASSERT_EQ(0, vdpa_add("st-b"));
 	EXPECT_EQ(-EBUSY, vdpa_open(&second.vdpa, "st-b"));
-	/* A VMM that maps the file later is refused then (vhost says EFAULT). */
+	/* A VMM that maps the file later is refused then (vhost: EFAULT). */
 	pid = fork();
 	if (!pid) {
 		vdpa_close(&guest.vdpa);

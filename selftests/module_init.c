@@ -210,8 +210,9 @@ static long load_failing(struct __test_metadata *_metadata, long nth,
 }
 
 /*
- * Have every 64th allocation fail, then those between, while there is time. On a
- * slow host that is few; and most are those of debugging, which init survives.
+ * Have every 64th allocation fail, then those between, while there is time. On
+ * a slow host that is few; and most are those of debugging, which init
+ * survives.
  */
 static void load_many(struct __test_metadata *_metadata, struct common *common)
 {

@@ -593,7 +593,7 @@ TEST_F(fisc, estimate_can_be_waited_for)
 	EXPECT_LE(size / 100 * 40, now);
 }
 
-/* The policy runs when there is no memory for another thread: it has its own. */
+/* The policy runs without memory for another thread: it has its own. */
 TEST_F(fisc, policy_has_a_rescuer)
 {
 	EXPECT_EQ(0, fisc_run((const char *[]){

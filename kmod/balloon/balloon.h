@@ -33,9 +33,9 @@ struct mm_struct;
  *
  * Guests are reached through a *device* (balloon/device, a separate module). It
  * attaches itself to the VM whose memory it was given; a VM has at most one. A
- * device that a VMM has opened is *plugged*, with or without a VM. It is told to
- * look for its VM when memory of the VMM has been adopted or released, and when
- * another device has let go of its VM.
+ * device that a VMM has opened is *plugged*, with or without a VM. It is told
+ * to look for its VM when memory of the VMM has been adopted or released, and
+ * when another device has let go of its VM.
  *
  * Locks: fisc_balloon_mutex protects the settings, the list of plugged devices
  * and the VMs' pointers to them. It nests inside a device's lock; only a VM's

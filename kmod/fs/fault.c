@@ -89,8 +89,8 @@ static int fisc_fault_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 	int err;
 
 	/*
-	 * Mapping a zero frame would put a page table in place, which the kernel
-	 * does not replace by a large page later.
+	 * Mapping a zero frame would put a page table in place, which the
+	 * kernel does not replace by a large page later.
 	 */
 	down_read(&chunk->lock);
 	large = fisc_large_wanted(region, chunk);

@@ -288,8 +288,8 @@ static int fisc_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 }
 
 /*
- * Inode locked. Pages allocated before an error stay, as st_blocks shows, as far
- * as they are in the file.
+ * Inode locked. Pages allocated before an error stay, as st_blocks shows, as
+ * far as they are in the file.
  */
 static int fisc_allocate(struct fisc_region *region, loff_t offset, loff_t len)
 {

@@ -11,10 +11,10 @@
  * DOC: Due chunks
  *
  * A chunk with pages that the scanner has to read is *due*: it carries a mark,
- * its VM counts it, and the scanner's thread for its node is poked. A chunk whose pages are left
- * alone for now is marked for *later*, with an epoch. Code that changes the map
- * sets marks. The scanner (share/scan.c) looks for them, and sleeps on the
- * queue declared here.
+ * its VM counts it, and the scanner's thread for its node is poked. A chunk
+ * whose pages are left alone for now is marked for *later*, with an epoch. Code
+ * that changes the map sets marks. The scanner (share/scan.c) looks for them,
+ * and sleeps on the queue declared here.
  */
 
 /*

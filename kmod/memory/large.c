@@ -55,8 +55,8 @@ static bool fisc_large_allowed(const struct fisc_region *region,
  * @chunk: a chunk with a page that is about to be written
  *
  * Context: any; @chunk->lock held.
- * Return: true if the chunk is empty and all of it in the file, none of it is in
- * the balloon, the knobs allow it and memory is plentiful.
+ * Return: true if the chunk is empty and all of it in the file, none of it is
+ * in the balloon, the knobs allow it and memory is plentiful.
  */
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk)
@@ -234,8 +234,8 @@ static void fisc_large_set_leaf(struct fisc_region *region,
  * they can be shared now.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0; -EAGAIN if the chunk no longer has a large frame, was written, or is
- * no longer in @domain; -EBUSY if somebody holds a reference on the frame;
+ * Return: 0; -EAGAIN if the chunk no longer has a large frame, was written, or
+ * is no longer in @domain; -EBUSY if somebody holds a reference on the frame;
  * -ENOMEM; -EHWPOISON.
  */
 int fisc_large_break(struct fisc_region *region, struct fisc_chunk *chunk,

@@ -22,8 +22,8 @@ struct folio;
  * errors are the kernel's business. A page is copied into the backing and sent
  * to swap at once, as graphics drivers do with theirs. Once sent, it is in swap
  * and, until the kernel needs that memory, also in the swap cache. That counts
- * as free once it has been written. A page of zeroes costs nothing: a zero frame
- * serves it.
+ * as free once it has been written. A page of zeroes costs nothing: a zero
+ * frame serves it.
  *
  * The backing is on a mount of its own, without huge pages: they would take
  * 2 MiB of memory for the first page that goes out.
@@ -40,7 +40,8 @@ struct folio;
  * memory is needed nevertheless, any pages are taken.
  *
  * Sharing is tried first for every candidate: the scanner's turn on the chunk
- * is brought forward, when the chunk is armed and when its cold pages are to go.
+ * is brought forward, when the chunk is armed and when its cold pages are to
+ * go.
  *
  * *Paging out* works like sharing. With the chunk's lock held, pages are
  * unmapped, and marked clean if nobody else has a reference. Then they are

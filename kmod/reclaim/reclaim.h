@@ -28,10 +28,10 @@
  *   is faster (fisc_share_under_pressure()), and new memory comes in small
  *   frames.
  * - From *soft* on, balloons follow the targets. A VM is paged if its balloon
- *   is missing, has reached its limit, or is too slow (DOC: Progress). This goes
- *   on until the state is *high* again, or VMs are within their targets. It also
- *   begins if memory rests in *clear* for FISC_CLEAR_MS: that state costs VMs
- *   their large pages.
+ *   is missing, has reached its limit, or is too slow (DOC: Progress). This
+ *   goes on until the state is *high* again, or VMs are within their targets.
+ *   It also begins if memory rests in *clear* for FISC_CLEAR_MS: that state
+ *   costs VMs their large pages.
  * - From *hard* on, every VM above its target is paged (DOC: Host paging).
  * - In *low*, faults that would take memory for a VM above its target wait
  *   until the state ends, the VM is within its target, or a signal kills the

@@ -57,7 +57,8 @@ struct fisc_progress {
 
 /**
  * struct fisc_reclaim_need - what the current state asks of VMs
- * @acts: VMs give what they have above their targets, not only above their maxes
+ * @acts: VMs give what they have above their targets, not only above their
+ *	maxes
  * @paging: pages can go to swap
  * @blocking: VMs may have to wait
  * @lack: pages that are missing for the state "low" to end; 0 in other states

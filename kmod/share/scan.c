@@ -5,8 +5,8 @@
  * Each node with CPUs has one thread, which scans the chunks that were first
  * touched on the node. The VMs take turns, one chunk each; within a VM, the
  * thread picks a random chunk of those marked due. VMs that are
- * latency-sensitive are left out. When no chunk is due, it sleeps until the next
- * epoch (recheck_ms) and then marks the chunks due whose epoch has come
+ * latency-sensitive are left out. When no chunk is due, it sleeps until the
+ * next epoch (recheck_ms) and then marks the chunks due whose epoch has come
  * (fisc_chunk_mark_later()).
  *
  * Two budgets limit a thread: pages (pages_per_sec) and CPU time (cpu_percent).

@@ -282,7 +282,7 @@ static struct page *fisc_memory_own(struct fisc_region *region, pgoff_t index)
 	return page;
 }
 
-/* Is content on its way into the chunk of a page (DOC: Memory that comes in)? */
+/* Is content on its way into the chunk (DOC: Memory that comes in)? */
 static bool fisc_memory_comes_in(struct fisc_region *region, pgoff_t index)
 {
 	struct fisc_chunk *chunk = region->adopted ?

@@ -58,7 +58,8 @@ struct fisc_vm;
  *	or of no use
  * @mm: memory of the VMM, held by mm_count only; NULL if there is no VMM
  * @looked: when @slots were read, in jiffies; 0 if that was too long ago
- * @look: an address is in neither @maps nor @slots, so these should be read again
+ * @look: an address is in neither @maps nor @slots, so these should be read
+ *	again
  * @loopback: addresses are the host's
  */
 struct fisc_memory {

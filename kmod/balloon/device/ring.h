@@ -42,8 +42,8 @@ struct fisc_memory;
  * @FISC_RING_BAD_DIRECTION: part of a buffer is device-writable where it should
  *	be device-readable, or the reverse
  * @FISC_NR_RING_ERRORS: number of errors
- * @FISC_RING_AGAIN: no error, but memory that is not there now; nothing has been
- *	consumed
+ * @FISC_RING_AGAIN: no error, but memory that is not there now; nothing has
+ *	been consumed
  * @FISC_RING_MORE: no error, but it has taken long enough; to be continued
  */
 enum fisc_ring_error {

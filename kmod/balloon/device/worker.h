@@ -12,8 +12,8 @@ struct vhost_task;
  *
  * A guest decides how much work there is, so the time is its VMM's: a thread of
  * the VMM does the work (struct vhost_task, as for vhost's own devices), in its
- * cgroups, wherever these are moved. It ends with the VMM, at the end of a turn.
- * With loop-back there is no VMM, and a workqueue does it.
+ * cgroups, wherever these are moved. It ends with the VMM, at the end of a
+ * turn. With loop-back there is no VMM, and a workqueue does it.
  */
 
 /**

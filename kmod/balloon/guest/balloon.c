@@ -428,7 +428,7 @@ static int fisc_guest_migrate(struct balloon_dev_info *dev_info,
 					    dev_info);
 	unsigned long flags;
 
-	/* Others may wait for the host with the lock. Compaction can try again. */
+	/* Others may wait for us with the lock. Compaction can try again. */
 	if (!mutex_trylock(&g->lock))
 		return -EAGAIN;
 	if (g->nr_moves == FISC_GUEST_MOVES) {

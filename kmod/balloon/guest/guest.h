@@ -49,12 +49,12 @@
  *
  * A host that does not answer (queue.c): a device may stop serving its queues,
  * and VMMs do not pass on that it needs a reset. So nobody waits for it longer
- * than *answer_s* seconds, or FISC_GUEST_LAST_ANSWER once the driver is leaving,
- * or after the waiting task was killed. The driver then gives the device up: it
- * resets the device, as what is in a queue might be read late, and only after
- * that do the pages go where they would have gone. A device that was given up is
- * started again (recover.c) after a pause, which becomes longer each time until
- * the device has answered.
+ * than *answer_s* seconds, or FISC_GUEST_LAST_ANSWER once the driver is
+ * leaving, or after the waiting task was killed. The driver then gives the
+ * device up: it resets the device, as what is in a queue might be read late,
+ * and only after that do the pages go where they would have gone. A device that
+ * was given up is started again (recover.c) after a pause, which becomes longer
+ * each time until the device has answered.
  *
  * Only this driver's own threads wait for the host, and who unloads or suspends
  * it. A task about to be killed for lack of memory has g->oom_work give pages
@@ -96,7 +96,7 @@
 /* Pages that compaction can move until the device is told. */
 #define FISC_GUEST_MOVES	256
 
-/* Pause before a device is started again; doubled each time, up to the second. */
+/* Pause before a device is started again; doubles, up to the second. */
 #define FISC_GUEST_RECOVER	(5UL * HZ)
 #define FISC_GUEST_RECOVER_MAX	(600UL * HZ)
 

@@ -167,7 +167,7 @@ static bool fisc_guest_leave_alone(struct fisc_guest_takeover *takeover)
 	return alone;
 }
 
-/* Have a thread take the devices over. Return: 0, or -errno if there is none. */
+/* Have a thread take the devices over. Return: 0, or -errno without one. */
 static int fisc_guest_start_taking(struct fisc_guest_takeover *takeover)
 {
 	struct task_struct *thread;
