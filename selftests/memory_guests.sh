@@ -256,7 +256,7 @@ deflated_balloon_is_usable()
 {
 	balloon bal1 "$MEM_MB" || return 1
 	scan 1
-	start_memcheck bal1 --mb 48 --seconds 10 && end_memcheck bal1 10
+	start_memcheck bal1 --mb "$CHECK_MB" --seconds 10 && end_memcheck bal1 10
 }
 
 # kill -9 at any moment: while QEMU starts, the guest boots, or it runs.
