@@ -61,6 +61,7 @@ run_program()
 		esac
 	done <"$output"
 	rm -f "$output"
+	[ ! -e /sys/module/fisc_vdpa ] || name_check "device module unloads" rmmod fisc_vdpa
 	while [ "$seen" -lt "$plan" ] || [ "$plan" -eq 0 ]; do
 		seen=$((seen + 1))
 		[ "$plan" -gt 0 ] || plan=$seen

@@ -17,11 +17,11 @@
 
 int vdpa_load(void)
 {
-	int ret = fisc_modprobe("vdpa") ?:
-		  fisc_modprobe("vhost_vdpa") ?:
-		  fisc_load_beside("fisc_vdpa");
-
-	return ret == -EEXIST ? 0 : ret;
+	if (!access("/sys/module/fisc_vdpa", F_OK))
+		return 0;
+	return fisc_modprobe("vdpa") ?:
+	       fisc_modprobe("vhost_vdpa") ?:
+	       fisc_load_beside("fisc_vdpa");
 }
 
 int vdpa_unload(void)
