@@ -88,6 +88,30 @@ TEST_F(balloon, vm_is_paged_if_its_balloon_only_twitches)
 	swap_off(_metadata, &guest);
 }
 
+/* A target that changes by a page all the time, and a guest that does not care */
+TEST_F(balloon, vm_is_paged_if_only_its_target_twitches)
+{
+	static const char * const targets[] = { "4M", "4100K" };
+	static struct guest guest;
+	double end;
+	int i;
+
+	swap_on(_metadata);
+	boot_filled(_metadata, &guest);
+	ASSERT_EQ(0, soft(true));
+	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "soft"));
+	end = fisc_now() + WAIT_S;
+	for (i = 0; !fisc_vm("st-a", "swapped") && fisc_now() < end; i++) {
+		ASSERT_EQ(0, fisc_write_str(VM_A "/balloon/target",
+					    targets[i % 2]));
+		fisc_sleep_ms(200);
+	}
+	EXPECT_LT(0, fisc_vm("st-a", "swapped"));
+	EXPECT_EQ(-1, damaged(&guest, FIRST, FILLED));
+	ASSERT_EQ(0, soft(false));
+	swap_off(_metadata, &guest);
+}
+
 TEST_F(balloon, other_vms_do_not_wait_for_it)
 {
 	static struct guest guest, other;

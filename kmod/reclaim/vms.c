@@ -95,14 +95,17 @@ static bool fisc_reclaim_balloon_works(struct fisc_reclaim_vm *known,
 				       u64 actual)
 {
 	u64 may = READ_ONCE(known->balloon_may);
+	u64 room = may - min(may, actual);
 
-	if (may > known->balloon_might)
+	if (may > 2 * known->balloon_might) {
 		known->balloon = (struct fisc_progress){};
-	known->balloon_might = may;
+		known->balloon_might = may;
+	}
 
 	return fisc_progress_look(&known->balloon, known->excess, actual,
 				  msecs_to_jiffies(FISC_PROGRESS_MS),
-				  jiffies) && may > actual;
+				  jiffies) &&
+	       room && room * FISC_PROGRESS_PARTS >= known->excess;
 }
 
 /* Test whether what a VM has above its target goes anywhere while it waits. */
@@ -160,6 +163,7 @@ bool fisc_reclaim_weigh_vm(struct fisc_vm *vm,
 	WRITE_ONCE(known->excess, has - min(target, has));
 	if (!need->acts && !known->over) {
 		known->balloon = (struct fisc_progress){};
+		known->balloon_might = 0;
 		known->wait = (struct fisc_progress){};
 		WRITE_ONCE(known->helpless, false);
 		WRITE_ONCE(known->reason, FISC_REASON_NONE);

@@ -23,7 +23,10 @@ struct fisc_vm;
  * - *A balloon* must give what its VM has above its target. Otherwise the VM is
  *   paged in "soft" as well. Its grace begins when there is something to give
  *   and the balloon may grow, which is before it is told: paging never comes
- *   first.
+ *   first. It begins anew if the balloon may become more than twice as large as
+ *   then, but not with every page, nor when the VMM opens the device again. A
+ *   balloon that may not grow by one part in FISC_PROGRESS_PARTS of what is
+ *   wanted does not give it.
  * - *A VM that waits* in "low" must give what is missing for the state to end,
  *   or all it has above its target if that is less, to its balloon or to swap.
  *   If it does not, as its excess is pages that are shared or pinned, or as
@@ -106,7 +109,7 @@ struct fisc_rate {
  * @least: its lowest excess while it waits
  * @balloon_may: most pages that may be requested of its balloon, 0 if no device
  *	serves it; set by the balloon
- * @balloon_might: the same at the last turn
+ * @balloon_might: the same when its grace last began; 0 if memory is not short
  * @balloon: how its balloon grows
  * @wait: what it gives while it waits
  * @helpless: waiting does not get it memory
