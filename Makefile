@@ -93,7 +93,7 @@ help:
 	@echo '                      and the soak'
 	@echo 'make soak             an hour of guests, too little memory, random changes and'
 	@echo '                      failures, on a debug kernel; GUESTS=8 SECONDS_SOAK=3600'
-	@echo '                      SEED=...'
+	@echo '                      SEED=... KERNEL=stock'
 	@echo 'make bench-fault      cost of page faults, against a memfd and KSM'
 	@echo 'make bench-share      sharing against KSM, guest memory against a memfd; RUNS=3'
 	@echo 'make bench-tax        time to share out memory among 10,000 VMs'

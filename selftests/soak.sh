@@ -49,17 +49,27 @@ QUIET="nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 ZRAM=/sys/block/zram0
 NULLB=/sys/kernel/config/nullb/soak
 SWAPS=(/dev/zram0 /dev/soak)
+# Memory cgroups that VMMs are moved between, and what of their own memory is charged
+# there at most: it is enough, if not always at once.
+CGROUPS=/sys/fs/cgroup
+VMM_GROUPS=(soak_free soak_high soak_max)
+declare -A limit_of=([soak_high]=memory.high=$((GUESTS * 24))M
+	[soak_max]=memory.max=$((GUESTS * 96))M)
+# A VMM that is killed is gone after so many seconds, however slow the host is.
+GONE_S=60
 
 # What is done at random, and how often in proportion. Guests boot one at a time.
-EVENTS=(capacity:10 claim:8 tax:3 balloon:8 domain:8 scan:6 large:5 reclaim:6 levels:2
-	sample:2 reboot:3 kill:4 stop:4 swap:4 write_errors:3 failing_allocations:5)
+EVENTS=(capacity:10 claim:8 tax:3 balloon:8 twitch:4 domain:8 scan:6 large:5 reclaim:6
+	levels:2 sample:2 cgroup:5 reboot:3 kill:3 kill_waiting:5 stop:4 swap:4
+	write_errors:3 failing_allocations:5)
 LEVELS=("6 4 2 1" "12 9 6 3" "20 15 5 1" "3 2 1 0")
 
 declare -A events=() states=([high]=0 [clear]=0 [soft]=0 [hard]=0 [low]=0)
 declare -A pid_of=() lines_of=() rounds_of=()
 mismatched_bytes=0 rounds=0 cut_short=0 checked=0 written=0 guest_complaints=0
 guests_lost=0 refused=0 splats=0 leaked_frames=0 leaked_swap=0 seconds=0
-last_state_ms=0
+last_state_ms=0 longest_blocked_s=0 turns=0
+declare -A blocked_since=()
 
 show_state()
 {
@@ -76,17 +86,34 @@ show_state()
 
 # --- the soak ------------------------------------------------------------------------
 
-# Events with their weights: one at a time, of a guest to which nothing else is done.
+# What can happen, and has not so far.
+missing_events()
+{
+	local event
+
+	for event in "${EVENTS[@]%:*}"; do
+		[ "$event" != failing_allocations ] || can_fail_allocations || continue
+		[ -n "${events[$event]-}" ] || echo "$event"
+	done
+}
+
+# Events with their weights: one at a time, of a guest to which nothing else is done. In
+# the second half, every other turn is for those that are missing.
 one_event()
 {
-	local event guest what
+	local event guest what missing=()
 
 	event=${wheel[RANDOM % ${#wheel[@]}]}
 	guest=vm$((RANDOM % GUESTS + 1))
 	choose
+	[ $((++turns % 2)) = 0 ] || [ "$SECONDS" -lt "$half" ] || {
+		mapfile -t missing < <(missing_events)
+		event=${missing[turns / 2 % (${#missing[@]} + 1)]-$event}
+	}
 	what=$guest
 	[ "$guest" != "$busy" ] && [ -n "${pid_of[$guest]}" ] || case $event in
-	claim|balloon|domain|reboot|kill|stop)	return ;;
+	claim|balloon|twitch|domain|cgroup|reboot|kill|kill_waiting|stop)
+		return ;;
 	esac
 	"event_$event" || return
 	events[$event]=$((${events[$event]-0} + 1))
@@ -107,14 +134,33 @@ note_states()
 	done <"$DEBUGFS/fisc/reclaim"
 }
 
+# How long VMs have had to wait for more memory in one go: since memory became that short.
+note_blocked()
+{
+	local name reason since
+
+	for name in "${!pid_of[@]}"; do
+		since=${blocked_since[$name]-}
+		{ read -r reason <"$SYSFS/vms/$name/reclaim"; } 2>/dev/null || reason=''
+		if [ "$reason" != blocked ]; then
+			unset "blocked_since[$name]"
+		elif [ "${since%% *}" != "$last_state_ms" ]; then
+			blocked_since[$name]="$last_state_ms $SECONDS"
+		elif [ $((SECONDS - ${since#* })) -gt "$longest_blocked_s" ]; then
+			longest_blocked_s=$((SECONDS - ${since#* }))
+		fi
+	done
+}
+
 look()
 {
 	local name
 
 	end_failures
-	end_host_job
+	end_other_jobs
 	end_guest_job
 	note_states
+	note_blocked
 	for name in $(names); do
 		[ "$name" != "$busy" ] || continue
 		[ -z "${pid_of[$name]}" ] || kill -0 "${pid_of[$name]}" 2>/dev/null || {
@@ -138,7 +184,7 @@ report()
 jobs_are_done()
 {
 	look
-	[ -z "$busy$host_job" ]
+	[ -z "$busy" ] && [ "${#job_of[@]}" = 0 ]
 }
 
 calm()
@@ -183,7 +229,7 @@ guests_boot()
 
 guests_stay_while_everything_changes()
 {
-	local start=$SECONDS next=0 event what=''
+	local start=$SECONDS next=0 event what='' half=$((SECONDS + SECONDS_SOAK / 2))
 
 	for event in "${EVENTS[@]}"; do
 		for ((looks = ${event#*:}; looks > 0; looks--)); do
@@ -241,6 +287,27 @@ it_was_no_idle_test()
 		[ "$rounds" -ge "$GUESTS" ] && [ "${#events[@]}" -gt 1 ]
 }
 
+everything_happened()
+{
+	local missing
+
+	mapfile -t missing < <(missing_events)
+	say "missing: ${missing[*]:-nothing}"
+	[ "${#missing[@]}" = 0 ] && [ "$(sum_of moves 2)" -gt 0 ] && [ "$(sum_of twitches 1)" -gt 0 ]
+}
+
+killed_vmms_were_gone_soon()
+{
+	say "gone after ${slowest_ms[kill]} ms at most, ${slowest_ms[kill_waiting]} if they waited"
+	[ "$late_exits" = 0 ]
+}
+
+nobody_waited_for_ever()
+{
+	say "$longest_blocked_s s in one go at most"
+	[ "$longest_blocked_s" -lt "$PATIENCE" ]
+}
+
 nothing_is_left_of_killed_vmms()
 {
 	guest kill -9 --all && rm "$MNT"/vm*
@@ -248,6 +315,11 @@ nothing_is_left_of_killed_vmms()
 	leaked_frames=$(counter core frames)
 	leaked_swap=$(counter core swapped)
 	[ "$leaked_frames" = 0 ] && [ "$leaked_swap" = 0 ] && [ "$(counter core vms)" = 0 ]
+}
+
+cgroups_go()
+{
+	wait_until 30 rmdir "${VMM_GROUPS[@]/#/$CGROUPS/}" 2>/dev/null
 }
 
 swap_is_empty()
@@ -304,18 +376,42 @@ make_devices()
 	done
 }
 
+make_cgroups()
+{
+	local group limit
+
+	echo +memory >"$CGROUPS/cgroup.subtree_control" || return 1
+	for group in "${VMM_GROUPS[@]}"; do
+		mkdir "$CGROUPS/$group" || return 1
+		limit=${limit_of[$group]-}
+		[ -z "$limit" ] || echo "${limit#*=}" >"$CGROUPS/$group/${limit%=*}" || return 1
+	done
+}
+
 set_up()
 {
+	local file
+
 	mountpoint -q "$DEBUGFS" || mount -t debugfs none "$DEBUGFS"
 	[ ! -e "$KMEMLEAK" ] || echo clear >"$KMEMLEAK"
 	mkdir -p "$RUN" "$MNT"
-	: >"$RUN/wrong"
-	: >"$RUN/resets"
+	for file in wrong resets moves twitches; do
+		: >"$RUN/$file"
+	done
+	# What nobody ever writes to: see kill_vmm().
+	mkfifo "$RUN/never" && exec {never}<>"$RUN/never" || return 1
 	dmesg --follow >"$RUN/dmesg" &
 	modprobe vhost_vdpa && insmod "$build/fisc.ko" && insmod "$build/fisc_vdpa.ko" &&
-		mount -t fisc none "$MNT" && make_swap && make_devices && prepare_failing &&
+		mount -t fisc none "$MNT" && make_swap && make_devices && make_cgroups &&
+		prepare_failing &&
 		echo guests >"$SYSFS/share/domain" &&
 		echo 1 >"$SYSFS/tax/overcommit"
+}
+
+# sum_of FILE COLUMN: of what jobs have noted there.
+sum_of()
+{
+	awk -v column="$2" '{ sum += $column } END { print sum + 0 }' "$RUN/$1"
 }
 
 # pairs NAME...: of an associative array, as an object of JSON.
@@ -354,6 +450,13 @@ summary()
 		  "swap_out": ${swap_out-0},
 		  "swap_in": ${swap_in-0},
 		  "blocked_max_us": ${blocked_max_us-0},
+		  "blocked_longest_s": $longest_blocked_s,
+		  "exit_max_ms": $(pairs slowest_ms),
+		  "late_exits": $late_exits,
+		  "killed_in": $(pairs killed_in),
+		  "moves_to_cgroups": $(sum_of moves 1),
+		  "pages_paged_while_moving": $(sum_of moves 2),
+		  "balloon_twitches": $(sum_of twitches 1),
 		  "merged": ${merged-0},
 		  "refused": $refused,
 		  "states": $(pairs states),
@@ -379,7 +482,13 @@ main()
 	check guests_are_all_there
 	check no_byte_was_wrong
 	check it_was_no_idle_test
+	check killed_vmms_were_gone_soon
+	check nobody_waited_for_ever
+	if [ "$SECONDS_SOAK" -ge 3600 ]; then
+		check everything_happened
+	fi
 	check nothing_is_left_of_killed_vmms
+	check cgroups_go
 	check swap_is_empty
 	check devices_go
 	check modules_go

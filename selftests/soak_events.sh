@@ -104,18 +104,26 @@ offer_a_bit_less()
 	offer $(($(wanted) / 10 * 9))
 }
 
+# Less than is in memory; or, as one that boots uses all that it has and would not come
+# to an end, a bit less than what guests have.
+offer_less()
+{
+	if [ -z "$busy" ]; then
+		offer $(($(counter core frames) * 4096 / 100 * (60 + b % 36)))
+	else
+		offer $(($(wanted) / 100 * (85 + b % 11)))
+	fi
+}
+
 # Between a half more and 2.5 times what there is is promised; or less is there than is
-# in memory, again and again; or, as one that boots uses all that it has and would not
-# come to an end, a bit less than what guests have.
+# in memory, again and again.
 event_capacity()
 {
 	what=''
 	if [ $((a % 3)) = 0 ]; then
 		offer $((PROMISED * 100 / (150 + b % 101)))
-	elif [ -z "$busy" ]; then
-		offer $(($(counter core frames) * 4096 / 100 * (60 + b % 36)))
 	else
-		offer $(($(wanted) / 100 * (85 + b % 11)))
+		offer_less
 	fi
 }
 
@@ -152,21 +160,42 @@ event_balloon()
 	esac
 }
 
+# Its balloon never does more than a page of what is wanted: while memory is short, which
+# others must not have to wait for.
+event_twitch()
+{
+	[[ $(kind "$guest") =~ ^(paired|kernel)$ ]] && is_free twitch || return 1
+	what+=" for $((10 + a % 20)) s"
+	offer_less
+	beside twitch twitch_guest "$guest" $((10 + a % 20))
+}
+
 # Its shared pages are copied: that may fail for want of memory.
 event_domain()
 {
-	local domains=('' '' '' alone others)
+	local domains=('' '' '' alone others) failing=''
 
-	[ -z "$host_job" ] || return 1
+	is_free host || return 1
 	what+=" domain ${domains[a % 5]:-guests}"
 	if can_fail_allocations && [ $((b % 2)) = 0 ]; then
 		what+=", $((c % 30)) % of allocations fail"
 		fail_for 10 $((c % 30))
-		move_guest "$guest" "${domains[a % 5]}" failing 2>/dev/null &
-	else
-		move_guest "$guest" "${domains[a % 5]}" 2>/dev/null &
+		failing=1
 	fi
-	host_job=$!
+	beside host move_guest "$guest" "${domains[a % 5]}" $failing
+}
+
+# To and fro, while pages are written and read; what its VMM needs is charged elsewhere then.
+event_cgroup()
+{
+	local to=() i
+
+	is_free cgroup || return 1
+	for ((i = 0; i <= a % 6; i++)); do
+		to+=("${VMM_GROUPS[(b + i) % ${#VMM_GROUPS[@]}]}")
+	done
+	what+=" to ${to[*]}"
+	beside cgroup move_vmm "${pid_of[$guest]}" "${to[@]}"
 }
 
 # Not more of the only CPU than leaves enough of it for guests.
@@ -198,13 +227,13 @@ event_reclaim()
 	knob reclaim/sliding $((d % 2))
 }
 
-# They are in order at any time: raised from above, lowered from below.
-event_levels()
+# set_levels "HIGH SOFT HARD LOW": they are in order at any time: raised from above,
+# lowered from below.
+set_levels()
 {
 	local high soft hard low
 
-	what=${LEVELS[a % ${#LEVELS[@]}]}
-	read -r high soft hard low <<<"$what"
+	read -r high soft hard low <<<"$1"
 	{
 		echo 50 >"$SYSFS/reclaim/high_percent"
 		echo "$high" >"$SYSFS/reclaim/high_percent"
@@ -215,6 +244,12 @@ event_levels()
 		echo "$soft" >"$SYSFS/reclaim/soft_percent"
 		echo "$high" >"$SYSFS/reclaim/high_percent"
 	} 2>/dev/null
+}
+
+event_levels()
+{
+	what=${LEVELS[a % ${#LEVELS[@]}]}
+	set_levels "$what"
 }
 
 event_sample()
@@ -229,14 +264,87 @@ event_reboot()
 	job "$guest" reboot_guest "$guest" && offer_a_bit_less
 }
 
+# Another VMM for one that has been killed.
+replace()
+{
+	collect "$guest"
+	job "$guest" replace_guest "$guest" $((a % 2))
+}
+
 event_kill()
 {
 	[ -z "$busy" ] || return 1
-	what+=" file kept: $((a % 2 == 0))"
 	offer_a_bit_less
-	kill -KILL "${pid_of[$guest]}"
-	collect "$guest"
-	job "$guest" replace_guest "$guest" $((a % 2))
+	kill_vmm "${pid_of[$guest]}" kill
+	what+=" file kept: $((a % 2 == 0)), gone after $took_ms ms"
+	replace
+}
+
+memory_is_high()
+{
+	[ "$(<"$SYSFS/reclaim/state")" = high ]
+}
+
+# Who is above its target has to wait, and longer than anything here takes: what is in
+# use goes out late. What failed to help before is forgotten first.
+make_low()
+{
+	knob tax/capacity 0
+	POLL=0.2 wait_until 10 memory_is_high
+	knob reclaim/paging 1
+	knob reclaim/blocking 1
+	knob reclaim/cold_ms 60000
+	set_levels "20 15 10 8"
+	knob tax/capacity $(($(counter core frames) * 4096))
+}
+
+end_low()
+{
+	offer_a_bit_less
+	set_levels "${LEVELS[c % ${#LEVELS[@]}]}"
+	knob reclaim/cold_ms $((10 + d % 5000))
+}
+
+# Set $guest to the next one, from $guest on, that has to wait for more memory.
+find_blocked()
+{
+	local i name reason
+
+	for ((i = 0; i < GUESTS; i++)); do
+		name=vm$(((${guest#vm} - 1 + i) % GUESTS + 1))
+		read -r reason <"$SYSFS/vms/$name/reclaim" && [ "$reason" = blocked ] &&
+			[ -n "${pid_of[$name]}" ] || continue
+		guest=$name
+		return
+	done 2>/dev/null
+	return 1
+}
+
+# Exactly when one of its threads waits in the module: because the guest wants a page,
+# or because the VMM does, which reads all of the guest's memory. It goes before others,
+# so that these are not why it takes its time.
+event_kill_waiting()
+{
+	[ -z "$busy" ] || return 1
+	waited_in=''
+	make_low
+	if POLL=0.2 wait_until 10 find_blocked; then
+		guest hurry "$guest"
+		[ $((b % 2)) = 0 ] || kill_when_it_waits "$guest" 5
+		[ -n "$waited_in" ] || {
+			read_guest "$guest" &
+			kill_when_it_waits "$guest" 30
+		}
+		[ -n "$waited_in" ] || job "$guest" unhurry_guest "$guest"
+	fi
+	end_low
+	[ -n "$waited_in" ] || {
+		say "$SECONDS s: $guest was to be killed in a wait, but there was none"
+		return 1
+	}
+	what="$guest in $waited_in, file kept: $((a % 2 == 0)), gone after $took_ms ms"
+	killed_in[$waited_in]=$((${killed_in[$waited_in]-0} + 1))
+	replace
 }
 
 event_stop()
@@ -246,10 +354,8 @@ event_stop()
 
 event_swap()
 {
-	[ -z "$host_job" ] || return 1
 	what="${SWAPS[a % 2]} off for $((b % 20)) s"
-	exchange_swap "${SWAPS[a % 2]}" $((b % 20)) &
-	host_job=$!
+	beside host exchange_swap "${SWAPS[a % 2]}" $((b % 20))
 }
 
 event_write_errors()

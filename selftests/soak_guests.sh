@@ -114,8 +114,9 @@ lost()
 
 # --- what takes its time -------------------------------------------------------------
 
-# One thing at a time is done to a guest, and one to the host, in the background.
-guest_job='' busy='' begun=0 host_job=''
+# One thing at a time is done to a guest in the background, and one of each other kind.
+guest_job='' busy='' begun=0
+declare -A job_of=()
 
 # job GUEST COMMAND...: fails if there is one.
 job()
@@ -200,12 +201,142 @@ exchange_swap()
 move_guest()
 {
 	[ -z "${3-}" ] || echo 1 >"/proc/$BASHPID/make-it-fail"
-	echo "$2" >"$SYSFS/vms/$1/domain"
+	{ echo "$2" >"$SYSFS/vms/$1/domain"; } 2>/dev/null
 }
 
-end_host_job()
+paged()
 {
-	[ -n "$host_job" ] && ! kill -0 "$host_job" 2>/dev/null || return
-	wait "$host_job" || refused=$((refused + 1))
-	host_job=''
+	echo $(($(counter reclaim swap_out) + $(counter reclaim swap_in)))
+}
+
+# move_vmm PID GROUP...: into each of these in turn. Note how many pages were moved to and
+# from swap meanwhile.
+move_vmm()
+{
+	local pid=$1 group before
+	shift
+
+	before=$(paged)
+	for group; do
+		{ echo "$pid" >"$CGROUPS/$group/cgroup.procs"; } 2>/dev/null || return 1
+		sleep 0.3
+	done
+	echo "$# $(($(paged) - before))" >>"$RUN/moves"
+}
+
+# twitch_guest NAME SECONDS: let its balloon have a page more and a page less than it has.
+twitch_guest()
+{
+	local end=$((SECONDS + $2)) files=$SYSFS/vms/$1/balloon actual base more=0 nr=0
+
+	while [ "$SECONDS" -lt "$end" ] && read -r actual <"$files/actual"; do
+		[ "$nr" -gt 0 ] || base=$actual
+		more=$((4096 - more))
+		echo $((base + more)) >"$files/target" || break
+		nr=$((nr + 1))
+		sleep 0.2
+	done 2>/dev/null
+	echo "$nr" >>"$RUN/twitches"
+	{ echo '' >"$files/target"; } 2>/dev/null
+}
+
+is_free()
+{
+	[ -z "${job_of[$1]-}" ]
+}
+
+# beside KIND COMMAND...: fails if there is one of this kind.
+beside()
+{
+	local kind=$1
+	shift
+
+	is_free "$kind" || return 1
+	"$@" &
+	job_of[$kind]=$!
+}
+
+end_other_jobs()
+{
+	local kind
+
+	for kind in "${!job_of[@]}"; do
+		kill -0 "${job_of[$kind]}" 2>/dev/null && continue
+		wait "${job_of[$kind]}" || refused=$((refused + 1))
+		unset "job_of[$kind]"
+	done
+}
+
+# --- killing ---------------------------------------------------------------------------
+
+# Milliseconds that the last one that was killed took to go; and the longest, by event.
+took_ms=0 late_exits=0
+declare -A slowest_ms=([kill]=0 [kill_waiting]=0)
+# By function, those that were killed while they waited there.
+declare -A killed_in=()
+waited_in=''
+
+# The process PID with all of its threads. Nobody may have asked for its status yet.
+is_gone()
+{
+	local threads=(/proc/"$1"/task/*) stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	[ "${#threads[@]}" = 1 ] && [[ $stat = [ZX]* ]]
+}
+
+# kill_vmm PID EVENT
+kill_vmm()
+{
+	local end=$((SECONDS + GONE_S)) start=${EPOCHREALTIME/[.,]/}
+
+	kill -KILL "$1"
+	until is_gone "$1" || [ "$SECONDS" -gt "$end" ]; do
+		# A process for each look would be in the way.
+		read -r -t 0.02 -u "$never"
+	done
+	took_ms=$(((${EPOCHREALTIME/[.,]/} - start) / 1000))
+	[ "$took_ms" -le "${slowest_ms[$2]}" ] || slowest_ms[$2]=$took_ms
+	is_gone "$1" || late_exits=$((late_exits + 1))
+}
+
+# Set $waited_in to the function of the module in which a thread of PID waits.
+find_wait()
+{
+	local task stat stack
+
+	for task in /proc/"$1"/task/*; do
+		read -r stat <"$task/stat" || continue
+		[[ ${stat##*) } = D* ]] && mapfile stack <"$task/stack" || continue
+		[[ ${stack[*]} =~ (fisc_[a-z_]+) ]] || continue
+		waited_in=${BASH_REMATCH[1]}
+		return
+	done 2>/dev/null
+	return 1
+}
+
+# kill_when_it_waits GUEST SECONDS: or not, if it does not wait by then.
+kill_when_it_waits()
+{
+	local pid=${pid_of[$1]} end=$((SECONDS + $2))
+
+	until find_wait "$pid"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		read -r -t 0.05 -u "$never"
+	done
+	kill_vmm "$pid" kill_waiting
+}
+
+# As its VMM sees it.
+read_guest()
+{
+	guest qmp "$1" "{\"execute\": \"pmemsave\", \"arguments\":
+		{\"val\": 0, \"size\": $((MEM_MB * MIB)), \"filename\": \"/dev/null\"}}" \
+		>/dev/null 2>&1
+}
+
+unhurry_guest()
+{
+	guest wait-ready --timeout "$PATIENCE" "$1"
 }
