@@ -45,9 +45,10 @@ FLOOR_MB=32
 # Guests wait for memory, and for a CPU: that is no lock-up.
 QUIET="nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 # One of these has an I/O error for each write while memory for it is limited, the other
-# comes and goes.
+# takes its time. Both come and go.
 ZRAM=/sys/block/zram0
 NULLB=/sys/kernel/config/nullb/soak
+SLOW_NS=2000000
 SWAPS=(/dev/zram0 /dev/soak)
 # Memory cgroups that VMMs are moved between, and what of their own memory is charged
 # there at most: it is enough, if not always at once.
@@ -107,8 +108,8 @@ one_event()
 	guest=vm$((RANDOM % GUESTS + 1))
 	choose
 	[ $((++turns % 2)) = 0 ] || [ "$SECONDS" -lt "$half" ] || {
-		mapfile -t missing < <(missing_events)
-		event=${missing[turns / 2 % (${#missing[@]} + 1)]-$event}
+		mapfile -t missing <<<"$(missing_events)"
+		event=${missing[turns / 2 % (${#missing[@]} + 1)]:-$event}
 	}
 	what=$guest
 	[ "$guest" != "$busy" ] && [ -n "${pid_of[$guest]}" ] || case $event in
@@ -291,9 +292,9 @@ everything_happened()
 {
 	local missing
 
-	mapfile -t missing < <(missing_events)
-	say "missing: ${missing[*]:-nothing}"
-	[ "${#missing[@]}" = 0 ] && [ "$(sum_of moves 2)" -gt 0 ] && [ "$(sum_of twitches 1)" -gt 0 ]
+	missing=$(missing_events)
+	say "missing: ${missing:-nothing}"
+	[ -z "$missing" ] && [ "$(sum_of moves 2)" -gt 0 ] && [ "$(sum_of twitches 1)" -gt 0 ]
 }
 
 killed_vmms_were_gone_soon()
@@ -357,6 +358,7 @@ make_swap()
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config || return 1
 	mkdir "$NULLB" && echo $((GUESTS * MEM_MB / 4)) >"$NULLB/size" &&
 		echo 1 >"$NULLB/memory_backed" && echo 4096 >"$NULLB/blocksize" &&
+		echo 2 >"$NULLB/irqmode" && echo "$SLOW_NS" >"$NULLB/completion_nsec" &&
 		echo 1 >"$NULLB/power" || return 1
 	# Both at the same priority, so that both are used.
 	for swap in "${SWAPS[@]}"; do

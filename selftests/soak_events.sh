@@ -305,19 +305,44 @@ end_low()
 	knob reclaim/cold_ms $((10 + d % 5000))
 }
 
-# Set $guest to the next one, from $guest on, that has to wait for more memory.
-find_blocked()
+# find_guest TEST: set $guest to the next one, from $guest on, for which TEST is true.
+find_guest()
 {
-	local i name reason
+	local i name
 
 	for ((i = 0; i < GUESTS; i++)); do
 		name=vm$(((${guest#vm} - 1 + i) % GUESTS + 1))
-		read -r reason <"$SYSFS/vms/$name/reclaim" && [ "$reason" = blocked ] &&
-			[ -n "${pid_of[$name]}" ] || continue
+		[ -n "${pid_of[$name]}" ] && "$1" "$name" || continue
 		guest=$name
 		return
-	done 2>/dev/null
+	done
 	return 1
+}
+
+has_to_wait()
+{
+	local reason
+
+	{ read -r reason <"$SYSFS/vms/$1/reclaim"; } 2>/dev/null && [ "$reason" = blocked ]
+}
+
+is_in_swap()
+{
+	local bytes
+
+	{ read -r bytes <"$SYSFS/vms/$1/swapped"; } 2>/dev/null && [ "$bytes" -gt $((2 * MIB)) ]
+}
+
+# A VM whose threads will wait: for more memory, or, when there is enough, for swap.
+find_one_that_waits()
+{
+	if [ $((d % 3)) = 0 ]; then
+		knob tax/capacity 0
+		find_guest is_in_swap
+	else
+		make_low
+		POLL=0.2 wait_until 10 find_guest has_to_wait
+	fi
 }
 
 # Exactly when one of its threads waits in the module: because the guest wants a page,
@@ -327,8 +352,7 @@ event_kill_waiting()
 {
 	[ -z "$busy" ] || return 1
 	waited_in=''
-	make_low
-	if POLL=0.2 wait_until 10 find_blocked; then
+	if find_one_that_waits; then
 		guest hurry "$guest"
 		[ $((b % 2)) = 0 ] || kill_when_it_waits "$guest" 5
 		[ -n "$waited_in" ] || {
