@@ -333,11 +333,22 @@ is_in_swap()
 	{ read -r bytes <"$SYSFS/vms/$1/swapped"; } 2>/dev/null && [ "$bytes" -gt $((2 * MIB)) ]
 }
 
+# The kernel keeps what it has written, as long as there is memory. It may drop less than
+# it is told to, and says so.
+forget_swap_cache()
+{
+	local kb
+
+	kb=$(sed -n 's/^SwapCached: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
+	{ echo "${kb}K swappiness=200" >"$CGROUPS/memory.reclaim"; } 2>/dev/null || true
+}
+
 # A VM whose threads will wait: for more memory, or, when there is enough, for swap.
 find_one_that_waits()
 {
 	if [ $((d % 3)) = 0 ]; then
 		knob tax/capacity 0
+		forget_swap_cache
 		find_guest is_in_swap
 	else
 		make_low
