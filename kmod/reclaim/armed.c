@@ -38,18 +38,10 @@ unsigned int fisc_armed_room(struct fisc_vm *vm, u64 chunks)
 	return chunks - min_t(u64, chunks, queue->nr);
 }
 
-/* Test whether a chunk has a private page. Lock held. */
+/* Test whether a chunk has a private page. Final with its lock held. */
 static bool fisc_chunk_has_private(const struct fisc_chunk *chunk)
 {
-	unsigned int i;
-
-	if (chunk->large)
-		return true;
-	for (i = 0; chunk->leaf && i < FISC_CHUNK_PAGES; i++)
-		if (fisc_entry_state(chunk->leaf[i]) == FISC_ENTRY_PRIVATE)
-			return true;
-
-	return false;
+	return READ_ONCE(chunk->large) || atomic_read(&chunk->private);
 }
 
 /**
@@ -72,8 +64,7 @@ bool fisc_armed_arm(struct fisc_vm *vm, struct fisc_region *region,
 	bool done = false;
 	u64 since;
 
-	if (READ_ONCE(chunk->armed) ||
-	    (!READ_ONCE(chunk->large) && !atomic_read(&chunk->filled)))
+	if (READ_ONCE(chunk->armed) || !fisc_chunk_has_private(chunk))
 		return false;
 	armed = kzalloc(sizeof(*armed), GFP_KERNEL | __GFP_NOWARN);
 	if (!armed)
