@@ -264,6 +264,25 @@ static bool fisc_reclaim_goes_on(const struct fisc_vm *vm)
 	       !kthread_should_stop();
 }
 
+/*
+ * Page out up to @want pages of a chunk, but no more than may be taken before
+ * the next look. @region: is put. @any: take pages in use, too. Return: how
+ * many went out.
+ */
+static u64 fisc_reclaim_chunk(struct fisc_vm *vm, struct fisc_region *region,
+			      struct fisc_chunk *chunk, u64 want, bool any)
+{
+	unsigned int gone;
+
+	gone = fisc_swap_out(fisc_reclaim_batch, region, chunk,
+			     min_t(u64, want, fisc_slice), any);
+	fisc_region_put(region);
+	fisc_reclaim_took(vm, gone);
+	cond_resched();
+
+	return gone;
+}
+
 /* Arm chunks of a VM, so that @want cold pages are found later. */
 static void fisc_reclaim_arm(struct fisc_vm *vm, u64 want)
 {
@@ -274,13 +293,11 @@ static void fisc_reclaim_arm(struct fisc_vm *vm, u64 want)
 	while (room && tries-- && !kthread_should_stop()) {
 		struct fisc_region *region;
 		struct fisc_chunk *chunk;
-		pgoff_t index;
 
-		region = fisc_vm_random_page(vm, &index);
+		region = fisc_vm_random_chunk(vm, &chunk);
 		if (!region)
 			break;
-		chunk = fisc_region_find_chunk(region, index);
-		if (chunk && fisc_armed_arm(vm, region, chunk))
+		if (fisc_armed_arm(vm, region, chunk))
 			room--;
 		fisc_region_put(region);
 		cond_resched();
@@ -301,17 +318,12 @@ static u64 fisc_reclaim_cold(struct fisc_vm *vm, u64 want)
 	while (taken < want && tries-- && fisc_reclaim_goes_on(vm)) {
 		struct fisc_region *region;
 		struct fisc_chunk *chunk;
-		unsigned int gone;
 
 		region = fisc_armed_first(vm, cold_ms, &chunk);
 		if (!region)
 			break;
-		gone = fisc_swap_out(batch, region, chunk,
-				     min_t(u64, want - taken, fisc_slice), false);
-		fisc_region_put(region);
-		taken += gone;
-		fisc_reclaim_took(vm, gone);
-		cond_resched();
+		taken += fisc_reclaim_chunk(vm, region, chunk, want - taken,
+					    false);
 	}
 	if (!batch->looked)
 		return taken;
@@ -351,21 +363,12 @@ static u64 fisc_reclaim_any(struct fisc_vm *vm, u64 want)
 	       fisc_reclaim_may_take_any(vm)) {
 		struct fisc_region *region;
 		struct fisc_chunk *chunk;
-		unsigned int gone = 0;
-		pgoff_t index;
 
-		region = fisc_vm_random_page(vm, &index);
+		region = fisc_vm_random_chunk(vm, &chunk);
 		if (!region)
 			break;
-		chunk = fisc_region_find_chunk(region, index);
-		if (chunk)
-			gone = fisc_swap_out(fisc_reclaim_batch, region, chunk,
-					     min_t(u64, want - taken, fisc_slice),
-					     true);
-		fisc_region_put(region);
-		taken += gone;
-		fisc_reclaim_took(vm, gone);
-		cond_resched();
+		taken += fisc_reclaim_chunk(vm, region, chunk, want - taken,
+					    true);
 	}
 
 	return taken;

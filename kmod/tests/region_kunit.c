@@ -273,22 +273,22 @@ static unsigned int fisc_test_choose(struct kunit *test, pgoff_t first,
 {
 	struct fisc_region *region;
 	unsigned int seen = 0, i;
-	pgoff_t index;
+	struct fisc_chunk *chunk;
 
 	for (i = 0; i < 64; i++) {
-		region = fisc_vm_random_page(fisc_test_region(test)->vm, &index);
+		region = fisc_vm_random_chunk(fisc_test_region(test)->vm,
+					      &chunk);
 		if (!region)
 			continue;
+		seen |= chunk->nr == first >> FISC_CHUNK_SHIFT ? 1 :
+			chunk->nr == second >> FISC_CHUNK_SHIFT ? 2 : 4;
 		fisc_region_put(region);
-		index = round_down(index, FISC_CHUNK_PAGES);
-		seen |= index == round_down(first, FISC_CHUNK_PAGES) ? 1 :
-			index == round_down(second, FISC_CHUNK_PAGES) ? 2 : 4;
 	}
 
 	return seen;
 }
 
-static void pages_are_chosen_where_memory_is(struct kunit *test)
+static void chunks_are_chosen_where_memory_is(struct kunit *test)
 {
 	const pgoff_t last = (FISC_REGION_MAX_BYTES >> PAGE_SHIFT) - 1;
 	struct fisc_region *region = fisc_test_region(test);
@@ -328,7 +328,7 @@ static struct kunit_case fisc_region_cases[] = {
 	KUNIT_CASE(removed_page_loses_its_frame),
 	KUNIT_CASE(leaf_goes_with_the_whole_chunk_only),
 	KUNIT_CASE(data_and_holes_are_found),
-	KUNIT_CASE(pages_are_chosen_where_memory_is),
+	KUNIT_CASE(chunks_are_chosen_where_memory_is),
 	{}
 };
 

@@ -386,9 +386,9 @@ struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
 }
 
 /**
- * fisc_vm_random_page() - choose a page at random where a VM has memory
+ * fisc_vm_random_chunk() - choose a chunk at random where a VM has memory
  * @vm: the VM
- * @index: the page's index in the file returned
+ * @chunk: the chunk, of the file returned
  *
  * Each chunk with private frames is as likely as the others. Empty parts of
  * files cost nothing (DOC: Listed chunks).
@@ -397,11 +397,11 @@ struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
  * Return: the file, held, or NULL if the VM has no private frames or the file
  * is going away.
  */
-struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
+struct fisc_region *fisc_vm_random_chunk(struct fisc_vm *vm,
+					 struct fisc_chunk **chunk)
 {
 	struct fisc_region *found = NULL;
 	struct fisc_region *region;
-	struct fisc_chunk *chunk;
 	u32 chunks = 0;
 
 	spin_lock(&vm->lock);
@@ -419,13 +419,11 @@ struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index)
 	if (!found)
 		return NULL;
 
-	chunk = fisc_listed_choose(found);
-	if (!chunk) {
+	*chunk = fisc_listed_choose(found);
+	if (!*chunk) {
 		fisc_region_put(found);
 		return NULL;
 	}
-	*index = fisc_chunk_start(chunk) +
-		 get_random_u32_below(FISC_CHUNK_PAGES);
 
 	return found;
 }

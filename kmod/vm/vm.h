@@ -13,6 +13,7 @@
 
 struct fisc_adoption;
 struct fisc_balloon;
+struct fisc_chunk;
 struct fisc_member;
 struct fisc_quota;
 struct fisc_reclaim_vm;
@@ -151,7 +152,8 @@ void fisc_vm_drop_region(struct fisc_region *region);
 struct fisc_region *fisc_vm_due_region(struct fisc_vm *vm);
 struct fisc_region *fisc_vm_get_region(struct fisc_vm *vm,
 				       const struct fisc_region *region);
-struct fisc_region *fisc_vm_random_page(struct fisc_vm *vm, pgoff_t *index);
+struct fisc_region *fisc_vm_random_chunk(struct fisc_vm *vm,
+					 struct fisc_chunk **chunk);
 int fisc_vm_each_region(struct fisc_vm *vm,
 			int (*fn)(struct fisc_region *region, void *arg),
 			void *arg);
