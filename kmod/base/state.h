@@ -114,6 +114,12 @@ void __fisc_reclaim_charge(void);
 u64 fisc_host_available(void);
 long fisc_swap_room(void);
 
+/*
+ * How long those wait at most who are not of the VMM, in jiffies: nobody can
+ * kill a kernel thread, and others are not to pay for this VM.
+ */
+#define FISC_WAIT_OTHERS	(HZ / 10)
+
 DECLARE_PER_CPU(unsigned int, fisc_reclaim_charged);
 
 /* Frames that a CPU allocates between two checks of what is in use. */

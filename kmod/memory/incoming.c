@@ -12,15 +12,13 @@
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
+#include "base/state.h"
 #include "memory/incoming.h"
 #include "memory/large.h"
 #include "memory/region.h"
 
 /* Interval between looks at pages in use by I/O, in microseconds. */
 #define FISC_INCOMING_POLL_US	100
-
-/* How long a kernel thread waits for them at most, in jiffies. */
-#define FISC_INCOMING_KTHREAD	(HZ / 10)
 
 /*
  * Does a folio have references from elsewhere? We pinned or hold @pins of its
@@ -329,7 +327,7 @@ static int fisc_incoming_gives_up(unsigned long start)
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	if (current->flags & PF_KTHREAD &&
-	    time_after(jiffies, start + FISC_INCOMING_KTHREAD))
+	    time_after(jiffies, start + FISC_WAIT_OTHERS))
 		return -ETIME;
 
 	return 0;
@@ -382,7 +380,7 @@ int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
 
 	while (test_and_set_bit_lock(FISC_CHUNK_SETTLING, &chunk->flags)) {
 		wait_on_bit_timeout(&chunk->flags, FISC_CHUNK_SETTLING,
-				    TASK_KILLABLE, FISC_INCOMING_KTHREAD);
+				    TASK_KILLABLE, FISC_WAIT_OTHERS);
 		err = fisc_incoming_gives_up(start);
 		if (err)
 			return err;

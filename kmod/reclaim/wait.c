@@ -15,9 +15,6 @@
 #include "reclaim/wait.h"
 #include "vm/vm.h"
 
-/* How long those wait who are not of the VMM, in jiffies. */
-#define FISC_BLOCK_OTHERS	(HZ / 10)
-
 static DECLARE_WAIT_QUEUE_HEAD(fisc_unblock_wait);
 unsigned int fisc_reclaim_blocking = 1;
 
@@ -75,7 +72,7 @@ static int fisc_reclaim_block_for(struct fisc_vm *vm, long limit)
 int fisc_reclaim_block(struct fisc_vm *vm)
 {
 	return fisc_reclaim_block_for(vm, current->flags & PF_KTHREAD ?
-					  FISC_BLOCK_OTHERS : 0);
+					  FISC_WAIT_OTHERS : 0);
 }
 
 /**
@@ -110,7 +107,7 @@ vm_fault_t fisc_reclaim_block_fault(struct fisc_vm *vm, struct vm_fault *vmf)
 	__module_get(THIS_MODULE);
 	fisc_vm_get(vm);
 	release_fault_lock(vmf);
-	fisc_reclaim_block_for(vm, own ? 0 : FISC_BLOCK_OTHERS);
+	fisc_reclaim_block_for(vm, own ? 0 : FISC_WAIT_OTHERS);
 	fisc_vm_put(vm);
 	module_put(THIS_MODULE);
 

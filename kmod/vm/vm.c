@@ -229,6 +229,27 @@ err_put:
 	return ERR_PTR(err);
 }
 
+/* The VM with the lowest id from *@id on; @due: that has due chunks. */
+static struct fisc_vm *fisc_vm_find(unsigned long *id, bool due)
+{
+	XA_STATE(xas, &fisc_vm_table, *id);
+	struct fisc_vm *vm;
+
+	rcu_read_lock();
+	xas_for_each(&xas, vm, ULONG_MAX) {
+		if (xas_retry(&xas, vm) ||
+		    (due && atomic_read(&vm->nr_due) <= 0))
+			continue;
+		if (kobject_get_unless_zero(&vm->kobj))
+			break;
+	}
+	if (vm)
+		*id = xas.xa_index;
+	rcu_read_unlock();
+
+	return vm;
+}
+
 /**
  * fisc_vm_next() - find the VM with the lowest id that is not below @id
  * @id: where to start; the id of the VM found on return
@@ -239,15 +260,7 @@ err_put:
  */
 struct fisc_vm *fisc_vm_next(unsigned long *id)
 {
-	struct fisc_vm *vm;
-
-	rcu_read_lock();
-	vm = xa_find(&fisc_vm_table, id, ULONG_MAX, XA_PRESENT);
-	while (vm && !kobject_get_unless_zero(&vm->kobj))
-		vm = xa_find_after(&fisc_vm_table, id, ULONG_MAX, XA_PRESENT);
-	rcu_read_unlock();
-
-	return vm;
+	return fisc_vm_find(id, false);
 }
 
 /**
@@ -261,22 +274,7 @@ struct fisc_vm *fisc_vm_next(unsigned long *id)
  */
 struct fisc_vm *fisc_vm_next_due(unsigned long *id)
 {
-	XA_STATE(xas, &fisc_vm_table, *id);
-	struct fisc_vm *vm;
-
-	rcu_read_lock();
-	xas_for_each(&xas, vm, ULONG_MAX) {
-		if (xas_retry(&xas, vm))
-			continue;
-		if (atomic_read(&vm->nr_due) > 0 &&
-		    kobject_get_unless_zero(&vm->kobj))
-			break;
-	}
-	if (vm)
-		*id = xas.xa_index;
-	rcu_read_unlock();
-
-	return vm;
+	return fisc_vm_find(id, true);
 }
 
 /**
