@@ -126,14 +126,14 @@ TEST_F(balloon, other_vms_do_not_wait_for_it)
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
 	ASSERT_EQ(0, fisc_write_str(VM_A "/balloon/target", "8M"));
 	ASSERT_TRUE(waiter_start(&waiter, page_of(other.map, NEXT)));
-	ASSERT_EQ(0, waiter_low(true));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
 	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "low"));
 	for (i = 0; i < 10; i++)
 		twitch(&guest);
 	waiter_go(&waiter);
 	EXPECT_TRUE(waiter_end(&waiter, WAIT_S, twitch, &guest));
 	EXPECT_TRUE(waiter_word(FISC_SYSFS "/vms/st-b/reclaim", "none"));
-	ASSERT_EQ(0, waiter_low(false));
+	ASSERT_EQ(0, fisc_low_on_memory(false));
 }
 
 /* What is done about the VM first as memory becomes short. */
@@ -204,7 +204,7 @@ TEST_F(balloon, wait_ends_with_the_excess)
 	ASSERT_EQ(0, fisc_write_str(VM_A "/balloon/target", "8M"));
 	/* The driver has its buffer, and does not have to wait for it. */
 	grow(&slow);
-	ASSERT_EQ(0, waiter_low(true));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
 	ASSERT_TRUE(waiter_word(VM_A "/reclaim", "blocked"));
 	waiter_go(&waiter);
 	/* Longer than what a balloon that does nothing is given. */
@@ -217,7 +217,7 @@ TEST_F(balloon, wait_ends_with_the_excess)
 	EXPECT_TRUE(waiter_end(&waiter, WAIT_S / 3, grow, &slow));
 	ASSERT_EQ(0, fisc_read_str(RECLAIM_STATE, state, sizeof(state)));
 	EXPECT_STREQ("low", state);
-	ASSERT_EQ(0, waiter_low(false));
+	ASSERT_EQ(0, fisc_low_on_memory(false));
 }
 
 TEST_HARNESS_MAIN

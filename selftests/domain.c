@@ -334,9 +334,9 @@ TEST_F(fisc, nobody_waits_for_a_change_of_domain)
 	runs = fisc_tax("runs");
 	EXPECT_EQ(0, fisc_vm_set("st-b", "shares", "high"));
 	EXPECT_TRUE(fisc_wait_above("tax", "runs", runs));
-	EXPECT_EQ(0, waiter_low(true));
+	EXPECT_EQ(0, fisc_low_on_memory(true));
 	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "low"));
-	EXPECT_EQ(0, waiter_low(false));
+	EXPECT_EQ(0, fisc_low_on_memory(false));
 	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "high"));
 	EXPECT_FALSE(READ_ONCE(mover.done));
 

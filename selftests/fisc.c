@@ -140,12 +140,12 @@ int fisc_vm_set(const char *vm, const char *name, const char *value)
 	return fisc_write_str(path, value);
 }
 
-int fisc_short_of_memory(bool on)
+/* Set the percentages below which states begin, from "high" to "low". */
+static int set_percents(const char * const values[4], bool on)
 {
 	static const char * const paths[] = {
 		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
 	};
-	static const char * const values[] = { "6", "4", "2", "1" };
 	int i, err = 0;
 
 	if (on) {
@@ -156,6 +156,20 @@ int fisc_short_of_memory(bool on)
 			err = err ?: fisc_write_str(paths[i], "0");
 	}
 	return err;
+}
+
+int fisc_short_of_memory(bool on)
+{
+	static const char * const values[] = { "6", "4", "2", "1" };
+
+	return set_percents(values, on);
+}
+
+int fisc_low_on_memory(bool on)
+{
+	static const char * const values[] = { "50", "50", "50", "50" };
+
+	return set_percents(values, on);
 }
 
 int fisc_scan_on(void)

@@ -95,6 +95,8 @@ int fisc_scan_off(void);
 
 /* Let memory be short (the module's default percents) or never short (none). */
 int fisc_short_of_memory(bool on);
+/* Let memory be as short as can be while half of the pool is in use. */
+int fisc_low_on_memory(bool on);
 
 /*
  * Waiting: true if it came true within WAIT_S. The counters of fisc_wait() and

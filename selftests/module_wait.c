@@ -13,6 +13,7 @@
 
 #include "module.h"
 #include "nullb.h"
+#include "waiter.h"
 
 #define DEVICE		"fiscwait"
 #define DEVICE_MIB	64
@@ -119,33 +120,21 @@ static void run_vmm(struct vmm *vmm)
 	_exit(0);
 }
 
-static bool wait_word(const char *path, const char *word)
-{
-	double end = fisc_now() + WAIT_S;
-	char buf[4096] = "";
-
-	while ((fisc_read_str(path, buf, sizeof(buf)) || !strstr(buf, word)) &&
-	       fisc_now() < end)
-		fisc_sleep_ms(5);
-	return strstr(buf, word);
-}
-
 static bool wait_sleeps(pid_t tid)
 {
-	char path[64];
+	double end = fisc_now() + WAIT_S;
+	bool sleeps;
 
-	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
-	return wait_word(path, "fisc_reclaim_block");
+	while (!(sleeps = waiter_is_in(tid, "fisc_reclaim_block", NULL)) &&
+	       fisc_now() < end)
+		fisc_sleep_ms(5);
+	return sleeps;
 }
 
 /* Make a VM that memory is very short for, and that could be paged out. */
 static void make_short(struct __test_metadata *_metadata, struct vmm *vmm)
 {
-	static const char * const percents[] = {
-		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
-	};
 	pid_t pid = fork();
-	size_t i;
 
 	if (!pid)
 		run_vmm(vmm);
@@ -154,10 +143,9 @@ static void make_short(struct __test_metadata *_metadata, struct vmm *vmm)
 	/* But not soon. */
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "600000"));
 	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, POOL_BYTES));
-	for (i = 0; i < ARRAY_SIZE(percents); i++)
-		ASSERT_EQ(0, fisc_write_str(percents[i], "50"));
-	ASSERT_TRUE(wait_word(RECLAIM_STATE, "low"));
-	ASSERT_TRUE(wait_word(FISC_SYSFS "/vms/st-a/reclaim", "blocked"));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
+	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "low"));
+	ASSERT_TRUE(waiter_word(RECLAIM_A, "blocked"));
 }
 
 /* Have a thread of the VMM wait. */

@@ -16,7 +16,6 @@
 #define PIPE_PAGES	256
 #define PIPES		((FILLED + PIPE_PAGES - 1) / PIPE_PAGES)
 
-#define RECLAIM_A	FISC_SYSFS "/vms/st-a/reclaim"
 #define OVERCOMMIT	"/proc/sys/vm/overcommit_memory"
 #define OVERCOMMIT_KB	"/proc/sys/vm/overcommit_kbytes"
 
@@ -40,13 +39,13 @@ TEST_F(swap, pinned_pages_are_not_waited_for)
 		ASSERT_TRUE(pin(page_of(self->map, i), PIPE_PAGES));
 	ASSERT_TRUE(pin(page_of(self->map, i), FILLED - i));
 	ASSERT_TRUE(waiter_start(&waiter, page_of(self->map, NEXT)));
-	ASSERT_EQ(0, waiter_low(true));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
 	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "low"));
 	waiter_go(&waiter);
 	EXPECT_TRUE(waiter_end(&waiter, WAIT_S, NULL, NULL));
 	EXPECT_TRUE(waiter_word(RECLAIM_A, "paging"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, FILLED, 1));
-	ASSERT_EQ(0, waiter_low(false));
+	ASSERT_EQ(0, fisc_low_on_memory(false));
 }
 
 TEST_F(swap, shared_pages_are_not_waited_for)
@@ -61,11 +60,11 @@ TEST_F(swap, shared_pages_are_not_waited_for)
 	ASSERT_TRUE(fisc_wait("core", "frames", FILLED));
 	ASSERT_EQ(0, fisc_scan_off());
 	ASSERT_TRUE(waiter_start(&waiter, page_of(self->map, NEXT)));
-	ASSERT_EQ(0, waiter_low(true));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
 	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "low"));
 	waiter_go(&waiter);
 	EXPECT_TRUE(waiter_end(&waiter, WAIT_S, NULL, NULL));
-	ASSERT_EQ(0, waiter_low(false));
+	ASSERT_EQ(0, fisc_low_on_memory(false));
 }
 
 /* The kernel refuses to swap if that needs memory it has not promised. */
@@ -82,7 +81,7 @@ TEST_F(swap, refused_pages_are_not_waited_for)
 	ASSERT_TRUE(waiter_start(&waiter, page_of(self->map, NEXT)));
 	EXPECT_EQ(0, fisc_write_str(OVERCOMMIT_KB, "4"));
 	EXPECT_EQ(0, fisc_write_str(OVERCOMMIT, "2"));
-	EXPECT_EQ(0, waiter_low(true));
+	EXPECT_EQ(0, fisc_low_on_memory(true));
 	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "low"));
 	waiter_go(&waiter);
 	EXPECT_TRUE(waiter_end(&waiter, WAIT_S, NULL, NULL));
@@ -91,7 +90,7 @@ TEST_F(swap, refused_pages_are_not_waited_for)
 	/* With memory to promise, it is paged after all. */
 	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", 0));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, FILLED, 1));
-	ASSERT_EQ(0, waiter_low(false));
+	ASSERT_EQ(0, fisc_low_on_memory(false));
 }
 
 TEST_HARNESS_MAIN

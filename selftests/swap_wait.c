@@ -14,6 +14,7 @@
 
 #include "swap.h"
 #include "vmm.h"
+#include "waiter.h"
 
 /* A device that takes its time for a request, in microseconds */
 #define SLOW_US		2000000
@@ -29,23 +30,6 @@
 #define WAITS		"fisc_reclaim_block"
 #define WORKS		"async_pf_execute"
 
-static bool in_stack(const char *pid, const char *first, const char *second)
-{
-	char path[300], buf[4096] = "";
-
-	snprintf(path, sizeof(path), "/proc/%s/stack", pid);
-	return !fisc_read_str(path, buf, sizeof(buf)) && strstr(buf, first) &&
-	       strstr(buf, second);
-}
-
-static bool thread_is_in(pid_t tid, const char *function)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", tid);
-	return in_stack(pid, function, function);
-}
-
 /* Is one of KVM's workers in @function? */
 static bool worker_is_in(const char *function)
 {
@@ -54,8 +38,8 @@ static bool worker_is_in(const char *function)
 	bool found = false;
 
 	while (proc && !found && (entry = readdir(proc)))
-		found = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
-			in_stack(entry->d_name, WORKS, function);
+		found = atoi(entry->d_name) > 0 &&
+			waiter_is_in(atoi(entry->d_name), function, WORKS);
 	if (proc)
 		closedir(proc);
 	return found;
@@ -85,24 +69,15 @@ static void squeeze_slowly(struct __test_metadata *_metadata, char *map)
 /* Make memory short for the VM, in a way that lasts. */
 static void make_low(struct __test_metadata *_metadata, char *map)
 {
-	static const char * const percents[] = {
-		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
-	};
-	double end = fisc_now() + WAIT_S;
-	char buf[64] = "";
+	double end;
 	long armed;
-	size_t i;
 
 	fisc_fill_pages(map, FILLED, 1);
 	ASSERT_EQ(0, madvise(page_of(map, HOLE), PAGE_SIZE, MADV_REMOVE));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "600000"));
-	for (i = 0; i < ARRAY_SIZE(percents); i++)
-		ASSERT_EQ(0, fisc_write_str(percents[i], "50"));
-	while ((fisc_read_str(FISC_SYSFS "/vms/st-a/reclaim", buf,
-			      sizeof(buf)) || strcmp(buf, "blocked")) &&
-	       fisc_now() < end)
-		fisc_sleep_ms(5);
-	ASSERT_STREQ("blocked", buf);
+	ASSERT_EQ(0, fisc_low_on_memory(true));
+	ASSERT_TRUE(waiter_word(RECLAIM_A, "blocked"));
+	end = fisc_now() + WAIT_S;
 	/* Each chunk is unmapped once, to see what is used: not in a moment. */
 	do {
 		armed = fisc_reclaim("armed");
@@ -189,11 +164,11 @@ static bool changes_during_read(struct __test_metadata *_metadata, char *map,
 		if (pthread_create(&thread, NULL, reader, &r))
 			return false;
 		while (!READ_ONCE(r.done) &&
-		       !thread_is_in(READ_ONCE(r.tid), READS))
+		       !waiter_is_in(READ_ONCE(r.tid), READS, NULL))
 			fisc_sleep_ms(1);
 		if (!READ_ONCE(r.done)) {
 			waits++;
-			changed = change(map) && thread_is_in(r.tid, READS);
+			changed = change(map) && waiter_is_in(r.tid, READS, NULL);
 		}
 		pthread_join(thread, NULL);
 		EXPECT_FALSE(r.bad);
@@ -309,7 +284,7 @@ TEST_F(swap, first_writes_wait_without_a_lock)
 	while (!READ_ONCE(w->changed) && fisc_now() < end)
 		fisc_sleep_ms(1);
 	EXPECT_TRUE(READ_ONCE(w->changed));
-	EXPECT_TRUE(thread_is_in(w->tid, WAITS));
+	EXPECT_TRUE(waiter_is_in(w->tid, WAITS, NULL));
 	took = kill_and_wait(pid, WAIT_S);
 	TH_LOG("gone after %.3f s", took);
 	EXPECT_LE(0, took);
@@ -362,7 +337,7 @@ TEST_F(swap, guests_are_not_kept_by_reads)
 		if (worker_is_in(READS)) {
 			worked = true;
 			changed = change(self->map) && worker_is_in(READS);
-			EXPECT_FALSE(thread_is_in(g.tid, READS));
+			EXPECT_FALSE(waiter_is_in(g.tid, READS, NULL));
 		}
 		fisc_sleep_ms(1);
 	}

@@ -4,6 +4,7 @@
 #define FISC_SELFTESTS_WAITER_H
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,19 +13,21 @@
 
 #include "fisc.h"
 
-/* Let memory be as short as can be while half of the pool is in use. */
-static inline int waiter_low(bool on)
-{
-	static const char * const paths[] = {
-		RECLAIM_HIGH, RECLAIM_SOFT, RECLAIM_HARD, RECLAIM_LOW,
-	};
-	int i, err = 0;
+/* What is done about a VM */
+#define RECLAIM_A	FISC_SYSFS "/vms/st-a/reclaim"
 
-	for (i = 0; on && i < 4; i++)
-		err = err ?: fisc_write_str(paths[i], "50");
-	for (i = 4; !on && i--; )
-		err = err ?: fisc_write_str(paths[i], "0");
-	return err;
+/*
+ * Is a thread in @function in the kernel, and further out in @caller, unless
+ * that is NULL?
+ */
+static inline bool waiter_is_in(pid_t tid, const char *function,
+				const char *caller)
+{
+	char path[64], stack[4096] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
+	return !fisc_read_str(path, stack, sizeof(stack)) &&
+	       strstr(stack, function) && (!caller || strstr(stack, caller));
 }
 
 /* Wait for a file to read @word. */
