@@ -5,15 +5,9 @@
 # (see lab/host and lab/guest). Prints KTAP, then "N passed, N failed, N skipped".
 set -u
 
-MEM_MB=256
-. "$(dirname "$(realpath "$0")")/cases.sh"
+. "$(dirname "$(realpath "$0")")/balloon_cases.sh"
 
-MNT=/dev/fisc
-VM=/sys/kernel/fisc/vms/dev1
-BALLOON=$VM/balloon
 TAX=/sys/kernel/fisc/tax
-OURS=fisc_balloon
-MIB=$((1 << 20))
 # What the paired driver leaves to the guest: less than by default, for half of it
 # is to be had here.
 FLOOR_MB=32
@@ -30,29 +24,9 @@ show_state()
 	sed 's/^/# balloon /' "$DEBUGFS/fisc/balloon"
 }
 
-inside()
-{
-	guest exec --timeout "$PATIENCE" dev1 -- "$1"
-}
-
-actual_is()
-{
-	[ "$(<"$BALLOON/actual")" = "$1" ]
-}
-
 actual_is_above()
 {
 	[ "$(<"$BALLOON/actual")" -gt "$1" ]
-}
-
-# reaches BYTES: the balloon becomes as large as that, to the page.
-reaches()
-{
-	echo "$1" >"$BALLOON/target" || return 1
-	wait_until "$PATIENCE" actual_is "$1" || {
-		say "holds $(<"$BALLOON/actual"), should hold $1"
-		return 1
-	}
 }
 
 load()
@@ -410,8 +384,7 @@ both_drivers()
 main()
 {
 	[ $# -eq 1 ] && [ -e "$1/fisc_vdpa.ko" ] || usage
-	modprobe vhost_vdpa && insmod "$1/fisc.ko" && insmod "$1/fisc_vdpa.ko" &&
-		mkdir -p "$MNT" && mount -t fisc none "$MNT" || exit 1
+	set_up "$1" || exit 1
 	echo "KTAP version 1"
 	check device_is_made
 	check guest_boots

@@ -6,13 +6,8 @@
 # "N passed, N failed, N skipped".
 set -u
 
-MEM_MB=256
-. "$(dirname "$(realpath "$0")")/cases.sh"
+. "$(dirname "$(realpath "$0")")/balloon_cases.sh"
 
-MNT=/dev/fisc
-BALLOON=/sys/kernel/fisc/vms/dev1/balloon
-OURS=fisc_balloon
-MIB=$((1 << 20))
 # Where the guest finds QEMU's device, which it probes first, and fisc's.
 QEMUS=0000:00:10.0
 FISCS=0000:00:11.0
@@ -30,11 +25,6 @@ show_state()
 }
 
 # --- the guest, from inside and from outside ------------------------------------
-
-inside()
-{
-	guest exec --timeout "$PATIENCE" dev1 -- "$1"
-}
 
 # within SECONDS COMMAND: it ends in the guest, by itself.
 within()
@@ -65,20 +55,6 @@ drivers_are()
 	fiscs=$(driver_of "$FISCS")
 	[ "$qemus" = "$1" ] && [ "$fiscs" = "$2" ] || {
 		say "QEMU's device has the driver '$qemus', fisc's '$fiscs'"
-		return 1
-	}
-}
-
-actual_is()
-{
-	[ "$(<"$BALLOON/actual")" = "$1" ]
-}
-
-reaches()
-{
-	echo "$1" >"$BALLOON/target" || return 1
-	wait_until "$PATIENCE" actual_is "$1" || {
-		say "holds $(<"$BALLOON/actual"), should hold $1"
 		return 1
 	}
 }
@@ -280,8 +256,7 @@ killed_vmm_leaves_nothing()
 main()
 {
 	[ $# -eq 1 ] && [ -e "$1/fisc_vdpa.ko" ] || usage
-	modprobe vhost_vdpa && insmod "$1/fisc.ko" && insmod "$1/fisc_vdpa.ko" &&
-		mkdir -p "$MNT" && mount -t fisc none "$MNT" || exit 1
+	set_up "$1" || exit 1
 	echo "KTAP version 1"
 	check guest_boots
 	check kernels_driver_fails_on_the_second
