@@ -8,43 +8,24 @@
 
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define FISC_OWN_FIXTURE
 #define FISC_LARGE	"1"
 #include "fixture.h"
+#include "adoption.h"
 #include "vmm.h"
 
-#define CHUNK		(2 * MIB)
 #define NAME		"st-adopted"
-#define ADOPT		FISC_SYSFS "/adopt"
 #define ADOPTION	FISC_SYSFS "/vms/" NAME "/adoption"
 #define AUTO		FISC_SYSFS "/adoption/"
 #define GPA		(16 * MIB)
 #define SIZE		(8 * MIB)
 #define PAGES		(SIZE / (long)PAGE_SIZE)
 
-/**
- * struct adoption - how far an adoption has come
- * @state: the first word
- * @moved: bytes that have been moved
- * @all: bytes in slots
- * @text: the whole file
- */
-struct adoption {
-	char state[16];
-	long moved;
-	long all;
-	char text[256];
-};
-
 static inline bool look(struct adoption *now)
 {
-	memset(now, 0, sizeof(*now));
-	return !fisc_read_str(ADOPTION, now->text, sizeof(now->text)) &&
-	       sscanf(now->text, "%15s %ld of %ld", now->state, &now->moved,
-		      &now->all) >= 1;
+	return look_at(NAME, now);
 }
 
 /* Return how many bytes are left alone for @reason. */
@@ -58,28 +39,14 @@ static inline long left(const struct adoption *now, const char *reason)
 	return bytes;
 }
 
-/* Wait until all but @unmoved bytes are moved. */
 static inline bool wait_moved(long unmoved)
 {
-	double end = fisc_now() + WAIT_S;
-	struct adoption now;
-
-	do {
-		if (look(&now) && !strcmp(now.state, "adopted") && now.all &&
-		    now.moved == now.all - unmoved)
-			return true;
-		fisc_sleep_ms(10);
-	} while (fisc_now() < end);
-	fprintf(stderr, "# " ADOPTION ": %s\n", now.text);
-	return false;
+	return wait_vm_moved(NAME, unmoved);
 }
 
 static inline int adopt_pid(int pid)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "%d " NAME, pid);
-	return fisc_write_str(ADOPT, text);
+	return adopt_as(pid, NAME);
 }
 
 static inline int adopt(void)
@@ -87,23 +54,9 @@ static inline int adopt(void)
 	return adopt_pid(getpid());
 }
 
-/* Wait until the adoption of a VM is over; the VM is gone then. */
-static inline bool wait_vm_gone(const char *vm)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), FISC_SYSFS "/vms/%s/adoption", vm);
-	return fisc_wait_gone(path);
-}
-
 static inline bool wait_gone(void)
 {
 	return wait_vm_gone(NAME);
-}
-
-static inline bool release_vm(const char *vm)
-{
-	return !fisc_vm_set(vm, "adoption", "release") && wait_vm_gone(vm);
 }
 
 static inline bool release(void)
@@ -117,22 +70,6 @@ FIXTURE(adopt)
 	struct vmm vmm;
 	char *mem;
 };
-
-/* Map ordinary memory, aligned so that large pages fit. */
-static inline char *map_memory(size_t size)
-{
-	char *area = mmap(NULL, size + CHUNK, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
-	     *mem;
-
-	if (area == MAP_FAILED)
-		return NULL;
-	mem = (char *)(((unsigned long)area + CHUNK - 1) & -CHUNK);
-	if (mem > area)
-		munmap(area, mem - area);
-	munmap(mem + size, area + CHUNK - mem);
-	return mem;
-}
 
 FIXTURE_SETUP(adopt)
 {

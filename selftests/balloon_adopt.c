@@ -5,16 +5,14 @@
  * GPA, and the driver, whose rings are in that memory.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "balloon.h"
+#include "adoption.h"
 #include "vmm.h"
 
-#define CHUNK		(2UL << 20)
 #define PAGES		2048
 #define SIZE		(PAGES * PAGE_SIZE)
 #define NAME		"st-a"
-#define ADOPTION	FISC_SYSFS "/vms/" NAME "/adoption"
 
 FIXTURE(world)
 {
@@ -26,15 +24,12 @@ FIXTURE(world)
 FIXTURE_SETUP(world)
 {
 	struct guest *guest = &self->guest;
-	char *area;
 
 	if (access("/dev/kvm", R_OK | W_OK))
 		SKIP(return, "/dev/kvm: %s", strerror(errno));
 	set_up(_metadata, &self->before);
-	area = mmap(NULL, SIZE + CHUNK, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	ASSERT_NE(MAP_FAILED, area);
-	guest->map = (char *)(((unsigned long)area + CHUNK - 1) & -CHUNK);
+	guest->map = map_memory(SIZE);
+	ASSERT_NE(NULL, guest->map);
 	guest->nr_pages = PAGES;
 	guest->fd = -1;
 	ASSERT_EQ(0, vmm_open(&self->vmm));
@@ -44,35 +39,18 @@ FIXTURE_SETUP(world)
 
 FIXTURE_TEARDOWN_PARENT(world)
 {
-	EXPECT_TRUE(fisc_wait_gone(ADOPTION));
+	EXPECT_TRUE(wait_vm_gone(NAME));
 	tear_down(_metadata, &self->before);
 }
 
 static bool take_over(void)
 {
-	double end = fisc_now() + WAIT_S;
-	char text[256] = "";
-
-	snprintf(text, sizeof(text), "%d " NAME, getpid());
-	if (fisc_write_str(FISC_SYSFS "/adopt", text))
-		return false;
-	do {
-		long moved, all;
-
-		if (!fisc_read_str(ADOPTION, text, sizeof(text)) &&
-		    sscanf(text, "adopted %ld of %ld", &moved, &all) == 2 &&
-		    moved >= (long)SIZE)
-			return true;
-		fisc_sleep_ms(10);
-	} while (fisc_now() < end);
-	fprintf(stderr, "# " ADOPTION ": %s\n", text);
-	return false;
+	return !adopt_as(getpid(), NAME) && wait_vm_moved(NAME, 0);
 }
 
 static bool give_back(void)
 {
-	return !fisc_vm_set(NAME, "adoption", "release") &&
-	       fisc_wait_gone(ADOPTION);
+	return release_vm(NAME);
 }
 
 /* Tell the device of @nr pages, and expect that they were not ballooned. */

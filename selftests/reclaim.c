@@ -7,6 +7,7 @@
 
 #include "swap.h"
 #include "toucher.h"
+#include "waiter.h"
 
 #define VM(name, file)	FISC_SYSFS "/vms/st-" name "/" file
 #define SENSITIVE	VM("a", "latency_sensitive")
@@ -42,21 +43,6 @@ static void leave_free(struct __test_metadata *_metadata, int percent)
 		     (100 - percent));
 }
 
-static bool wait_state(const char *state)
-{
-	double end = fisc_now() + WAIT_S;
-	char now[32];
-
-	while (fisc_now() < end) {
-		if (!fisc_read_str(RECLAIM_STATE, now, sizeof(now)) &&
-		    !strcmp(now, state))
-			return true;
-		fisc_sleep_ms(10);
-	}
-	printf("# the state is %s, not %s\n", now, state);
-	return false;
-}
-
 /* Let memory be short, and wait until that has passed. */
 static bool get_over_shortage(void)
 {
@@ -64,7 +50,7 @@ static bool get_over_shortage(void)
 
 	return !fisc_short_of_memory(true) &&
 	       fisc_wait_above("reclaim", "changes", changes) &&
-	       wait_state("high");
+	       waiter_word(RECLAIM_STATE, "high");
 }
 
 /* Read the state that the latest "low" changed to. */
@@ -201,7 +187,7 @@ TEST_F(swap, vms_within_their_targets_leave_enough)
 	EXPECT_TRUE(get_over_shortage());
 	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	fisc_sleep_ms(1000);
-	EXPECT_TRUE(wait_state("high"));
+	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "high"));
 	EXPECT_GE(fisc_vm("st-a", "target") + 64 * (long)PAGE_SIZE,
 		  fisc_vm("st-a", "allocated"));
 }
@@ -211,8 +197,8 @@ TEST_F(swap, memory_does_not_rest_in_clear)
 	make_big(_metadata);
 	leave_free(_metadata, 5);
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	ASSERT_TRUE(wait_state("clear"));
-	EXPECT_TRUE(wait_state("high"));
+	ASSERT_TRUE(waiter_word(RECLAIM_STATE, "clear"));
+	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "high"));
 	EXPECT_LT(0, fisc_vm("st-b", "swapped"));
 }
 
@@ -233,7 +219,7 @@ TEST_F(swap, max_is_a_limit_in_every_state)
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_EQ(0, fisc_vm_set("st-b", "max", "32M"));
 	EXPECT_TRUE(fisc_wait_vm_between("st-b", "allocated", 0, 32 * MIB));
-	EXPECT_TRUE(wait_state("high"));
+	EXPECT_TRUE(waiter_word(RECLAIM_STATE, "high"));
 	/* Pages in use, too. */
 	t.map = map;
 	t.nr = BIG_PAGES;

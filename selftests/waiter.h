@@ -39,7 +39,10 @@ static inline bool waiter_word(const char *path, const char *word)
 	while ((fisc_read_str(path, buf, sizeof(buf)) || strcmp(buf, word)) &&
 	       fisc_now() < end)
 		fisc_sleep_ms(5);
-	return !strcmp(buf, word);
+	if (!strcmp(buf, word))
+		return true;
+	printf("# %s is %s, not %s\n", path, buf, word);
+	return false;
 }
 
 /**
