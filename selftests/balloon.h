@@ -2,8 +2,9 @@
 /*
  * The fixture of programs that test the balloon, and the guest that they are:
  * its memory is a fisc file that the device sees at GPA and whose first pages
- * hold the rings; its driver is that of vdpa.h. The device's module stays loaded
- * from case to case, as loading it takes a debug kernel long; run.sh unloads it.
+ * hold the rings; its driver is that of vdpa.h. The device's module stays
+ * loaded from case to case, as loading it takes a debug kernel long; run.sh
+ * unloads it.
  */
 #ifndef FISC_SELFTESTS_BALLOON_H
 #define FISC_SELFTESTS_BALLOON_H

@@ -88,7 +88,7 @@ TEST_F(balloon, vm_is_paged_if_its_balloon_only_twitches)
 	swap_off(_metadata, &guest);
 }
 
-/* A target that changes by a page all the time, and a guest that does not care */
+/* A target that changes by a page all the time; the guest does not care. */
 TEST_F(balloon, vm_is_paged_if_only_its_target_twitches)
 {
 	static const char * const targets[] = { "4M", "4100K" };
