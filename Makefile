@@ -90,7 +90,7 @@ help:
 	@echo 'make check-layers     which files of kmod/ depend on a higher layer, or on each'
 	@echo '                      other in a circle'
 	@echo 'make check-long       the same, with guests that check themselves for 15 minutes,'
-	@echo '                      and the soak'
+	@echo '                      a search for data races, and the soak'
 	@echo 'make soak             an hour of guests, too little memory, random changes and'
 	@echo '                      failures, on a debug kernel; GUESTS=8 SECONDS_SOAK=3600'
 	@echo '                      SEED=... KERNEL=stock'

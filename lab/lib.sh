@@ -93,7 +93,9 @@ key_inputs()
 	image)	key tree; cat "$LAB/make-image" "$LAB/make-guest" "$LAB/guest-init" ;;
 	boot-stock) key tree; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
 	linux)	key source; cat "$LAB/debug.config" "$LAB/make-linux" ;;
+	kcsan)	key source; cat "$LAB/debug.config" "$LAB/kcsan.config" "$LAB/make-kcsan" ;;
 	boot-debug) key linux; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
+	boot-kcsan) key kcsan; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
 	clang)	key linux; cat "$LAB/make-clang" ;;
 	*)	die "no such artefact: $1" ;;
 	esac
@@ -104,9 +106,11 @@ key()
 	key_inputs "$1" | sha256sum | cut -c 1-12
 }
 
-# Where an artefact is, or would be.
+# Where an artefact is, or would be. FISC_LINUX names the one that stands in for the
+# debug kernel where make-boot packs another kernel of the lab's own.
 artefact()
 {
+	[ "$1" != linux ] || set -- "${FISC_LINUX:-linux}"
 	echo "$CACHE/$1-$(key "$1")"
 }
 
