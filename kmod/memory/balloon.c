@@ -49,7 +49,7 @@ struct fisc_chunk_balloon *fisc_balloon_of_chunk(struct fisc_region *region,
 void fisc_balloon_add(struct fisc_region *region, struct fisc_chunk *chunk,
 		      pgoff_t first, pgoff_t last)
 {
-	struct fisc_chunk_balloon *balloon = chunk->balloon;
+	struct fisc_chunk_balloon *balloon = READ_ONCE(chunk->balloon);
 	pgoff_t end = min(last + 1, fisc_region_size_pages(region));
 	long added = 0, twice = 0;
 	pgoff_t index;
@@ -82,7 +82,7 @@ void fisc_balloon_add(struct fisc_region *region, struct fisc_chunk *chunk,
 void __fisc_balloon_pop(struct fisc_region *region, struct fisc_chunk *chunk,
 			pgoff_t index)
 {
-	struct fisc_chunk_balloon *balloon = chunk->balloon;
+	struct fisc_chunk_balloon *balloon = READ_ONCE(chunk->balloon);
 
 	if (!test_and_clear_bit(index & (FISC_CHUNK_PAGES - 1), balloon->bits))
 		return;

@@ -23,7 +23,7 @@ static void fisc_chunk_write(struct fisc_region *region,
 	u16 epoch = READ_ONCE(fisc_epoch);
 	unsigned long old, new;
 
-	if (!*slot)
+	if (!READ_ONCE(*slot))
 		slot = &chunk->leaf[index & (FISC_CHUNK_PAGES - 1)];
 	old = READ_ONCE(*slot);
 	do {
@@ -214,10 +214,13 @@ static void fisc_chunk_forget(struct fisc_chunk *chunk)
 	unsigned int i;
 
 	down_write(&chunk->lock);
-	chunk->large &= ~FISC_ENTRY_KNOWN;
-	for (i = 0; chunk->leaf && i < FISC_CHUNK_PAGES; i++)
-		if (fisc_entry_state(chunk->leaf[i]) == FISC_ENTRY_PRIVATE)
-			chunk->leaf[i] &= ~FISC_ENTRY_KNOWN;
+	WRITE_ONCE(chunk->large, chunk->large & ~FISC_ENTRY_KNOWN);
+	for (i = 0; chunk->leaf && i < FISC_CHUNK_PAGES; i++) {
+		unsigned long e = chunk->leaf[i];
+
+		if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE)
+			WRITE_ONCE(chunk->leaf[i], e & ~FISC_ENTRY_KNOWN);
+	}
 	if (chunk->leaf || chunk->large)
 		fisc_chunk_mark_due(chunk);
 	up_write(&chunk->lock);

@@ -174,7 +174,7 @@ void fisc_chunk_clear_marks(struct fisc_chunk *chunk)
 	if (test_and_clear_bit(FISC_CHUNK_DUE, &chunk->flags))
 		atomic_dec(chunk->region->nr_due);
 	clear_bit(FISC_CHUNK_LATER, &chunk->flags);
-	chunk->next_due = fisc_due_never();
+	WRITE_ONCE(chunk->next_due, fisc_due_never());
 	/* Pairs with atomic_inc_return() in fisc_link_set_duplicate(). */
 	smp_mb__after_atomic();
 }

@@ -56,7 +56,8 @@ static void fisc_chunk_remove(struct fisc_region *region,
 	if (inflate)
 		fisc_balloon_add(region, chunk, first, last);
 	if (all) {
-		swap(leaf, chunk->leaf);
+		leaf = chunk->leaf;
+		WRITE_ONCE(chunk->leaf, NULL);
 		if (leaf)
 			fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	}

@@ -61,7 +61,7 @@ static bool fisc_large_allowed(const struct fisc_region *region,
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk)
 {
-	return !chunk->large && !atomic_read(&chunk->filled) &&
+	return !READ_ONCE(chunk->large) && !atomic_read(&chunk->filled) &&
 	       !fisc_balloon_has_part_of(chunk) &&
 	       fisc_large_allowed(region, chunk);
 }
@@ -72,7 +72,7 @@ static void fisc_large_set(struct fisc_region *region, struct fisc_chunk *chunk,
 {
 	/* Pairs with fisc_chunk_peek(): the frame is visible first. */
 	smp_store_release(&chunk->large, e);
-	chunk->leaf = NULL;
+	WRITE_ONCE(chunk->leaf, NULL);
 	fisc_chunk_list(chunk);
 	fisc_count(region, FISC_MAP_BYTES, -(long)PAGE_SIZE);
 	fisc_count(region, FISC_LARGE, 1);
@@ -310,15 +310,19 @@ static u16 fisc_large_rest(const struct fisc_chunk *chunk)
 static bool fisc_large_can_rebuild(const struct fisc_region *region,
 				   const struct fisc_chunk *chunk)
 {
+	unsigned long *leaf = READ_ONCE(chunk->leaf);
 	unsigned int i;
 
-	if (!chunk->leaf || atomic_read(&chunk->filled) != FISC_CHUNK_PAGES)
+	if (!leaf || atomic_read(&chunk->filled) != FISC_CHUNK_PAGES)
 		return false;
 
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		if (fisc_entry_state(chunk->leaf[i]) != FISC_ENTRY_PRIVATE ||
-		    PageHWPoison(fisc_entry_page(chunk->leaf[i])))
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		unsigned long e = READ_ONCE(leaf[i]);
+
+		if (fisc_entry_state(e) != FISC_ENTRY_PRIVATE ||
+		    PageHWPoison(fisc_entry_page(e)))
 			return false;
+	}
 
 	return fisc_large_allowed(region, chunk);
 }
@@ -348,8 +352,8 @@ int fisc_large_rebuild(struct fisc_region *region, struct fisc_chunk *chunk)
 
 	if (atomic_read(&chunk->filled) != FISC_CHUNK_PAGES)
 		return -EAGAIN;
-	rest = fisc_large_rest(chunk);
 	down_read(&chunk->lock);
+	rest = fisc_large_rest(chunk);
 	can = fisc_large_can_rebuild(region, chunk);
 	if (can && (u16)(READ_ONCE(fisc_epoch) - chunk->broken) < rest) {
 		fisc_chunk_mark_later(chunk, chunk->broken + rest);
@@ -473,7 +477,7 @@ void fisc_large_remove(struct fisc_region *region, struct fisc_chunk *chunk)
 {
 	struct folio *folio = page_folio(fisc_entry_page(chunk->large));
 
-	chunk->large = 0;
+	WRITE_ONCE(chunk->large, 0);
 	fisc_chunk_unlist(chunk);
 	fisc_count(region, FISC_PRIVATE, -(long)FISC_LARGE_PAGES);
 	fisc_count(region, FISC_LARGE, -1);

@@ -253,7 +253,7 @@ int fisc_chunk_make_leaf(struct fisc_region *region, struct fisc_chunk *chunk)
 		return -ENOMEM;
 
 	down_read(&chunk->lock);
-	if (!chunk->large && !cmpxchg(&chunk->leaf, NULL, leaf)) {
+	if (!READ_ONCE(chunk->large) && !cmpxchg(&chunk->leaf, NULL, leaf)) {
 		fisc_count(region, FISC_MAP_BYTES, PAGE_SIZE);
 		leaf = NULL;
 	}
@@ -284,7 +284,7 @@ int fisc_chunk_fill(struct fisc_region *region, struct fisc_chunk *chunk,
 
 	if (index >= fisc_region_end(region))
 		return -ENXIO;
-	if (chunk->large || !leaf)
+	if (READ_ONCE(chunk->large) || !leaf)
 		return -EAGAIN;
 
 	slot = &leaf[index & (FISC_CHUNK_PAGES - 1)];

@@ -26,8 +26,8 @@ static bool fisc_swap_take_apart(struct fisc_swap_batch *batch,
 	bool hot, leaf;
 
 	down_read(&chunk->lock);
-	leaf = chunk->leaf;
-	hot = chunk->large && !any &&
+	leaf = READ_ONCE(chunk->leaf);
+	hot = READ_ONCE(chunk->large) && !any &&
 	      (!chunk->armed ||
 	       !bitmap_empty(chunk->armed->touched, FISC_CHUNK_PAGES));
 	up_read(&chunk->lock);
@@ -73,7 +73,7 @@ static void fisc_swap_select(struct fisc_swap_batch *batch,
 		 */
 		if (PageHWPoison(page) || page_ref_count(page) != 1)
 			continue;
-		chunk->leaf[i] = e | FISC_ENTRY_CLEAN;
+		WRITE_ONCE(chunk->leaf[i], e | FISC_ENTRY_CLEAN);
 		get_page(page);
 		batch->pages[batch->nr++] = (struct fisc_swap_candidate) {
 			.page = page,

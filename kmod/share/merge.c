@@ -211,11 +211,11 @@ static void fisc_visit_make_clean(struct fisc_visit *visit)
 		if (!(leaf[i] & FISC_ENTRY_CLEAN)) {
 			/* Only the map's reference, no mapping. */
 			if (page_ref_count(page) != 1) {
-				leaf[i] = fisc_put_off(visit, leaf[i]);
+				WRITE_ONCE(leaf[i], fisc_put_off(visit, leaf[i]));
 				fisc_count_total(FISC_PINNED, 1);
 				continue;
 			}
-			leaf[i] = fisc_make_clean(visit, leaf[i]);
+			WRITE_ONCE(leaf[i], fisc_make_clean(visit, leaf[i]));
 		}
 		get_page(page);
 		*candidate = (struct fisc_visit_page) { .page = page, .i = i };
@@ -244,11 +244,11 @@ static void fisc_visit_select_large(struct fisc_visit *visit)
 				  FISC_CHUNK_PAGES);
 		fisc_count_total(FISC_UNMAP_ROUNDS, 1);
 		if (folio_ref_count(folio) != 1) {
-			chunk->large = fisc_put_off(visit, chunk->large);
+			WRITE_ONCE(chunk->large, fisc_put_off(visit, chunk->large));
 			fisc_count_total(FISC_PINNED, 1);
 			return;
 		}
-		chunk->large = fisc_make_clean(visit, chunk->large);
+		WRITE_ONCE(chunk->large, fisc_make_clean(visit, chunk->large));
 	}
 	folio_get(folio);
 	visit->large = folio;
@@ -276,7 +276,7 @@ static void fisc_visit_begin(struct fisc_visit *visit, unsigned int max)
 	if (chunk->large) {
 		/* Other visits may have found more equals of its pages. */
 		if (atomic_read(&chunk->duplicates) >= fisc_break_pages())
-			chunk->large &= ~FISC_ENTRY_HASHED;
+			WRITE_ONCE(chunk->large, chunk->large & ~FISC_ENTRY_HASHED);
 		fisc_visit_select_large(visit);
 	} else if (chunk->leaf) {
 		fisc_visit_select(visit, max);
@@ -392,10 +392,11 @@ static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
 	bool done = false;
 
 	down_read(&chunk->lock);
-	if (chunk->large)
+	slot = READ_ONCE(chunk->leaf);
+	if (READ_ONCE(chunk->large))
 		slot = &chunk->large;
-	else
-		slot = chunk->leaf ? &chunk->leaf[i] : NULL;
+	else if (slot)
+		slot += i;
 	e = slot ? READ_ONCE(*slot) : 0;
 	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE &&
 	    fisc_entry_page(e) == page && (e & FISC_ENTRY_CLEAN) &&
@@ -483,8 +484,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 	struct fisc_chunk *chunk = visit->chunk;
 	pgoff_t start = fisc_chunk_start(chunk);
 	struct fisc_run run = {};
-	unsigned int merged = 0, zero = 0;
-	unsigned int k;
+	unsigned int merged = 0, zero = 0, k;
 	bool same_domain;
 	u64 since;
 
@@ -507,7 +507,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 		}
 		/* Two: the map's reference and the visit's. */
 		if (page->skip || !same_domain || fisc_frame_in_use(folio, 2)) {
-			chunk->leaf[page->i] = fisc_put_off(visit, e);
+			WRITE_ONCE(chunk->leaf[page->i], fisc_put_off(visit, e));
 			continue;
 		}
 		if (folio_mapped(folio))
@@ -612,7 +612,7 @@ static bool fisc_visit_break(struct fisc_visit *visit)
 		fisc_drop_targets(visit);
 		down_write(&chunk->lock);
 		if (chunk->large & FISC_ENTRY_CLEAN)
-			chunk->large = fisc_put_off(visit, chunk->large);
+			WRITE_ONCE(chunk->large, fisc_put_off(visit, chunk->large));
 		up_write(&chunk->lock);
 		return false;
 	}
@@ -621,8 +621,8 @@ static bool fisc_visit_break(struct fisc_visit *visit)
 
 	visit->nr = 0;
 	down_read(&chunk->lock);
-	for (k = 0; k < nr && chunk->leaf; k++) {
-		unsigned long e = chunk->leaf[k];
+	for (k = 0; k < nr; k++) {
+		unsigned long e = fisc_chunk_entry(chunk, k);
 
 		if (visit->wanted[k] || !(e & FISC_ENTRY_CLEAN) ||
 		    fisc_entry_state(e) != FISC_ENTRY_PRIVATE)
