@@ -388,7 +388,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_balloon_empty_id, FISC);
  */
 void fisc_balloon_forget_stats(struct fisc_vm *vm)
 {
-	bitmap_zero(&vm->balloon->said, FISC_NR_STATS);
+	WRITE_ONCE(vm->balloon->said, 0);
 }
 EXPORT_SYMBOL_NS_GPL(fisc_balloon_forget_stats, FISC);
 

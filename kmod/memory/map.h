@@ -118,7 +118,8 @@ struct fisc_vm;
  * @leaf: FISC_CHUNK_PAGES entries; NULL if all are holes or @large is set. Set
  *	by cmpxchg with @lock held for reading, cleared with @lock held for
  *	writing, freed after an RCU grace period
- * @large: entry of a large frame, or 0
+ * @large: entry of a large frame, or 0; as the entries of @leaf, also read
+ *	without @lock, and changed by cmpxchg with @lock held for reading
  * @region: its region
  * @hints: what the scanner knows about the content (share/hint.c); set and read
  *	by the scanner

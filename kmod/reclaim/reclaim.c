@@ -475,8 +475,10 @@ static int fisc_reclaim_thread(void *data)
 void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
 			struct fisc_reclaim_pool *host)
 {
-	*pool = fisc_pool;
-	*host = fisc_host;
+	/* Read by people only: some numbers may be those of the next look. */
+	*pool = data_race(fisc_pool);
+	/* As above. */
+	*host = data_race(fisc_host);
 }
 
 /**

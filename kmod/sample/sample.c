@@ -433,7 +433,9 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 			if (fisc_slot_gfn(&slots->slots[k], page->region,
 					  page->index, &gfn))
 				break;
-		trace_fisc_sample(kobject_name(&vm->kobj), page->index, gfn, page->touched);
+		/* A page that is touched just now may be counted all the same. */
+		trace_fisc_sample(kobject_name(&vm->kobj), page->index, gfn,
+				  data_race(page->touched));
 	}
 	if (!IS_ERR(slots))
 		fisc_slots_put(slots);
@@ -444,13 +446,15 @@ static void fisc_sample_end(struct fisc_vm *vm)
 {
 	struct fisc_sampler *sampler = vm->sampler;
 	struct fisc_activity activity;
+	unsigned int touched;
 
 	if (trace_fisc_sample_enabled())
 		fisc_sample_trace(vm);
 
 	spin_lock(&sampler->lock);
+	touched = sampler->touched;
 	fisc_estimate_add(&sampler->estimate,
-			  fisc_fraction(sampler->touched, sampler->nr),
+			  fisc_fraction(touched, sampler->nr),
 			  fisc_knob_value(&sampler->slow_percent,
 					  &fisc_sample_slow),
 			  fisc_knob_value(&sampler->fast_percent,
@@ -459,9 +463,9 @@ static void fisc_sample_end(struct fisc_vm *vm)
 	fisc_count_total(FISC_SAMPLE_PERIODS, 1);
 
 	fisc_sample_activity(vm, &activity);
-	trace_fisc_estimate(kobject_name(&vm->kobj), sampler->touched,
-			    sampler->nr, activity.slow, activity.fast,
-			    activity.active, activity.error);
+	trace_fisc_estimate(kobject_name(&vm->kobj), touched, sampler->nr,
+			    activity.slow, activity.fast, activity.active,
+			    activity.error);
 }
 
 /*

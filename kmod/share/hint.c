@@ -279,7 +279,7 @@ void fisc_hints_clear_duplicates(struct fisc_chunk *chunk)
 	unsigned int i;
 
 	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		chunk->hints->link[i] = FISC_LINK_NONE;
+		WRITE_ONCE(chunk->hints->link[i], FISC_LINK_NONE);
 	atomic_set(&chunk->duplicates, 0);
 }
 

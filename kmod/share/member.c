@@ -26,7 +26,8 @@ static char fisc_member_default_name[FISC_DOMAIN_NAME_MAX + 1];
 static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
 {
 	spin_lock(&vm->lock);
-	vm->key.domain = domain;
+	/* The domain is also compared without the lock. */
+	WRITE_ONCE(vm->key.domain, domain);
 	vm->key.seed = seed;
 	spin_unlock(&vm->lock);
 }

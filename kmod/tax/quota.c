@@ -156,6 +156,15 @@ static void fisc_quota_publish(struct fisc_quota *quota)
 	WRITE_ONCE(quota->limit, limit);
 }
 
+/* Return a copy to change. */
+static struct fisc_quota fisc_quota_copy(const struct fisc_vm *vm)
+{
+	lockdep_assert_held(&fisc_quota_mutex);
+
+	/* Fields that are not the mutex's may be any: nobody uses the copies. */
+	return data_race(*vm->quota);
+}
+
 /* Check that a latency-sensitive VM may have all of its memory. */
 static int fisc_admit_sensitive(const struct fisc_vm *vm,
 				const struct fisc_quota *new, const char *what)
@@ -217,7 +226,7 @@ static int fisc_admit_pages(struct fisc_region *region, u64 pages)
 
 	if (pages == region->admitted)
 		return 0;
-	new = *vm->quota;
+	new = fisc_quota_copy(vm);
 	new.size += pages - region->admitted;
 	err = fisc_quota_change(vm, &new, "a larger file");
 	if (!err)
@@ -384,7 +393,7 @@ int fisc_quota_set_min(struct fisc_vm *vm, u64 pages)
 		return -EINVAL;
 	if (vm->quota->sensitive)
 		return -EBUSY;
-	new = *vm->quota;
+	new = fisc_quota_copy(vm);
 	new.min = pages;
 
 	return fisc_quota_change(vm, &new, "a higher min");
@@ -404,7 +413,7 @@ int fisc_quota_set_max(struct fisc_vm *vm, u64 pages)
 	struct fisc_quota new;
 
 	guard(mutex)(&fisc_quota_mutex);
-	new = *vm->quota;
+	new = fisc_quota_copy(vm);
 	new.max = pages;
 	if (new.min != FISC_PAGES_FOLLOW && new.max < new.min)
 		return -EINVAL;
@@ -429,7 +438,7 @@ int fisc_quota_set_sensitive(struct fisc_vm *vm, bool sensitive)
 	guard(mutex)(&fisc_quota_mutex);
 	if (sensitive && vm->quota->max < vm->quota->size)
 		return -EINVAL;
-	new = *vm->quota;
+	new = fisc_quota_copy(vm);
 	new.sensitive = sensitive;
 
 	return fisc_quota_change(vm, &new, "a latency-sensitive VM");

@@ -142,5 +142,6 @@ bool fisc_targets_update(void)
  */
 void fisc_target_get_stats(struct fisc_target_stats *stats)
 {
-	*stats = fisc_target_stats;
+	/* Read by people only: some numbers may be those of the next run. */
+	*stats = data_race(fisc_target_stats);
 }

@@ -343,7 +343,7 @@ enum fisc_ring_error fisc_buffer_take(struct fisc_device *device,
 			       queue >= FISC_QUEUE_REPORT, buffer->parts);
 	if (error || !buffer->parts->nr)
 		return error;
-	buffer->queue = queue;
+	WRITE_ONCE(buffer->queue, queue);
 	buffer->loaded = false;
 	buffer->entry = 0;
 	buffer->done = 0;
@@ -385,7 +385,7 @@ enum fisc_ring_error fisc_buffer_handle(struct fisc_device *device)
 		error = fisc_ring_use(&device->rings[queue], &device->memory,
 				      device->buffer.parts->head);
 	if (!error)
-		device->buffer.queue = -1;
+		WRITE_ONCE(device->buffer.queue, -1);
 
 	return error;
 }

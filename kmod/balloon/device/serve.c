@@ -242,7 +242,7 @@ void fisc_device_drop(struct fisc_device *device, unsigned int queue)
 	if (device->buffer.queue != queue)
 		return;
 	fisc_ring_untake(&device->rings[queue]);
-	device->buffer.queue = -1;
+	WRITE_ONCE(device->buffer.queue, -1);
 }
 
 /**
@@ -273,7 +273,7 @@ static void fisc_device_clear(struct fisc_device *device)
 	device->features = 0;
 	device->suspended = false;
 	device->stats_head = -1;
-	device->buffer.queue = -1;
+	WRITE_ONCE(device->buffer.queue, -1);
 	WRITE_ONCE(device->memory.loopback, false);
 	WRITE_ONCE(device->poison, 0);
 	for (i = 0; i < FISC_NR_QUEUES; i++)
