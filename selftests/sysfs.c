@@ -2,6 +2,7 @@
 /* /sys/kernel/fisc and /sys/kernel/debug/fisc. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "fixture.h"
@@ -244,6 +245,50 @@ TEST_F(fisc, any_name_that_a_file_may_have_works)
 	EXPECT_EQ(-1, fisc_vm(name, "size_bytes"));
 	close(fd);
 	EXPECT_TRUE(fisc_wait("core", "vms", 0));
+}
+
+/* Rename a VM to and fro until told to stop. */
+static void *rename_thread(void *arg)
+{
+	bool *stop = arg;
+	long failed = 0;
+
+	while (!READ_ONCE(*stop)) {
+		failed += rename(ST "a", ST "b") < 0;
+		failed += rename(ST "b", ST "a") < 0;
+	}
+
+	return (void *)failed;
+}
+
+/* The kernel frees the old name at once, which KASAN tells of. */
+TEST_F(fisc, name_can_be_read_while_it_changes)
+{
+	double end = fisc_now() + fisc_stress_s(3);
+	char line[512], *name;
+	pthread_t thread;
+	bool stop = false;
+	void *failed;
+	FILE *f;
+
+	ASSERT_EQ(0, mkdir(ST "a", 0755));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, rename_thread, &stop));
+	while (fisc_now() < end) {
+		f = fopen(FISC_DEBUGFS "/vms", "r");
+		if (!f)
+			break;
+		while (fgets(line, sizeof(line), f)) {
+			name = strstr(line, "st-");
+			EXPECT_TRUE(!name || !strcmp(name, "st-a\n") ||
+				    !strcmp(name, "st-b\n"))
+				TH_LOG("%s", line);
+		}
+		fclose(f);
+	}
+	EXPECT_LE(end, fisc_now());
+	WRITE_ONCE(stop, true);
+	pthread_join(thread, &failed);
+	EXPECT_EQ(NULL, failed);
 }
 
 TEST_F(fisc, name_in_the_style_of_an_unlinked_vm_does_no_harm)

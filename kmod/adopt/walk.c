@@ -305,8 +305,9 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 	int err = 0;
 
 	if (needs > there) {
+		guard(rcu)();
 		pr_warn_ratelimited("%s cannot be released: %llu MiB more free memory needed\n",
-				    kobject_name(&adoption->vm->kobj),
+				    fisc_vm_name(adoption->vm),
 				    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
 		return -ENOMEM;
 	}

@@ -87,8 +87,9 @@ static void fisc_balloon_update(struct fisc_vm *vm)
 		return;
 
 	WRITE_ONCE(balloon->wanted, wanted);
-	trace_fisc_balloon(kobject_name(&vm->kobj), wanted,
-			   fisc_balloon_actual(vm));
+	scoped_guard(rcu)
+		trace_fisc_balloon(fisc_vm_name(vm), wanted,
+				   fisc_balloon_actual(vm));
 	if (balloon->plug)
 		balloon->plug->ops->retarget(balloon->plug->device);
 	fisc_vm_tell(vm, FISC_NEWS_BALLOON);

@@ -78,9 +78,9 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 	if (!err || err == -ENOMEM || err == -EINPROGRESS)
 		return err;
 	fisc_count(region, FISC_SWAP_LOST, 1);
+	guard(rcu)();
 	pr_err_ratelimited("%s: page %lu of a file cannot be read from swap (%pe): check the log for errors of the swap device, and restart the VM\n",
-			   kobject_name(&region->vm->kobj), index,
-			   ERR_PTR(err));
+			   fisc_vm_name(region->vm), index, ERR_PTR(err));
 
 	return -EIO;
 }

@@ -2,6 +2,7 @@
 /*
  * Memslots and KVM's access bits in debugfs.
  */
+#include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -10,21 +11,28 @@
 #include "kvm/kvm.h"
 #include "vm/vm.h"
 
+static void fisc_kvm_show_name(struct seq_file *m, const struct fisc_vm *vm)
+{
+	guard(rcu)();
+	seq_printf(m, "%s ", fisc_vm_name(vm));
+}
+
 static void fisc_kvm_show_slots(struct seq_file *m, struct fisc_vm *vm)
 {
 	struct fisc_slots *list = fisc_slots_get(vm);
 	unsigned int i;
 
 	if (IS_ERR(list)) {
-		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
+		fisc_kvm_show_name(m, vm);
+		seq_puts(m, "-\n");
 		return;
 	}
 	for (i = 0; i < list->nr; i++) {
 		const struct fisc_slot *slot = &list->slots[i];
 
-		seq_printf(m, "%s %d %u %u %#llx %lu %#llx ",
-			   kobject_name(&vm->kobj), list->pid, slot->as_id,
-			   slot->id, slot->gfn, slot->nr_pages,
+		fisc_kvm_show_name(m, vm);
+		seq_printf(m, "%d %u %u %#llx %lu %#llx ", list->pid,
+			   slot->as_id, slot->id, slot->gfn, slot->nr_pages,
 			   (u64)slot->index << PAGE_SHIFT);
 		seq_file_path(m, slot->file, " \t\n\\");
 		seq_putc(m, '\n');
@@ -36,12 +44,12 @@ static void fisc_kvm_show_young(struct seq_file *m, struct fisc_vm *vm)
 {
 	struct fisc_slots *list = fisc_slots_get(vm);
 
+	fisc_kvm_show_name(m, vm);
 	if (IS_ERR(list)) {
-		seq_printf(m, "%s -\n", kobject_name(&vm->kobj));
+		seq_puts(m, "-\n");
 		return;
 	}
-	seq_printf(m, "%s %ld\n", kobject_name(&vm->kobj),
-		   fisc_slots_young(list));
+	seq_printf(m, "%ld\n", fisc_slots_young(list));
 	fisc_slots_put(list);
 }
 

@@ -252,9 +252,10 @@ const struct attribute_group fisc_reclaim_vm_group = {
 
 static void fisc_vms_line(struct seq_file *m, struct fisc_vm *vm)
 {
-	char *name __free(kfree) = kstrdup_quotable(kobject_name(&vm->kobj),
-						    GFP_KERNEL);
+	char *name __free(kfree) = NULL;
 
+	scoped_guard(rcu)
+		name = kstrdup_quotable(fisc_vm_name(vm), GFP_NOWAIT);
 	seq_printf(m, "%10llu %10ld %10ld %10ld %10ld %10ld %8llu %8llu %10llu %10llu %10llu %10llu %-7s %s\n",
 		   fisc_vm_size(vm) >> PAGE_SHIFT,
 		   fisc_vm_sum(vm, FISC_PRIVATE),

@@ -428,14 +428,17 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 	for (i = 0; i < sampler->nr; i++) {
 		const struct fisc_sample_page *page = &sampler->pages[i];
 		u64 gfn = U64_MAX;
+		bool touched;
 
 		for (k = 0; !IS_ERR(slots) && k < slots->nr; k++)
 			if (fisc_slot_gfn(&slots->slots[k], page->region,
 					  page->index, &gfn))
 				break;
 		/* A page that is touched just now may be counted all the same. */
-		trace_fisc_sample(kobject_name(&vm->kobj), page->index, gfn,
-				  data_race(page->touched));
+		touched = data_race(page->touched);
+		rcu_read_lock();
+		trace_fisc_sample(fisc_vm_name(vm), page->index, gfn, touched);
+		rcu_read_unlock();
 	}
 	if (!IS_ERR(slots))
 		fisc_slots_put(slots);
@@ -463,9 +466,11 @@ static void fisc_sample_end(struct fisc_vm *vm)
 	fisc_count_total(FISC_SAMPLE_PERIODS, 1);
 
 	fisc_sample_activity(vm, &activity);
-	trace_fisc_estimate(kobject_name(&vm->kobj), touched, sampler->nr,
+	rcu_read_lock();
+	trace_fisc_estimate(fisc_vm_name(vm), touched, sampler->nr,
 			    activity.slow, activity.fast, activity.active,
 			    activity.error);
+	rcu_read_unlock();
 }
 
 /*

@@ -96,9 +96,9 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	if (!strcmp(old->name, name))
 		return 0;
 	if (si_mem_available() < needed) {
+		guard(rcu)();
 		pr_warn_ratelimited("VM %s cannot change its domain: its shared pages need %ld MiB of host memory, which is not available\n",
-				    kobject_name(&vm->kobj),
-				    needed >> (20 - PAGE_SHIFT));
+				    fisc_vm_name(vm), needed >> (20 - PAGE_SHIFT));
 		return -ENOMEM;
 	}
 	new = fisc_domain_get(name);
@@ -109,9 +109,11 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	err = fisc_vm_each_region(vm, fisc_member_unshare, NULL);
 	if (err) {
 		swap(old, new);
+		rcu_read_lock();
 		if (err != -EINTR)
 			pr_warn_ratelimited("VM %s stays in its domain: cannot copy its shared pages (error %d)\n",
-					    kobject_name(&vm->kobj), err);
+					    fisc_vm_name(vm), err);
+		rcu_read_unlock();
 	}
 	rcu_assign_pointer(vm->member->domain, new);
 	fisc_member_set_key(vm, new->id, new->seed);

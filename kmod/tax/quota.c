@@ -171,8 +171,9 @@ static int fisc_admit_sensitive(const struct fisc_vm *vm,
 {
 	if (!new->sensitive || new->max >= new->size)
 		return 0;
+	guard(rcu)();
 	pr_warn_ratelimited("refusing %s: VM %s is latency-sensitive, and its max would be %llu MiB less than its size: raise its max\n",
-			    what, kobject_name(&vm->kobj),
+			    what, fisc_vm_name(vm),
 			    DIV_ROUND_UP_ULL(new->size - new->max,
 					     FISC_PAGES_PER_MIB));
 

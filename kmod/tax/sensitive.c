@@ -81,9 +81,9 @@ static int fisc_sensitive_fits(struct fisc_vm *vm)
 
 	if (si_mem_available() >= needed)
 		return 0;
+	guard(rcu)();
 	pr_warn_ratelimited("VM %s cannot become latency-sensitive: its shared and swapped pages need %ld MiB of host memory, which is not available\n",
-			    kobject_name(&vm->kobj),
-			    needed >> (20 - PAGE_SHIFT));
+			    fisc_vm_name(vm), needed >> (20 - PAGE_SHIFT));
 
 	return -ENOMEM;
 }
@@ -120,8 +120,10 @@ int fisc_sensitive_set(struct fisc_vm *vm, bool sensitive)
 		goto unlock;
 	err = fisc_vm_each_region(vm, fisc_sensitive_fetch, NULL);
 	if (err) {
+		rcu_read_lock();
 		pr_warn_ratelimited("VM %s does not become latency-sensitive: cannot bring back its pages (error %d)\n",
-				    kobject_name(&vm->kobj), err);
+				    fisc_vm_name(vm), err);
+		rcu_read_unlock();
 		WRITE_ONCE(vm->sensitive, false);
 		/* Never refused: it reserves less. */
 		fisc_quota_set_sensitive(vm, false);

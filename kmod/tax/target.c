@@ -67,10 +67,11 @@ static u64 fisc_target_divisible(void)
 
 static void fisc_target_set(struct fisc_vm *vm, const struct fisc_claim *claim)
 {
-	if (trace_fisc_target_enabled())
-		trace_fisc_target(kobject_name(&vm->kobj),
-				  fisc_vm_allocated(vm), claim->active,
-				  claim->target);
+	if (trace_fisc_target_enabled()) {
+		guard(rcu)();
+		trace_fisc_target(fisc_vm_name(vm), fisc_vm_allocated(vm),
+				  claim->active, claim->target);
+	}
 	if (claim->target == fisc_quota_target(vm))
 		return;
 	WRITE_ONCE(vm->quota->target, claim->target);

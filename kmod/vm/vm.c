@@ -100,6 +100,7 @@ static void fisc_vm_release(struct kobject *kobj)
 	fisc_vm_end(vm);
 	fisc_policy_poke();
 	atomic_dec(&fisc_nr_vms);
+	kfree(rcu_dereference_protected(vm->name, true));
 	kfree_rcu(vm, rcu);
 }
 
@@ -192,16 +193,21 @@ bool fisc_vm_exists(const char *name)
  */
 struct fisc_vm *fisc_vm_create(const char *name)
 {
+	char *copy __free(kfree) = NULL;
 	struct fisc_vm *vm;
 	int err;
 
 	if (fisc_vm_exists(name))
 		return ERR_PTR(-EEXIST);
 
+	copy = kstrdup(name, GFP_KERNEL);
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
-	if (!vm)
+	if (!copy || !vm) {
+		kfree(vm);
 		return ERR_PTR(-ENOMEM);
+	}
 
+	RCU_INIT_POINTER(vm->name, no_free_ptr(copy));
 	vm->id = ++fisc_vm_last_id;
 	spin_lock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->regions);
@@ -469,10 +475,21 @@ int fisc_vm_each_region(struct fisc_vm *vm,
  */
 int fisc_vm_rename(struct fisc_vm *vm, const char *name)
 {
+	char *copy;
+	int err;
+
 	if (fisc_vm_exists(name))
 		return -EEXIST;
 
-	return kobject_rename(&vm->kobj, name);
+	copy = kstrdup(name, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	err = kobject_rename(&vm->kobj, name);
+	if (!err)
+		copy = rcu_replace_pointer(vm->name, copy, true);
+	kvfree_rcu_mightsleep(copy);
+
+	return err;
 }
 
 /**

@@ -4,6 +4,7 @@
 
 #include <linux/kobject.h>
 #include <linux/list.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
 #include <linux/workqueue.h>
@@ -66,6 +67,9 @@ struct fisc_vmm {
  * struct fisc_vm - a virtual machine: all files below one root entry
  * @kobj: directory below /sys/kernel/fisc/vms; its reference count is the
  *	VM's, and every inode of the VM holds a reference
+ * @name: the directory's name, for those who do not keep the VM from being
+ *	renamed: this copy is freed after an RCU grace period, the directory's
+ *	own at once; written with the root directory locked
  * @id: number that no other VM has or had; tells VMs of the same name apart
  * @lock: see the lock order in memory/map.h
  * @regions: the VM's files (struct fisc_region.vm_node)
@@ -88,6 +92,7 @@ struct fisc_vmm {
  */
 struct fisc_vm {
 	struct kobject kobj;
+	char __rcu *name;
 	u64 id;
 	spinlock_t lock;	/* protects regions, gone, key */
 	struct list_head regions;
@@ -161,6 +166,18 @@ u64 fisc_vm_size(struct fisc_vm *vm);
 long fisc_vm_sum(struct fisc_vm *vm, enum fisc_counter c);
 int fisc_vm_init(const struct fisc_vm_part *parts, unsigned int nr);
 void fisc_vm_exit(void);
+
+/**
+ * fisc_vm_name() - return the name of a VM
+ * @vm: the VM
+ *
+ * Context: any; RCU read lock held for as long as the name is used.
+ * Return: the name.
+ */
+static inline const char *fisc_vm_name(const struct fisc_vm *vm)
+{
+	return rcu_dereference(vm->name);
+}
 
 /**
  * fisc_vm_is_sensitive() - test whether a VM is latency-sensitive

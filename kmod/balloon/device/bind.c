@@ -246,18 +246,21 @@ int fisc_device_meet(struct fisc_device *device, struct fisc_vm *vm)
 		return 0;
 	if (device->vm &&
 	    fisc_memory_vm(&device->memory, device->vm) == device->vm) {
+		guard(rcu)();
 		dev_warn_ratelimited(&device->vdpa.dev,
 				     "nothing of %s can be ballooned: a balloon has one VM, this one has %s\n",
-				     kobject_name(&vm->kobj),
-				     kobject_name(&device->vm->kobj));
+				     fisc_vm_name(vm),
+				     fisc_vm_name(device->vm));
 		return 0;
 	}
 	fisc_device_unbind(device, false);
 	err = fisc_device_bind(device, vm);
-	if (err)
-		dev_warn_ratelimited(&device->vdpa.dev,
-				     "refused: %s has a balloon device; unplug that first\n",
-				     kobject_name(&vm->kobj));
+	if (!err)
+		return 0;
+	guard(rcu)();
+	dev_warn_ratelimited(&device->vdpa.dev,
+			     "refused: %s has a balloon device; unplug that first\n",
+			     fisc_vm_name(vm));
 
 	return err;
 }
