@@ -18,8 +18,9 @@ static bool fisc_worker_turn(struct fisc_worker *worker)
 		return false;
 	/* The thread is about to sleep when it asks. */
 	__set_current_state(TASK_RUNNING);
-	if (worker->turn(worker->arg))
-		set_bit(0, &worker->pending);
+	scoped_guard(mutex, &worker->turns)
+		if (worker->turn(worker->arg))
+			set_bit(0, &worker->pending);
 	cond_resched();
 
 	return true;
@@ -58,6 +59,7 @@ void fisc_worker_init(struct fisc_worker *worker, bool (*turn)(void *arg),
 	spin_lock_init(&worker->lock);
 	worker->task = NULL;
 	worker->pending = 0;
+	mutex_init(&worker->turns);
 	INIT_WORK(&worker->work, fisc_worker_work);
 	worker->turn = turn;
 	worker->arg = arg;

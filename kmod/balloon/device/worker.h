@@ -2,6 +2,7 @@
 #ifndef _FISC_BALLOON_DEVICE_WORKER_H
 #define _FISC_BALLOON_DEVICE_WORKER_H
 
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -21,6 +22,8 @@ struct vhost_task;
  * @lock: innermost, and taken in any context; protects @task
  * @task: the VMM's thread; NULL if there is none, so that @work has to do
  * @pending: bit 0: there is work
+ * @turns: held during a turn: when a thread comes or goes, @work may still be,
+ *	or be again, in a turn of its own; outermost
  * @work: does it in a workqueue
  * @turn: does some of the work, without waiting for user space; returns true if
  *	more can be done at once
@@ -30,6 +33,7 @@ struct fisc_worker {
 	spinlock_t lock;	/* see above */
 	struct vhost_task *task;
 	unsigned long pending;
+	struct mutex turns;	/* see above */
 	struct work_struct work;
 	bool (*turn)(void *arg);
 	void *arg;
