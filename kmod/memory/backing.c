@@ -38,7 +38,8 @@ static struct address_space *fisc_backing_make(struct fisc_region *region)
 		file = fisc_backing_file();
 		if (IS_ERR(file))
 			return ERR_CAST(file);
-		region->backing = file;
+		/* Pairs with fisc_backing_pages(): the file is set up first. */
+		smp_store_release(&region->backing, file);
 	}
 
 	return file->f_mapping;
