@@ -69,6 +69,19 @@ static inline bool fisc_frame_in_use(struct folio *folio, int own)
 	return folio_ref_count(folio) != folio_mapcount(folio) + own;
 }
 
+/**
+ * fisc_frame_nid() - return the node of a frame
+ * @page: a page of it
+ *
+ * Context: any.
+ * Return: the node.
+ */
+static inline int fisc_frame_nid(const struct page *page)
+{
+	/* Flags change in the same word; these bits of it never do. */
+	return data_race(page_to_nid(page));
+}
+
 bool fisc_page_is_zero(struct page *page);
 unsigned long fisc_metadata_bytes(void);
 u64 fisc_metadata_pages(void);

@@ -102,7 +102,8 @@ static struct folio *fisc_shared_lookup(u64 domain, int nid, u64 hash)
 	     folio; folio = *fisc_shared_link(folio))
 		if (fisc_shared_hash(folio) == hash &&
 		    fisc_shared_domain(folio) == domain &&
-		    (nid == NUMA_NO_NODE || folio_nid(folio) == nid) &&
+		    (nid == NUMA_NO_NODE ||
+		     fisc_frame_nid(&folio->page) == nid) &&
 		    fisc_shared_users(folio) < READ_ONCE(fisc_share_max_users) &&
 		    !PageHWPoison(&folio->page))
 			return folio;

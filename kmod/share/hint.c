@@ -9,6 +9,7 @@
 #include <linux/xarray.h>
 
 #include "memory/due.h"
+#include "memory/frame.h"
 #include "memory/heads.h"
 #include "memory/large.h"
 #include "share/hint.h"
@@ -289,7 +290,8 @@ static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
 {
 	return READ_ONCE(chunk->region->vm->key.domain) == domain &&
 	       !fisc_vm_is_sensitive(chunk->region->vm) &&
-	       (nid == NUMA_NO_NODE || page_to_nid(fisc_entry_page(e)) == nid);
+	       (nid == NUMA_NO_NODE ||
+		fisc_frame_nid(fisc_entry_page(e)) == nid);
 }
 
 /**

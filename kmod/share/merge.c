@@ -120,7 +120,7 @@ static u64 fisc_hash(struct page *page, u64 seed)
 static int fisc_share_node(struct page *page)
 {
 	return READ_ONCE(fisc_share_across_nodes) ? NUMA_NO_NODE :
-						    page_to_nid(page);
+						    fisc_frame_nid(page);
 }
 
 /* A run of pages that are unmapped together. */
