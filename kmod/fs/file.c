@@ -428,7 +428,9 @@ static int fisc_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		err = fisc_truncate(inode, attr->ia_size);
 		if (err)
 			return err;
-		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+		/* Faults set the time, too, without the inode's lock. */
+		data_race(inode_set_mtime_to_ts(inode,
+						inode_set_ctime_current(inode)));
 	}
 	setattr_copy(idmap, inode, attr);
 
