@@ -21,6 +21,7 @@
 #include "kvm/debugfs.h"
 #include "kvm/vmm.h"
 #include "memory/backing.h"
+#include "memory/disk.h"
 #include "memory/frame.h"
 #include "memory/large.h"
 #include "memory/shared.h"
@@ -156,6 +157,7 @@ static const struct {
 	{ fisc_later_init, fisc_later_exit },
 	{ fisc_frame_init, fisc_frame_exit },
 	{ fisc_backing_init, fisc_backing_exit },
+	{ .exit = fisc_disk_exit },
 	{ fisc_shared_init, fisc_shared_exit },
 	{ fisc_hint_init, fisc_hint_exit },
 	{ fisc_policy_start, fisc_policy_exit },

@@ -334,15 +334,30 @@ u64 fisc_host_available(void)
 	return max(si_mem_available(), 0L) + max(fisc_swap_cache_idle(), 0L);
 }
 
+/* What the paging device has room for, in pages. */
+static atomic_long_t fisc_swap_room_own;
+
 /**
- * fisc_swap_room() - return how many pages swap has room for
+ * fisc_swap_room() - return how many pages that go out there is room for
  *
  * Context: any.
- * Return: their number.
+ * Return: their number, in the kernel's swap and on the paging device.
  */
 long fisc_swap_room(void)
 {
-	return get_nr_swap_pages();
+	return max(get_nr_swap_pages(), 0L) +
+	       atomic_long_read(&fisc_swap_room_own);
+}
+
+/**
+ * fisc_swap_room_add() - note that the paging device has more room
+ * @pages: how much more; may be negative
+ *
+ * Context: any.
+ */
+void fisc_swap_room_add(long pages)
+{
+	atomic_long_add(pages, &fisc_swap_room_own);
 }
 
 #ifdef FISC_KUNIT

@@ -113,6 +113,7 @@ void fisc_reclaim_clear_poke(void);
 void __fisc_reclaim_charge(void);
 u64 fisc_host_available(void);
 long fisc_swap_room(void);
+void fisc_swap_room_add(long pages);
 
 /*
  * How long those wait at most who are not of the VMM, in jiffies: nobody can

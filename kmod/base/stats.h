@@ -67,6 +67,9 @@
  * @FISC_SWAP_LOST: failures to page in a page (event)
  * @FISC_SWAP_ARMED: chunks unmapped to see which pages are used (event)
  * @FISC_SWAP_NO_MEMORY: failures to page out for lack of memory (event)
+ * @FISC_READ_AHEAD: pages read from the paging device that nobody had asked for
+ *	yet (event)
+ * @FISC_READ_HITS: those of them that were touched later (event)
  * @FISC_NR_COUNTERS: number of counters
  *
  * Counters marked (event) only grow; the others describe the present state.
@@ -109,6 +112,8 @@ enum fisc_counter {
 	FISC_SWAP_LOST,
 	FISC_SWAP_ARMED,
 	FISC_SWAP_NO_MEMORY,
+	FISC_READ_AHEAD,
+	FISC_READ_HITS,
 	FISC_NR_COUNTERS,
 };
 

@@ -20,6 +20,7 @@
 #include "kvm/vmm.h"
 #include "memory/incoming.h"
 #include "memory/large.h"
+#include "memory/read.h"
 #include "memory/region.h"
 #include "reclaim/armed.h"
 #include "reclaim/wait.h"
@@ -133,7 +134,8 @@ again:
 	if (!fisc_entry_has_page(e)) {
 		up_read(&chunk->lock);
 		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED)
-			err = fisc_page_in(region, chunk, vmf->pgoff, vmf, 0);
+			err = fisc_page_in(region, chunk, vmf->pgoff, e, vmf,
+					   0);
 		else
 			err = fisc_fault_fill(region, chunk, vmf);
 		if (err)
@@ -141,6 +143,7 @@ again:
 		goto again;
 	}
 	page = fisc_entry_page(e);
+	fisc_read_touch(region, page);
 	if (PageHWPoison(page)) {
 		up_read(&chunk->lock);
 		if (fisc_entry_state(e) == FISC_ENTRY_ZERO)

@@ -12,26 +12,27 @@
 #include "memory/backing.h"
 #include "memory/cow.h"
 #include "memory/large.h"
+#include "memory/read.h"
 #include "memory/region.h"
 #include "memory/swap.h"
 #include "reclaim/armed.h"
 #include "sample/sample.h"
 #include "vm/vm.h"
 
-/* Let go of the fault's lock, if it may, and page in. */
+/* Page in from the paging device, and let go of the fault's lock to wait. */
 static int fisc_page_read(struct fisc_region *region, struct fisc_chunk *chunk,
-			  pgoff_t index, struct vm_fault *vmf,
-			  struct folio *folio)
+			  pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
 {
+	struct fisc_read *read = fisc_read_begin(region, chunk, index, vmf, gfp,
+						 0);
 	struct file *file = NULL;
 	int err;
 
-	/* Nobody waits for what is in memory. */
-	if (vmf && !fisc_backing_is_present(region, index))
+	if (IS_ERR(read))
+		return PTR_ERR(read);
+	if (vmf && !fisc_read_is_done(read))
 		file = fisc_fault_unlock(vmf, vmf->vma->vm_file);
-	err = fisc_swap_in(region, chunk, index, folio);
-	if (err)
-		folio_put(folio);
+	err = fisc_read_end(region, chunk, read);
 	if (!file)
 		return err;
 	/* Another attempt sees what became of it. */
@@ -40,11 +41,44 @@ static int fisc_page_read(struct fisc_region *region, struct fisc_chunk *chunk,
 	return -EINPROGRESS;
 }
 
+/* Page in from the backing, without the fault's lock if it may let go. */
+static int fisc_page_fetch(struct fisc_region *region, struct fisc_chunk *chunk,
+			   pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
+{
+	struct file *file = NULL;
+	struct folio *folio;
+	int err;
+
+	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
+				 gfp);
+	if (!folio)
+		return -ENOMEM;
+	/* Nobody waits for what is in memory. */
+	if (vmf && !fisc_backing_is_present(region, index))
+		file = fisc_fault_unlock(vmf, vmf->vma->vm_file);
+	err = fisc_swap_in(region, chunk, index, folio);
+	if (err)
+		folio_put(folio);
+	if (!file)
+		return err;
+	fisc_fault_done(file);
+
+	return -EINPROGRESS;
+}
+
+/* Test whether a page that was paged out can be had without I/O. */
+static bool fisc_page_is_present(struct fisc_region *region, pgoff_t index,
+				 unsigned long e)
+{
+	return !fisc_entry_slot(e) && fisc_backing_is_present(region, index);
+}
+
 /**
  * fisc_page_in() - bring back a page that was paged out
  * @region: the region
  * @chunk: the chunk of @index
- * @index: a page that was swapped when last looked at
+ * @index: the page
+ * @e: its entry when last looked at: swapped
  * @vmf: the fault that wants it, or NULL
  * @gfp: modifiers for the allocation of the frame
  *
@@ -54,27 +88,29 @@ static int fisc_page_read(struct fisc_region *region, struct fisc_chunk *chunk,
  * Return: 0 if the caller should look the page up again; -EINPROGRESS if the
  * fault must return VM_FAULT_RETRY and touch nothing before, as its lock has
  * been released, unless its flags forbid to wait; -EAGAIN if the kernel should
- * find out that the page is not mapped; -ENOMEM, -EIO.
+ * find out that the page is not mapped; -ENOMEM; -EIO, also for a fault of a
+ * process that is being killed; -EINTR for others.
  */
 int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
-		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp)
+		 pgoff_t index, unsigned long e, struct vm_fault *vmf, gfp_t gfp)
 {
-	struct folio *folio;
 	int err;
 
 	/* Only .fault can let go of the lock, and learns the fault's flags. */
 	if (vmf && vmf->flags & FAULT_FLAG_MKWRITE)
 		return -EAGAIN;
 	if (vmf && vmf->flags & FAULT_FLAG_RETRY_NOWAIT &&
-	    !fisc_backing_is_present(region, index))
+	    !fisc_page_is_present(region, index, e))
 		return -EINPROGRESS;
-	folio = fisc_frame_alloc(vmf ? vmf->vma : NULL, vmf ? vmf->address : 0,
-				 gfp);
-	if (!folio)
-		return -ENOMEM;
-	err = fisc_page_read(region, chunk, index, vmf, folio);
+	if (fisc_entry_slot(e))
+		err = fisc_page_read(region, chunk, index, vmf, gfp);
+	else
+		err = fisc_page_fetch(region, chunk, index, vmf, gfp);
 	if (err == -EAGAIN)
 		return 0;
+	/* A fault that is only repeated would not see that it is being killed. */
+	if (err == -EINTR)
+		return vmf ? -EIO : err;
 	if (!err || err == -ENOMEM || err == -EINPROGRESS)
 		return err;
 	fisc_count(region, FISC_SWAP_LOST, 1);
@@ -101,7 +137,8 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
  * Context: may sleep; no lock of this module held.
  * Return: 0, -ENOMEM, -ENXIO if a fault lies beyond the end of the file,
  * -EHWPOISON if a memory error destroyed the content, -EIO if a swap error did;
- * for a fault also -EINPROGRESS and -EAGAIN, see fisc_page_in().
+ * -EINTR if the process is being killed; for a fault also -EINPROGRESS and
+ * -EAGAIN: see fisc_page_in().
  */
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame)
@@ -115,6 +152,7 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 
 	do {
 		enum fisc_state state;
+		unsigned long e;
 
 		down_read(&chunk->lock);
 		if (vmf && index >= fisc_region_size_pages(region)) {
@@ -124,10 +162,13 @@ int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		if (vmf)
 			fisc_sample_touch(region, chunk, index);
 		fisc_armed_touch(chunk, index);
-		state = fisc_entry_state(fisc_chunk_entry(chunk, index));
+		e = fisc_chunk_entry(chunk, index);
+		state = fisc_entry_state(e);
+		if (state == FISC_ENTRY_PRIVATE)
+			fisc_read_touch(region, fisc_entry_page(e));
 		if (state == FISC_ENTRY_SWAPPED) {
 			up_read(&chunk->lock);
-			err = fisc_page_in(region, chunk, index, vmf, gfp);
+			err = fisc_page_in(region, chunk, index, e, vmf, gfp);
 			if (err)
 				return err;
 			err = -EAGAIN;
@@ -158,7 +199,7 @@ EXPORT_SYMBOL_NS_GPL(fisc_region_own, FISC);
  * it.
  *
  * Context: may sleep; no lock of this module held.
- * Return: 0, -EHWPOISON, -ENOMEM, -EIO.
+ * Return: 0, -EHWPOISON, -ENOMEM, -EIO, -EINTR if the process is being killed.
  */
 int fisc_region_read(struct fisc_region *region, pgoff_t index,
 		     struct page **page)
@@ -175,11 +216,12 @@ int fisc_region_read(struct fisc_region *region, pgoff_t index,
 		if (fisc_entry_has_page(e)) {
 			*page = fisc_entry_page(e);
 			get_page(*page);
+			fisc_read_touch(region, *page);
 		}
 		up_read(&chunk->lock);
 		if (fisc_entry_state(e) != FISC_ENTRY_SWAPPED)
 			break;
-		err = fisc_page_in(region, chunk, index, NULL,
+		err = fisc_page_in(region, chunk, index, e, NULL,
 				   FISC_GFP_SYSCALL);
 		if (err)
 			return err;

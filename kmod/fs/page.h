@@ -7,7 +7,7 @@
 #include "memory/map.h"
 
 int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
-		 pgoff_t index, struct vm_fault *vmf, gfp_t gfp);
+		 pgoff_t index, unsigned long e, struct vm_fault *vmf, gfp_t gfp);
 int fisc_region_own(struct fisc_region *region, pgoff_t index,
 		    struct vm_fault *vmf, gfp_t gfp, struct page **frame);
 int fisc_region_read(struct fisc_region *region, pgoff_t index,

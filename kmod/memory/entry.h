@@ -30,8 +30,9 @@
  * they share one visit (fisc_entry_due()). Shared and zero entries keep their
  * history, so a page that is shared and written in turn is left alone, too.
  *
- * A swapped entry names no frame: its content is at the page's offset in the
- * region's backing (DOC: Host paging).
+ * A swapped entry names no frame. Where the number of a frame would be, it has
+ * that of the slot of the paging device that holds the page, or 0 if the page
+ * is at its offset in the region's backing (DOC: Host paging).
  */
 
 /**
@@ -154,13 +155,27 @@ static inline unsigned long fisc_entry_succeed(unsigned long old,
 /**
  * fisc_entry_swapped() - make the entry of a page that is paged out
  * @old: its entry so far
+ * @slot: its slot of the paging device, 0 if it is in the backing
  *
  * Context: any.
  * Return: the entry, with the history of @old.
  */
-static inline unsigned long fisc_entry_swapped(unsigned long old)
+static inline unsigned long fisc_entry_swapped(unsigned long old, u32 slot)
 {
-	return (old & FISC_ENTRY_HISTORY) | FISC_ENTRY_SWAPPED;
+	return (unsigned long)slot << FISC_ENTRY_PFN_SHIFT |
+	       (old & FISC_ENTRY_HISTORY) | FISC_ENTRY_SWAPPED;
+}
+
+/**
+ * fisc_entry_slot() - return the slot of a swapped entry
+ * @e: the entry
+ *
+ * Context: any.
+ * Return: the slot of the paging device; 0 if the page is in the backing.
+ */
+static inline u32 fisc_entry_slot(unsigned long e)
+{
+	return e >> FISC_ENTRY_PFN_SHIFT;
 }
 
 /**

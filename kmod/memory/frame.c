@@ -75,6 +75,25 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /**
+ * fisc_frame_alloc_spare() - allocate a frame if there is free memory
+ * @vma: as for fisc_frame_alloc()
+ * @addr: as for fisc_frame_alloc()
+ *
+ * Context: any.
+ * Return: the frame with one reference, NULL if it would have to be waited for.
+ */
+struct folio *fisc_frame_alloc_spare(struct vm_area_struct *vma,
+				     unsigned long addr)
+{
+	gfp_t gfp = (GFP_HIGHUSER & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN;
+
+	if (vma)
+		return vma_alloc_folio(gfp, 0, vma, addr, false);
+
+	return folio_alloc(gfp, 0);
+}
+
+/**
  * fisc_frame_alloc_large() - allocate a large frame
  * @vma: as for fisc_frame_alloc()
  * @addr: as for fisc_frame_alloc()

@@ -25,10 +25,10 @@ static void fisc_leaf_remove(struct fisc_region *region,
 
 		if (!e)
 			continue;
-		if (fisc_entry_state(e) == FISC_ENTRY_SWAPPED)
-			swapped = true;
-		else
+		if (fisc_entry_state(e) != FISC_ENTRY_SWAPPED)
 			found = true;
+		else if (!fisc_entry_slot(e))
+			swapped = true;
 		fisc_region_replace(region, chunk, index, 0);
 	}
 	if (found)

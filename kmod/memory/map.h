@@ -165,6 +165,20 @@ struct fisc_chunk {
 };
 
 /**
+ * struct fisc_ahead - what is read ahead for a file, and whether that pays
+ * @window: pages of a request (DOC: Read-ahead); 0 for the first one
+ * @pages: pages read ahead since the window was last judged
+ * @hits: pages touched since then that had been read ahead
+ * @alone: requests for a single page
+ */
+struct fisc_ahead {
+	unsigned int window;
+	atomic_t pages;
+	atomic_t hits;
+	atomic_t alone;
+};
+
+/**
  * struct fisc_region - one file of guest memory
  * @inode: the file; valid as long as the region is held
  * @vm: its VM, held by reference
@@ -184,7 +198,8 @@ struct fisc_chunk {
  * @settled: value of @admitted at which targets were last asked for because
  *	of it (tax/quota.c)
  * @backing: the file that holds pages that were paged out (memory/backing.c);
- *	not NULL if there is a swapped entry
+ *	not NULL if there is a swapped entry without a slot
+ * @ahead: reading ahead from the paging device
  * @listed: its listed chunks, in no order, behind them room for the others
  *	(memory/listed.c)
  * @nr_listed: number of listed chunks
@@ -207,6 +222,7 @@ struct fisc_region {
 	u64 admitted;
 	u64 settled;
 	struct file *backing;
+	struct fisc_ahead ahead;
 	struct xarray listed;
 	u32 nr_listed;
 	struct fisc_counters __percpu *counters;

@@ -12,6 +12,7 @@
 
 #include "base/state.h"
 #include "memory/balloon.h"
+#include "memory/disk.h"
 #include "memory/due.h"
 #include "memory/listed.h"
 #include "memory/region.h"
@@ -98,6 +99,9 @@ static void fisc_entry_release(unsigned long e)
 		folio_wait_locked(page_folio(fisc_entry_page(e)));
 		break;
 	case FISC_ENTRY_SWAPPED:
+		if (fisc_entry_slot(e))
+			fisc_disk_drop(fisc_entry_slot(e));
+		break;
 	case FISC_ENTRY_HOLE:
 		break;
 	}
@@ -324,9 +328,9 @@ int fisc_region_fill_zero(struct fisc_region *region, struct fisc_chunk *chunk,
  * @index: a page that is not a hole
  * @e: its new entry
  *
- * Takes over what @e holds (a private frame's reference, or a place among a
- * shared frame's users) and drops what the old entry held. If the old entry is
- * swapped, the caller drops the page from the backing.
+ * Takes over what @e holds (a private frame's reference, a place among a shared
+ * frame's users, or a slot) and drops what the old entry held. If the old entry
+ * is swapped without a slot, the caller drops the page from the backing.
  *
  * Context: may sleep; @chunk->lock held for writing. The caller unmaps the page
  * before it drops the lock, unless the page is not mapped.

@@ -15,15 +15,17 @@ struct folio;
  * and come back, byte for byte, when they are needed. (C. Waldspurger, Memory
  * Resource Management in VMware ESX Server, OSDI 2002, sections 3.1 and 6.3.)
  *
- * *Destination.* A file has a *backing*: an object of the kernel's shared
- * memory that holds each page's content at the page's index. The kernel swaps
- * it as it swaps all shared memory, so every kind of swap works, including
- * compressed memory (zswap, zram), and encryption, priorities, swapoff and
- * errors are the kernel's business. A page is copied into the backing and sent
- * to swap at once, as graphics drivers do with theirs. Once sent, it is in swap
- * and, until the kernel needs that memory, also in the swap cache. That counts
- * as free once it has been written. A page of zeroes costs nothing: a zero
- * frame serves it.
+ * *Destination.* There are two. If the administrator has named a paging device,
+ * pages go there as long as it has room (DOC: The paging device). Otherwise,
+ * they go to the kernel's swap, through shared memory: a file has a *backing*,
+ * an object of the kernel's shared memory that holds each page's content at the
+ * page's index. The kernel swaps it as it swaps all shared memory, so every
+ * kind of swap works, including compressed memory (zswap, zram), and
+ * encryption, priorities, swapoff and errors are the kernel's business. A page
+ * is copied into the backing and sent to swap at once, as graphics drivers do
+ * with theirs. Once sent, it is in swap and, until the kernel needs that
+ * memory, also in the swap cache. That counts as free once it has been written.
+ * A page of zeroes costs nothing: a zero frame serves it.
  *
  * The backing is on a mount of its own, without huge pages: they would take
  * 2 MiB of memory for the first page that goes out.
@@ -45,15 +47,22 @@ struct folio;
  *
  * *Paging out* works like sharing. With the chunk's lock held, pages are
  * unmapped, and marked clean if nobody else has a reference. Then they are
- * copied without a lock. Those that are still clean and unmapped are replaced
- * by swapped entries with the lock held. Guests wait for no I/O.
+ * copied into the backing, or written to the paging device, without a lock.
+ * Those that are still clean and unmapped are replaced by swapped entries with
+ * the lock held. Guests wait for no I/O. The thread waits for the paging
+ * device, as only then are frames free, so each batch frees memory before the
+ * next one is chosen. If the device takes longer than FISC_WRITE_MS, the thread
+ * goes on with its other work, and finishes the batch in a later turn; nothing
+ * else goes out until then.
  *
- * *Paging in.* A fault reads the backing without a lock. With the chunk's lock
- * held for writing, it copies the page into a new frame, puts that in place and
- * drops the page from the backing. So the backing holds the content of a page
- * as long as the page's entry is swapped, and only then: reading adds nothing,
- * so that of several faults on one page those that come late find neither
- * (debugfs: backing equals swapped when nothing is on its way).
+ * *Paging in.* What is on the paging device is read straight into new frames,
+ * with its neighbours (DOC: Read-ahead). Otherwise, a fault reads the backing
+ * without a lock. With the chunk's lock held for writing, it copies the page
+ * into a new frame, puts that in place and drops the page from the backing. So
+ * the backing holds the content of a page as long as the page's entry is
+ * swapped, and only then: reading adds nothing, so that of several faults on
+ * one page those that come late find neither (debugfs: backing and device_used
+ * add up to swapped when nothing is on its way).
  *
  * A fault reads without the lock of the address space or the VMA, too, as a
  * page fault of any file does (fisc_page_in()): it allocates the frame, lets go
@@ -63,20 +72,22 @@ struct folio;
  * asynchronous page faults. A fault that has been retried once, or that may not
  * let go of the lock, keeps it.
  *
- * *Read-ahead* is the kernel's: pages of a chunk go out one after the other and
- * lie in that order in swap, from which the kernel reads up to eight at once as
- * long as that pays off (selftests/swap: one request for seven or eight pages).
- * They wait in the swap cache for their own faults, which then wait for no I/O.
- * They are not added to the map at once: nobody has asked for them yet, and the
- * cache is the first memory that the kernel takes when it is short of memory.
+ * *Read-ahead* from swap is the kernel's: pages of a chunk go out one after the
+ * other and lie in that order in swap, from which the kernel reads up to eight
+ * at once as long as that pays off (selftests/swap: one request for seven or
+ * eight pages). They wait in the swap cache for their own faults, which then
+ * wait for no I/O. They are not added to the map at once: nobody has asked for
+ * them yet, and the cache is the first memory that the kernel takes when it is
+ * short of memory.
  *
  * *Threads.* A single thread pages out, for the whole module
  * (reclaim/reclaim.c). Faults and system calls page in, at any time.
  *
- * *Failures.* Without room in swap nothing goes out. A page that swap cannot
- * return is an I/O error: SIGBUS for a process that touches it, EFAULT from
- * KVM_RUN and EIO from read(). The page stays swapped, and the log says which
- * VM and page it is.
+ * *Failures.* Without room in swap or on the device nothing goes out. A page
+ * that cannot be written to the device stays in memory; for a second, pages go
+ * to swap then, if there is any. A page that cannot be read is an I/O error:
+ * SIGBUS for a process that touches it, EFAULT from KVM_RUN and EIO from
+ * read(). The page stays swapped, and the log says which VM and page it is.
  *
  * *Reclaim.* The rest of the host may wait for the reclaim thread, so it may
  * use the last reserves (memalloc_noreclaim_save()): it frees a frame for each
@@ -87,5 +98,7 @@ struct folio;
 
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,
 		 pgoff_t index, struct folio *folio);
+int fisc_swap_fetch(struct fisc_region *region, struct fisc_chunk *chunk,
+		    bool slots);
 
 #endif /* _FISC_MEMORY_SWAP_H */

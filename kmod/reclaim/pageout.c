@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Paging out: taking the cold pages of armed chunks and writing them to swap.
- * See DOC: Host paging in memory/swap.h.
+ * Paging out: taking the cold pages of armed chunks and writing them to the
+ * paging device or to swap. See DOC: Host paging in memory/swap.h.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/blkdev.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/swap.h>
 
 #include "base/state.h"
 #include "memory/backing.h"
+#include "memory/disk.h"
 #include "memory/large.h"
 #include "memory/region.h"
 #include "reclaim/armed.h"
 #include "reclaim/pageout.h"
 #include "share/scan.h"
+#include "vm/vm.h"
+
+/* How long the paging device may take before the thread goes on, in ms. */
+#define FISC_WRITE_MS	100
+
+/* How long pages go to swap after the paging device has failed, in ms. */
+#define FISC_FAILED_MS	1000
 
 /*
  * Break a large frame that has not been touched since it was armed, or any if
@@ -86,6 +97,58 @@ static void fisc_swap_select(struct fisc_swap_batch *batch,
 	fisc_chunk_unlock(chunk, since);
 }
 
+/* Find out which candidates are zero. Return: how many are not. */
+static unsigned int fisc_swap_sift(struct fisc_swap_batch *batch)
+{
+	unsigned int left = 0, k;
+
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+
+		page->zero = fisc_page_is_zero(page->page);
+		left += !page->zero;
+	}
+
+	return left;
+}
+
+/*
+ * Send candidates to the paging device, @left of them if it has room. Those
+ * that are left over go with the next batch. Return: true if any are on their
+ * way.
+ */
+static bool fisc_swap_write(struct fisc_swap_batch *batch, unsigned int left)
+{
+	struct fisc_write *write = &batch->write;
+	u32 slot = 0, nr = 0;
+	unsigned int k;
+
+	fisc_write_begin(write);
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+
+		if (page->zero)
+			continue;
+		if (!nr)
+			slot = fisc_disk_alloc(left, &nr);
+		if (!nr)
+			break;
+		page->request = fisc_write_add(write, page->page, slot);
+		if (page->request < 0)
+			break;
+		page->slot = slot++;
+		nr--;
+		left--;
+	}
+	while (nr--)
+		fisc_disk_drop(slot++);
+	if (!write->nr)
+		return false;
+	fisc_write_submit(write);
+
+	return true;
+}
+
 static void fisc_swap_copy(struct fisc_swap_batch *batch,
 			   struct fisc_region *region, pgoff_t start)
 {
@@ -95,7 +158,6 @@ static void fisc_swap_copy(struct fisc_swap_batch *batch,
 		struct fisc_swap_candidate *page = &batch->pages[k];
 		int err;
 
-		page->zero = fisc_page_is_zero(page->page);
 		if (page->zero)
 			continue;
 		err = fisc_backing_write(region, start + page->i, page->page);
@@ -106,6 +168,16 @@ static void fisc_swap_copy(struct fisc_swap_batch *batch,
 		}
 		cond_resched();
 	}
+}
+
+/* Test whether a page's content is elsewhere, too. */
+static bool fisc_swap_is_stored(const struct fisc_swap_batch *batch,
+				const struct fisc_swap_candidate *page)
+{
+	if (page->slot)
+		return !fisc_write_failed(&batch->write, page->request);
+
+	return page->zero || page->copied;
 }
 
 /* Test whether a page is unchanged and unused. Lock held for writing. */
@@ -133,49 +205,113 @@ static void fisc_swap_commit(struct fisc_swap_batch *batch,
 		struct page *zero = fisc_zero_page((unsigned long)chunk);
 		unsigned long e;
 
-		if ((!page->zero && !page->copied) ||
+		if (!fisc_swap_is_stored(batch, page) ||
 		    !fisc_swap_is_cold(chunk, page))
 			continue;
 		e = chunk->leaf[page->i];
 		fisc_region_replace(region, chunk, start + page->i,
 				    page->zero ?
 				    fisc_entry_succeed(e, zero, FISC_ENTRY_ZERO) :
-				    fisc_entry_swapped(e));
+				    fisc_entry_swapped(e, page->slot));
 		page->gone = true;
 	}
 	fisc_chunk_unlock(chunk, since);
 }
 
-/*
- * Free the frames. Send copies that are in use now to swap and drop the others.
- */
-static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
-				     struct fisc_region *region, pgoff_t start)
+/* Send copies in the backing that are in use now to swap. Drop the others. */
+static void fisc_swap_send(struct fisc_swap_batch *batch,
+			   struct fisc_region *region, pgoff_t start)
 {
 	struct blk_plug plug;
-	unsigned int gone = 0, k;
-	long out = 0;
+	unsigned int k;
 
 	blk_start_plug(&plug);
 	for (k = 0; k < batch->nr; k++) {
 		struct fisc_swap_candidate *page = &batch->pages[k];
 
-		put_page(page->page);
-		gone += page->gone;
 		if (!page->copied)
 			continue;
-		if (page->gone) {
+		if (page->gone)
 			fisc_backing_send(region, start + page->i);
-			out++;
-		} else {
+		else
 			fisc_backing_drop(region, start + page->i,
 					  start + page->i);
-		}
 	}
 	blk_finish_plug(&plug);
-	fisc_count(region, FISC_SWAP_OUT, out);
+}
+
+/*
+ * Replace the entries of what is stored and still cold, and free the frames.
+ * @region and @chunk may be NULL: they have gone. Return: the number of frames.
+ */
+static unsigned int fisc_swap_finish(struct fisc_swap_batch *batch,
+				     struct fisc_region *region,
+				     struct fisc_chunk *chunk)
+{
+	unsigned int gone = 0, out = 0, sent = 0, failed = 0, k;
+
+	/* While there are slots, which keep the device. */
+	fisc_write_end(&batch->write);
+	if (chunk)
+		fisc_swap_commit(batch, region, chunk);
+	for (k = 0; k < batch->nr; k++) {
+		struct fisc_swap_candidate *page = &batch->pages[k];
+
+		put_page(page->page);
+		gone += page->gone;
+		out += page->gone && !page->zero;
+		sent += page->slot != 0;
+		failed += page->slot &&
+			  fisc_write_failed(&batch->write, page->request);
+	}
+	for (k = 0; k < batch->nr; k++)
+		if (batch->pages[k].slot && !batch->pages[k].gone)
+			fisc_disk_drop(batch->pages[k].slot);
+	if (sent) {
+		batch->failed = failed;
+		batch->again = jiffies + msecs_to_jiffies(FISC_FAILED_MS);
+	}
+	if (failed)
+		pr_err_ratelimited("%u pages stay in memory, as the paging device cannot write them: check the log for its errors, and write none to /sys/kernel/fisc/reclaim/device to use the kernel's swap\n",
+				   failed);
+	if (chunk)
+		fisc_count(region, FISC_SWAP_OUT, out);
 
 	return gone;
+}
+
+/* Go on although the candidates are still on their way. */
+static void fisc_swap_part(struct fisc_swap_batch *batch,
+			   struct fisc_region *region, struct fisc_chunk *chunk)
+{
+	batch->vm = fisc_vm_get(region->vm);
+	batch->region = region;
+	batch->chunk = chunk->nr;
+}
+
+/**
+ * fisc_swap_settle() - finish a batch that was still on its way
+ * @batch: working memory; may not be on its way at all
+ * @timeout: how long to wait for the paging device at most, in jiffies
+ *
+ * Context: may sleep; from the thread that pages out, or when it has ended.
+ */
+void fisc_swap_settle(struct fisc_swap_batch *batch, unsigned long timeout)
+{
+	struct fisc_chunk *chunk = NULL;
+	struct fisc_region *region;
+
+	if (!batch->vm || !fisc_write_wait(&batch->write, timeout))
+		return;
+	region = fisc_vm_get_region(batch->vm, batch->region);
+	if (region)
+		chunk = fisc_region_find_chunk(region, (pgoff_t)batch->chunk <<
+						       FISC_CHUNK_SHIFT);
+	fisc_swap_finish(batch, region, chunk);
+	if (region)
+		fisc_region_put(region);
+	fisc_vm_put_later(batch->vm);
+	batch->vm = NULL;
 }
 
 static void fisc_swap_disarm(struct fisc_chunk *chunk)
@@ -205,11 +341,11 @@ unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 			   bool any)
 {
 	pgoff_t start = fisc_chunk_start(chunk);
-	unsigned int gone;
+	unsigned int gone, left;
 
 	max = min3(max, (unsigned int)FISC_CHUNK_PAGES,
 		   (unsigned int)clamp(fisc_swap_room(), 0L, (long)INT_MAX));
-	if (!max)
+	if (!max || batch->vm)
 		return 0;
 	if (!fisc_swap_take_apart(batch, region, chunk, any)) {
 		if (!any)
@@ -220,9 +356,19 @@ unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 	fisc_swap_select(batch, region, chunk, max, any);
 	if (!batch->nr)
 		return 0;
-	fisc_swap_copy(batch, region, start);
-	fisc_swap_commit(batch, region, chunk);
-	gone = fisc_swap_finish(batch, region, start);
+	left = fisc_swap_sift(batch);
+	if (!(batch->failed && time_before(jiffies, batch->again)) &&
+	    fisc_swap_write(batch, left)) {
+		if (!fisc_write_wait(&batch->write,
+				     msecs_to_jiffies(FISC_WRITE_MS))) {
+			fisc_swap_part(batch, region, chunk);
+			return 0;
+		}
+	} else if (get_nr_swap_pages() > 0) {
+		fisc_swap_copy(batch, region, start);
+	}
+	gone = fisc_swap_finish(batch, region, chunk);
+	fisc_swap_send(batch, region, start);
 	/* If nothing goes although it is cold, look elsewhere. */
 	if (!gone && !any)
 		fisc_swap_disarm(chunk);

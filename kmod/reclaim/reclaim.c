@@ -34,7 +34,7 @@
 
 /* Time between two turns of the thread, in ms. */
 #define FISC_LOOK_MS		100	/* nothing to do */
-#define FISC_LOOK_SHORT_MS	20	/* more to do */
+#define FISC_LOOK_SHORT_MS	20	/* more to do; no longer than cold_ms */
 
 /* Most pages taken in a turn; most and least between two looks at memory. */
 #define FISC_TURN_PAGES		16384
@@ -261,7 +261,7 @@ static void fisc_reclaim_took(struct fisc_vm *vm, u64 pages)
 static bool fisc_reclaim_goes_on(const struct fisc_vm *vm)
 {
 	return (fisc_wanted || vm->reclaim->over) && fisc_swap_room() > 0 &&
-	       !kthread_should_stop();
+	       !fisc_reclaim_batch->vm && !kthread_should_stop();
 }
 
 /*
@@ -429,6 +429,7 @@ static bool fisc_reclaim_turn(void)
 {
 	bool is_short;
 
+	fisc_swap_settle(fisc_reclaim_batch, 0);
 	fisc_reclaim_look();
 	fisc_reclaim_weigh();
 	fisc_reclaim_rates();
@@ -449,8 +450,9 @@ static int fisc_reclaim_thread(void *data)
 
 	set_freezable();
 	while (!kthread_should_stop()) {
-		unsigned int ms = fisc_reclaim_turn() ? FISC_LOOK_SHORT_MS :
-							FISC_LOOK_MS;
+		unsigned int ms = fisc_reclaim_turn() ?
+			min_t(unsigned int, FISC_LOOK_SHORT_MS,
+			      READ_ONCE(fisc_reclaim_cold_ms)) : FISC_LOOK_MS;
 
 		wait_event_freezable_timeout(fisc_reclaim_wait,
 					     kthread_should_stop() ||
@@ -518,9 +520,12 @@ int fisc_reclaim_init(void)
 	fisc_reclaim_batch = vzalloc(sizeof(*fisc_reclaim_batch));
 	if (!fisc_reclaim_batch)
 		return -ENOMEM;
-	err = fisc_host_init();
+	err = fisc_write_alloc(&fisc_reclaim_batch->write);
 	if (err)
 		goto err_batch;
+	err = fisc_host_init();
+	if (err)
+		goto err_write;
 	fisc_reclaimer = kthread_run(fisc_reclaim_thread, NULL, "fisc_reclaim");
 	err = PTR_ERR_OR_ZERO(fisc_reclaimer);
 	if (err)
@@ -530,6 +535,8 @@ int fisc_reclaim_init(void)
 
 err_host:
 	fisc_host_exit();
+err_write:
+	fisc_write_free(&fisc_reclaim_batch->write);
 err_batch:
 	vfree(fisc_reclaim_batch);
 	return err;
@@ -544,5 +551,7 @@ void fisc_reclaim_exit(void)
 {
 	fisc_host_exit();
 	kthread_stop(fisc_reclaimer);
+	fisc_swap_settle(fisc_reclaim_batch, MAX_SCHEDULE_TIMEOUT);
+	fisc_write_free(&fisc_reclaim_batch->write);
 	vfree(fisc_reclaim_batch);
 }

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/string_helpers.h>
 #include <linux/sysfs.h>
 #include <linux/time64.h>
@@ -16,6 +17,8 @@
 #include "base/state.h"
 #include "base/stats.h"
 #include "memory/backing.h"
+#include "memory/disk.h"
+#include "reclaim/disk.h"
 #include "reclaim/host.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/sysfs.h"
@@ -76,6 +79,33 @@ static void fisc_reclaim_turned(void)
 	fisc_reclaim_unblock();
 }
 
+static ssize_t device_show(struct kobject *kobj, struct kobj_attribute *attr,
+			   char *buf)
+{
+	return fisc_disk_show(buf);
+}
+
+static ssize_t device_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	char *copy __free(kfree) = kstrndup(buf, count, GFP_KERNEL);
+	const char *path;
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	path = strim(copy);
+	if (!*path || !strcmp(path, "none"))
+		path = NULL;
+	err = fisc_reclaim_set_device(path);
+	if (!err)
+		fisc_reclaim_turned();
+
+	return err ?: count;
+}
+
+static struct kobj_attribute device_attr = __ATTR_RW(device);
+
 static struct fisc_knob fisc_reclaim_knobs[] = {
 	FISC_KNOB_NOTIFY(sliding, &fisc_reclaim_sliding, 0, 1, fisc_reclaim_turned),
 	FISC_KNOB_NOTIFY(paging, &fisc_reclaim_paging, 0, 1, fisc_reclaim_turned),
@@ -86,6 +116,7 @@ static struct fisc_knob fisc_reclaim_knobs[] = {
 
 static struct attribute *fisc_reclaim_attrs[] = {
 	&state_attr.attr,
+	&device_attr.attr,
 	&fisc_percent_attrs[0].attr,
 	&fisc_percent_attrs[1].attr,
 	&fisc_percent_attrs[2].attr,
@@ -166,6 +197,7 @@ static unsigned long fisc_backing_total(void)
 int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 {
 	struct fisc_reclaim_pool pool, host;
+	struct fisc_disk_stats disk;
 	struct fisc_host_stats stats;
 
 	fisc_reclaim_pools(&pool, &host);
@@ -179,6 +211,11 @@ int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "swap_room: %ld\n", fisc_swap_room());
 	seq_printf(m, "swapped: %ld\n", fisc_total_sum(FISC_SWAPPED));
 	seq_printf(m, "backing: %lu\n", fisc_backing_total());
+	fisc_disk_get_stats(&disk);
+	seq_printf(m, "device_slots: %u\n", disk.slots);
+	seq_printf(m, "device_used: %u\n", disk.used);
+	seq_printf(m, "read_ahead: %ld\n", fisc_total_sum(FISC_READ_AHEAD));
+	seq_printf(m, "read_ahead_hits: %ld\n", fisc_total_sum(FISC_READ_HITS));
 	seq_printf(m, "swap_out: %ld\n", fisc_total_sum(FISC_SWAP_OUT));
 	seq_printf(m, "swap_in: %ld\n", fisc_total_sum(FISC_SWAP_IN));
 	seq_printf(m, "swap_lost: %ld\n", fisc_total_sum(FISC_SWAP_LOST));
@@ -223,6 +260,8 @@ FISC_RECLAIM_ATTR(swap_in, fisc_vm_sum(vm, FISC_SWAP_IN));
 FISC_RECLAIM_ATTR(swap_out, fisc_vm_sum(vm, FISC_SWAP_OUT));
 FISC_RECLAIM_ATTR(swap_in_rate, READ_ONCE(vm->reclaim->in.rate));
 FISC_RECLAIM_ATTR(swap_out_rate, READ_ONCE(vm->reclaim->out.rate));
+FISC_RECLAIM_ATTR(read_ahead, fisc_vm_sum(vm, FISC_READ_AHEAD));
+FISC_RECLAIM_ATTR(read_ahead_hits, fisc_vm_sum(vm, FISC_READ_HITS));
 FISC_RECLAIM_ATTR(blocked_ms, fisc_vm_blocked_ms(vm));
 
 static ssize_t reclaim_show(struct kobject *kobj, struct kobj_attribute *attr,
@@ -239,6 +278,8 @@ static struct attribute *fisc_reclaim_vm_attrs[] = {
 	&swap_out_attr.attr,
 	&swap_in_rate_attr.attr,
 	&swap_out_rate_attr.attr,
+	&read_ahead_attr.attr,
+	&read_ahead_hits_attr.attr,
 	&blocked_ms_attr.attr,
 	&reclaim_attr.attr,
 	NULL,

@@ -7,51 +7,13 @@
 
 #include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/sched/signal.h>
 
 #include "memory/cow.h"
-#include "memory/frame.h"
 #include "memory/region.h"
 #include "memory/swap.h"
 #include "tax/quota.h"
 #include "tax/sensitive.h"
 #include "vm/vm.h"
-
-static int fisc_sensitive_fetch_page(struct fisc_region *region,
-				     struct fisc_chunk *chunk, pgoff_t index)
-{
-	struct folio *folio = fisc_frame_alloc(NULL, 0, FISC_GFP_SYSCALL);
-	int err;
-
-	if (!folio)
-		return -ENOMEM;
-	err = fisc_swap_in(region, chunk, index, folio);
-	if (err)
-		folio_put(folio);
-
-	return err == -EAGAIN ? 0 : err;
-}
-
-/* Bring a chunk's pages back from swap. */
-static int fisc_sensitive_fetch_chunk(struct fisc_region *region,
-				      struct fisc_chunk *chunk)
-{
-	pgoff_t index = fisc_chunk_start(chunk);
-	pgoff_t end = index + FISC_CHUNK_PAGES;
-	int err;
-
-	for (; index < end && READ_ONCE(chunk->leaf); index++) {
-		while (fisc_chunk_look(chunk, index) == FISC_ENTRY_SWAPPED) {
-			if (fatal_signal_pending(current))
-				return -EINTR;
-			err = fisc_sensitive_fetch_page(region, chunk, index);
-			if (err)
-				return err;
-		}
-	}
-
-	return 0;
-}
 
 /* Give a file all of its memory back. */
 static int fisc_sensitive_fetch(struct fisc_region *region, void *unused)
@@ -64,7 +26,7 @@ static int fisc_sensitive_fetch(struct fisc_region *region, void *unused)
 	if (err)
 		return err;
 	xa_for_each(&region->chunks, nr, chunk) {
-		err = fisc_sensitive_fetch_chunk(region, chunk);
+		err = fisc_swap_fetch(region, chunk, false);
 		if (err)
 			return err;
 		cond_resched();

@@ -51,13 +51,16 @@ static void successor_keeps_history(struct kunit *test)
 static void swapped_entry_has_history_and_no_page(struct kunit *test)
 {
 	unsigned long e = fisc_entry_swapped(fisc_test_entry(5, 77,
-							     FISC_ENTRY_KNOWN));
+							     FISC_ENTRY_KNOWN),
+					     U32_MAX);
 
 	KUNIT_EXPECT_EQ(test, fisc_entry_state(e), FISC_ENTRY_SWAPPED);
 	KUNIT_EXPECT_FALSE(test, fisc_entry_has_page(e));
 	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
 	KUNIT_EXPECT_EQ(test, fisc_entry_stamp(e), 77);
 	KUNIT_EXPECT_EQ(test, e & FISC_ENTRY_KNOWN, 0);
+	KUNIT_EXPECT_EQ(test, fisc_entry_slot(e), U32_MAX);
+	KUNIT_EXPECT_EQ(test, fisc_entry_slot(fisc_entry_swapped(e, 0)), 0);
 	/* Swapped in again, to another frame. */
 	e = fisc_entry_succeed(e, ZERO_PAGE(0), FISC_ENTRY_PRIVATE);
 	KUNIT_EXPECT_EQ(test, fisc_entry_level(e), 5);
