@@ -71,6 +71,7 @@
 #define RECLAIM_PAGING	FISC_SYSFS "/reclaim/paging"
 #define RECLAIM_BLOCKING FISC_SYSFS "/reclaim/blocking"
 #define RECLAIM_COLD	FISC_SYSFS "/reclaim/cold_ms"
+#define RECLAIM_DEVICE	FISC_SYSFS "/reclaim/device"
 #define BALLOON_STATS	FISC_SYSFS "/balloon/stats_ms"
 
 /* Prefix of all files that cases make, so that they can be swept up. */

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/swap.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "module.h"
 #include "nullb.h"
@@ -245,6 +246,49 @@ TEST_F(wait, fault_in_another_process_goes_on)
 	unmap(_metadata, self->vmm);
 	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(SIGSEGV, self->vmm->result);
+}
+
+/* A request is still on its way when the module is unloaded. */
+
+#define DISK		"fiscdisk"
+#define DISK_MIB	16
+#define SLOW_US		2000000
+#define VM_PAGES	2048UL
+#define HALF		"4194304"
+
+TEST_F(wait, paging_device_is_given_back)
+{
+	int fd = fisc_create(ST "d", VM_PAGES);
+	char *map = fisc_map(fd, VM_PAGES);
+	pid_t pid;
+
+	ASSERT_NE(NULL, map);
+	close(fd);
+	ASSERT_EQ(0, nullb_start(DISK, DISK_MIB, SLOW_US));
+	ASSERT_EQ(0, nullb_mkswap(DISK, DISK_MIB));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_DEVICE, "/dev/" DISK));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
+	fisc_fill_pages(map, VM_PAGES, 1);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, HALF));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", 0));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "0"));
+	pid = fork();
+	if (!pid) {
+		fisc_check_pages(map, VM_PAGES, 1);
+		_exit(0);
+	}
+	fisc_sleep_ms(300);
+	kill(pid, SIGKILL);
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+	munmap(map, VM_PAGES * PAGE_SIZE);
+	fisc_sweep();
+	EXPECT_EQ(-1, swapon("/dev/" DISK, 0));
+	umount_lazily();
+	EXPECT_EQ(0, fisc_unload_soon("fisc"));
+	EXPECT_EQ(0, swapon("/dev/" DISK, 0));
+	EXPECT_EQ(0, swapoff("/dev/" DISK));
+	nullb_stop(DISK);
 }
 
 TEST_HARNESS_MAIN

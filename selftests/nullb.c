@@ -53,7 +53,7 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 }
 
 /* The swap header (linux/swap.h): version and last page, after a boot block */
-int nullb_swapon(const char *name, unsigned int mib)
+int nullb_mkswap(const char *name, unsigned int mib)
 {
 	__u32 page[PAGE_SIZE / 4] = { [256] = 1, [257] = mib * 256 - 1 };
 	char path[64];
@@ -66,5 +66,39 @@ int nullb_swapon(const char *name, unsigned int mib)
 	memcpy((char *)page + PAGE_SIZE - 10, "SWAPSPACE2", 10);
 	ok = pwrite(fd, page, PAGE_SIZE, 0) == (ssize_t)PAGE_SIZE && !fsync(fd);
 	close(fd);
-	return ok ? swapon(path, 0) : -1;
+	return ok ? 0 : -1;
+}
+
+int nullb_swapon(const char *name, unsigned int mib)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	return nullb_mkswap(name, mib) ?: swapon(path, 0);
+}
+
+/* Return the first number in one of the device's files, -1 on failure. */
+static long first_number(const char *name, const char *file)
+{
+	char path[64];
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", name, file);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+long nullb_reads(const char *name)
+{
+	return first_number(name, "stat");
+}
+
+long nullb_inflight(const char *name)
+{
+	return first_number(name, "inflight");
 }

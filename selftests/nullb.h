@@ -9,8 +9,16 @@
 int nullb_start(const char *name, unsigned int mib, unsigned long us);
 void nullb_stop(const char *name);
 
-/* Use all of it for swap: 0, or -1. */
+/* Prepare all of it for swap, and use it: 0, or -1. */
+int nullb_mkswap(const char *name, unsigned int mib);
 int nullb_swapon(const char *name, unsigned int mib);
+
+/*
+ * Return the reads so far (kernel's Documentation/block/stat), and those on
+ * their way, or -1.
+ */
+long nullb_reads(const char *name);
+long nullb_inflight(const char *name);
 
 /* Set one of its attributes: 0 or -errno. */
 int nullb_set(const char *name, const char *attr, const char *value);

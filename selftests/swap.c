@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define SWAP_DISK
 #include "swap.h"
 
 /* Bring a process's own memory back that squeeze() sent to swap as well. */
@@ -275,19 +276,6 @@ TEST_F(swap, room_in_swap_can_be_promised)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
-/* Return the reads of the device so far (kernel's Documentation/block/stat). */
-static long reads_of_device(void)
-{
-	long reads = -1;
-	FILE *f = fopen("/sys/block/" DEVICE "/stat", "re");
-
-	if (f && fscanf(f, "%ld", &reads) != 1)
-		reads = -1;
-	if (f)
-		fclose(f);
-	return reads;
-}
-
 /* Pages of a chunk go out in order, so they are neighbours in swap. */
 TEST_F(swap, neighbours_are_read_ahead)
 {
@@ -296,10 +284,10 @@ TEST_F(swap, neighbours_are_read_ahead)
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
-	reads = reads_of_device();
+	reads = nullb_reads(DEVICE);
 	ASSERT_LE(0, reads);
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
-	reads = reads_of_device() - reads;
+	reads = nullb_reads(DEVICE) - reads;
 	in = fisc_reclaim("swap_in") - in;
 	TH_LOG("%ld pages, %ld requests", in, reads);
 	EXPECT_LT(PAGES - POOL_PAGES, in);
@@ -370,11 +358,16 @@ TEST_F(swap, swapoff_brings_them_back)
 	fisc_fill_pages(self->map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
-	ASSERT_EQ(0, swapoff("/dev/" DEVICE));
-	EXPECT_LT(0, fisc_reclaim("swapped"));
+	if (swap_disk) {
+		ASSERT_EQ(0, fisc_write_str(RECLAIM_DEVICE, "none"));
+		EXPECT_EQ(0, fisc_reclaim("swapped"));
+	} else {
+		ASSERT_EQ(0, swapoff("/dev/" DEVICE));
+		EXPECT_LT(0, fisc_reclaim("swapped"));
+	}
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
-	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swap_use());
 }
 
 /* A page whose sectors are bad is lost; others are not affected. */
@@ -418,8 +411,7 @@ TEST_F(swap, waiting_processes_can_be_killed)
 
 	/* There is room, but the device takes two seconds for a page. */
 	swap_stop();
-	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 2000000));
-	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swap_start_slow(2000000));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
 	pid = fork();
 	if (!pid) {
@@ -446,10 +438,11 @@ TEST_F(swap, pages_under_writeback_are_not_free)
 	long capacity;
 	char value[32];
 
+	if (swap_disk)
+		SKIP(return, "frames stay frames while they are written");
 	/* The device takes five seconds for a request. */
 	swap_stop();
-	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, 5000000));
-	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swap_start_slow(5000000));
 	fisc_fill_pages(self->map, PAGES, 1);
 	/* Some chunks go, in few requests, so that nobody waits for one. */
 	capacity = (PAGES - 2 * CHUNK_PAGES) * PAGE_SIZE;
@@ -492,6 +485,8 @@ static void sparse_file(struct __test_metadata *_metadata, const char *huge)
 	long swapped;
 
 	ASSERT_NE(NULL, map);
+	if (swap_disk)
+		SKIP(return, "no shared memory");
 	if (fisc_write_str(SHMEM_HUGE, huge))
 		SKIP(return, "no huge pages");
 	for (i = 0; i < nr; i++)

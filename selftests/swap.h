@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The fixture of programs that test host paging: a swap device and a small
- * pool.
+ * The fixture of programs that test host paging: a device and a small pool. The
+ * device is the kernel's swap or, once more in programs that define SWAP_DISK,
+ * the paging device.
  */
 #ifndef FISC_SELFTESTS_SWAP_H
 #define FISC_SELFTESTS_SWAP_H
@@ -23,14 +24,32 @@
 #define POOL_BYTES	"8388608"
 #define POOL_PAGES	2048L
 
+/* The device is the paging device. */
+static bool swap_disk;
+
+/* Use a device that has been started: 0, or -1. */
+static inline int swap_use(void)
+{
+	if (!swap_disk)
+		return nullb_swapon(DEVICE, DEVICE_MIB);
+	return nullb_mkswap(DEVICE, DEVICE_MIB) ||
+	       fisc_write_str(RECLAIM_DEVICE, "/dev/" DEVICE) ? -1 : 0;
+}
+
+/* The same for a new device that takes @us for each request. */
+static inline int swap_start_slow(unsigned long us)
+{
+	return nullb_start(DEVICE, DEVICE_MIB, us) ?: swap_use();
+}
+
 static inline int swap_start(void)
 {
-	return nullb_start(DEVICE, DEVICE_MIB, 0) ?:
-	       nullb_swapon(DEVICE, DEVICE_MIB);
+	return swap_start_slow(0);
 }
 
 static inline void swap_stop(void)
 {
+	fisc_write_str(RECLAIM_DEVICE, "none");
 	swapoff("/dev/" DEVICE);
 	nullb_stop(DEVICE);
 }
@@ -42,8 +61,26 @@ FIXTURE(swap)
 	char *map;
 };
 
+FIXTURE_VARIANT(swap)
+{
+	bool disk;
+};
+
+FIXTURE_VARIANT_ADD(swap, kernel)
+{
+	.disk = false,
+};
+
+#ifdef SWAP_DISK
+FIXTURE_VARIANT_ADD(swap, device)
+{
+	.disk = true,
+};
+#endif
+
 FIXTURE_SETUP(swap)
 {
+	swap_disk = variant->disk;
 	fisc_set_up(_metadata, &self->before);
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
 	ASSERT_EQ(0, swap_start());
@@ -57,6 +94,7 @@ FIXTURE_TEARDOWN_PARENT(swap)
 {
 	fisc_sweep();
 	EXPECT_TRUE(fisc_wait("core", "swapped", 0));
+	EXPECT_TRUE(fisc_wait("reclaim", "device_used", 0));
 	fisc_tear_down(_metadata, &self->before);
 	swap_stop();
 }

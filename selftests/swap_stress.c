@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "fail.h"
+#define SWAP_DISK
 #include "swap.h"
 
 #define WORKERS	4
@@ -172,7 +173,7 @@ static int swap_start_filled(void)
 	if (fd < 0 || fsync(fd))
 		ret = -1;
 	close(fd);
-	return ret ?: nullb_swapon(DEVICE, DEVICE_MIB);
+	return ret ?: swap_use();
 }
 
 /* First the reader's allocations fail, then those of the paging thread. */

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#define SWAP_DISK
 #include "swap.h"
 #include "vmm.h"
 #include "waiter.h"
@@ -26,7 +27,7 @@
 #define HOLE		100
 
 /* What the kernel does in a read from swap, and in a wait for memory */
-#define READS		"fisc_swap_in"
+#define READS		(swap_disk ? "fisc_read_end" : "fisc_swap_in")
 #define WAITS		"fisc_reclaim_block"
 #define WORKS		"async_pf_execute"
 
@@ -59,8 +60,7 @@ static bool wait_worker(const char *function)
 static void squeeze_slowly(struct __test_metadata *_metadata, char *map)
 {
 	swap_stop();
-	ASSERT_EQ(0, nullb_start(DEVICE, DEVICE_MIB, SLOW_US));
-	ASSERT_EQ(0, nullb_swapon(DEVICE, DEVICE_MIB));
+	ASSERT_EQ(0, swap_start_slow(SLOW_US));
 	fisc_fill_pages(map, PAGES, 1);
 	ASSERT_TRUE(squeeze());
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
