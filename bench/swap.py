@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Paging, inside the lab host: guest memory of fisc compared with anonymous
-memory that the host swaps, on the same device, in turn, in one boot. RUNS (3)
+memory that the host swaps, in turn, in one boot. fisc pages to a paging device
+of its own, and to the host's swap; all devices are alike. RUNS (3)
 and MEM_MIB (64) come from the environment, and so does LATENCY_US (0): for each
 time in it, what the device takes for a request, all is measured once more.
 While the CPU is idle the clock is that of the real machine, which must do
@@ -19,8 +20,9 @@ LATENCIES_US = [int(us) for us in
 SWAP_MIB = 1024
 PROGRAM = "build/bench/swap"
 CGROUP = "/sys/fs/cgroup/bench"
-NULLB = "/sys/kernel/config/nullb/benchswap"
-DEVICE = "/dev/benchswap"
+NULLB = "/sys/kernel/config/nullb"
+SWAP = "benchswap"
+DISK = "benchdisk"
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 # A VM that has its memory whatever happens: all others have to leave theirs.
 KEPT = f"{inside.MOUNT}/kept"
@@ -28,24 +30,22 @@ COMMANDS = ("fill", "out", "in", "fill", "out", "random", "fill", "out",
             "write")
 
 
-def swap_on(latency_us):
-    """Swap on a device with queues, like a solid-state disk's, that keeps its
-    data in memory."""
-    os.makedirs(NULLB)
-    for name, value in (("size", SWAP_MIB), ("memory_backed", 1),
+def device_on(name, latency_us):
+    """A device with queues, like a solid-state disk's, that keeps its data in
+    memory, prepared for paging."""
+    os.makedirs(f"{NULLB}/{name}")
+    for attr, value in (("size", SWAP_MIB), ("memory_backed", 1),
                         ("blocksize", 4096),
                         ("irqmode", 2 if latency_us else 0),
                         ("completion_nsec", latency_us * 1000), ("power", 1)):
-        inside.write_file(f"{NULLB}/{name}", value)
-    inside.wait_until(DEVICE, lambda: os.path.exists(DEVICE), 10)
-    inside.run("mkswap", "-q", DEVICE)
-    inside.run("swapon", DEVICE)
+        inside.write_file(f"{NULLB}/{name}/{attr}", value)
+    inside.wait_until(name, lambda: os.path.exists(f"/dev/{name}"), 10)
+    inside.run("mkswap", "-q", f"/dev/{name}")
 
 
-def swap_off():
-    inside.run("swapoff", DEVICE)
-    inside.write_file(f"{NULLB}/power", 0)
-    os.rmdir(NULLB)
+def device_off(name):
+    inside.write_file(f"{NULLB}/{name}/power", 0)
+    os.rmdir(f"{NULLB}/{name}")
 
 
 def measure(engine, size, memory, env, move=None):
@@ -71,11 +71,14 @@ def host(size):
                                              os.getpid()))
 
 
-def fisc(size):
+def fisc(size, device):
+    """Page to the paging device if @device, or to the host's swap."""
     inside.write_knob("large/enabled", int(size == "2m"))
-    row = measure("fisc", size, f"{inside.MOUNT}/bench",
+    inside.write_knob("reclaim/device", f"/dev/{DISK}" if device else "none")
+    row = measure("fisc" if device else "swap", size, f"{inside.MOUNT}/bench",
                   {"CAPACITY": str(MEM_MIB * 2 * MIB)})
     os.unlink(f"{inside.MOUNT}/bench")
+    inside.write_knob("reclaim/device", "none")
     return row
 
 
@@ -89,30 +92,20 @@ def keep():
 
 
 def ratios(median, latency):
-    """Return the ratios of fisc to the host."""
-    def to_host(what, size="4k"):
-        return median[f"fisc_{size}_{what}"] / median[f"host_{size}_{what}"]
-
+    """Return the ratios of fisc to the host: with the paging device, and
+    (through_swap) without."""
     result = {}
-    for size in ("4k", "2m"):
-        end = ("" if size == "4k" else "_2m") + \
-            (f"_{latency}us" if latency else "")
-        result |= {
-            f"page_in_ratio_to_host{end}": to_host("in_mib_s", size),
-            f"page_in_random_ratio_to_host{end}":
-                to_host("random_mib_s", size),
-            f"page_in_write_ratio_to_host{end}":
-                to_host("write_mib_s", size),
-            f"page_out_ratio_to_host{end}": to_host("out_mib_s", size),
-            f"page_in_cpu_ratio_to_host{end}":
-                to_host("in_cpu_ms_per_mib", size),
-            f"page_in_random_cpu_ratio_to_host{end}":
-                to_host("random_cpu_ms_per_mib", size),
-            f"page_in_write_cpu_ratio_to_host{end}":
-                to_host("write_cpu_ms_per_mib", size),
-            f"page_out_cpu_ratio_to_host{end}":
-                to_host("out_cpu_ms_per_mib", size),
-        }
+    for engine, way in (("fisc", ""), ("swap", "_through_swap")):
+        for size in ("4k", "2m"):
+            end = way + ("" if size == "4k" else "_2m") + \
+                (f"_{latency}us" if latency else "")
+            for what, name in (("in", "page_in"), ("random", "page_in_random"),
+                               ("write", "page_in_write"),
+                               ("out", "page_out")):
+                for unit, part in (("mib_s", ""), ("cpu_ms_per_mib", "_cpu")):
+                    result[f"{name}{part}_ratio_to_host{end}"] = \
+                        median[f"{engine}_{size}_{what}_{unit}"] / \
+                        median[f"host_{size}_{what}_{unit}"]
     return result
 
 
@@ -129,16 +122,20 @@ def main():
     inside.write_knob("reclaim/soft_percent", 50)
     rows, summary, medians = [], {}, {}
     for latency in LATENCIES_US:
-        swap_on(latency)
+        for name in (SWAP, DISK):
+            device_on(name, latency)
+        inside.run("swapon", f"/dev/{SWAP}")
         part = []
         for number in range(RUNS):
             row = {"latency_us": latency, "run": number}
             for size in ("4k", "2m"):
-                row |= host(size) | fisc(size)
+                row |= host(size) | fisc(size, True) | fisc(size, False)
             part.append(row)
             inside.say("  ".join(f"{key} {value:.4g}"
                                  for key, value in row.items()))
-        swap_off()
+        inside.run("swapoff", f"/dev/{SWAP}")
+        for name in (SWAP, DISK):
+            device_off(name)
         rows += part
         median = inside.medians(part)
         summary |= ratios(median, latency)
