@@ -11,8 +11,8 @@ set -u
 
 RACES=(large share_cow share_race race activity swap_stress kvm_slots kvm_activity)
 OTHERS=(file_ops file_io mmap_fault incremental domain pin poison oom sysfs admission
-	targets swap paging_device reclaim swap_stuck swap_wait kvm balloon balloon_queue
-	balloon_range balloon_device balloon_target balloon_report balloon_offence
+	targets swap swap_backing paging_device reclaim swap_stuck swap_wait kvm balloon
+	balloon_queue balloon_range balloon_device balloon_target balloon_report balloon_offence
 	balloon_wait balloon_host balloon_vmm balloon_adopt module module_init
 	module_wait)
 . "$(dirname "$(realpath "$0")")/cases.sh"

@@ -24,6 +24,9 @@
 #define POOL_BYTES	"8388608"
 #define POOL_PAGES	2048L
 
+/* Slots that the kernel's per-CPU caches keep: far fewer than are paged out */
+#define SLOT_CACHE	1024
+
 /* The device is the paging device. */
 static bool swap_disk;
 
