@@ -2,7 +2,7 @@
 /*
  * A host with several nodes: memory is where the VMM's policy wants it, a frame
  * serves pages of its own node only, unless told otherwise, and each node has a
- * scanner of its own.
+ * scanner and a pager of its own.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,14 +11,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "nullb.h"
 
 #define NODES		2
 #define PAGES		64
 #define CONTENTS	4
+
+#define SWAP		"fiscnuma"
+#define SWAP_MIB	64
+#define VM_PAGES	2048
 
 static const char * const paths[NODES] = { ST "a", ST "b" };
 
@@ -171,6 +177,51 @@ TEST_F(fisc, written_copy_is_where_the_policy_wants_it)
 		fisc_fill(maps[1] + i * PAGE_SIZE, i % CONTENTS + 1);
 	EXPECT_EQ(1, node_of(maps[1]));
 	check_all(_metadata, maps);
+}
+
+/* Return whether the pager of each node has taken something, within a while. */
+static bool all_take(void)
+{
+	char name[40];
+	int node;
+
+	for (node = 0; node < NODES; node++) {
+		snprintf(name, sizeof(name), "taken_node%d", node);
+		if (!fisc_wait_above("reclaim", name, 0))
+			return false;
+	}
+	return true;
+}
+
+TEST_F(fisc, each_node_pages_out_what_it_has)
+{
+	char *maps[NODES];
+	int node, i;
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	ASSERT_EQ(0, nullb_start(SWAP, SWAP_MIB, 0));
+	ASSERT_EQ(0, nullb_swapon(SWAP, SWAP_MIB));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
+	for (node = 0; node < NODES; node++) {
+		maps[node] = fisc_map(fisc_create(paths[node], VM_PAGES),
+				      VM_PAGES);
+		ASSERT_NE(NULL, maps[node]);
+		ASSERT_TRUE(move_to(node));
+		fisc_fill_pages(maps[node], VM_PAGES, node + 1);
+	}
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "8388608"));
+	ASSERT_EQ(0, fisc_short_of_memory(true));
+	EXPECT_TRUE(all_take());
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
+	for (node = 0; node < NODES; node++)
+		for (i = 0; i < VM_PAGES; i++)
+			ASSERT_EQ(-1, fisc_check(maps[node] + i * PAGE_SIZE,
+						 i + node + 1));
+	EXPECT_EQ(0, fisc_core("swapped"));
+	EXPECT_EQ(0, swapoff("/dev/" SWAP));
+	nullb_stop(SWAP);
 }
 
 TEST_HARNESS_MAIN

@@ -28,7 +28,7 @@ static struct file *fisc_backing_file(void)
 }
 
 /*
- * Created for the first page that goes out, by the only thread that pages out.
+ * Created for the first page that goes out, by the pager of the VM.
  */
 static struct address_space *fisc_backing_make(struct fisc_region *region)
 {
@@ -73,7 +73,7 @@ static struct page *fisc_backing_shrink(struct address_space *mapping,
  * @last: the last page, included
  *
  * Context: may sleep. Either none of the pages is swapped and the caller is the
- * thread that pages out, or the chunk's lock is held for writing.
+ * pager of the VM, or the chunk's lock is held for writing.
  */
 void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
 {
@@ -88,7 +88,7 @@ void fisc_backing_drop(struct fisc_region *region, pgoff_t first, pgoff_t last)
  * @index: the page
  * @page: its content, which does not change meanwhile
  *
- * Context: may sleep; only called by the thread that pages out.
+ * Context: may sleep; only called by the pager of the VM.
  * Return: 0, -ENOMEM, -EHWPOISON.
  */
 int fisc_backing_write(struct fisc_region *region, pgoff_t index,

@@ -367,7 +367,7 @@ static u32 fisc_disk_look(struct fisc_disk *disk, u32 want, u32 *nr)
  * @want: how many, at least 1
  * @nr: how many there are
  *
- * Context: may sleep; from the thread that pages out only.
+ * Context: may sleep; from pagers only.
  * Return: the first slot; 0 if none is free, or without a device.
  */
 u32 fisc_disk_alloc(u32 want, u32 *nr)

@@ -30,11 +30,10 @@ struct block_device;
  *
  * *Slots.* The device is divided into slots of a page. The number of a page's
  * slot is in its map entry (DOC: Map entries), so both destinations exist side
- * by side, page by page. A bitmap says which slots are in use. The thread that
- * pages out is the only one that allocates. It goes through the device from
- * front to back, over and over, and takes slots that follow each other for the
- * pages of a chunk that go together: one request writes them, and one request
- * can read them.
+ * by side, page by page. A bitmap says which slots are in use. Only pagers
+ * allocate (DOC: Pagers). They go through the device from front to back, over
+ * and over, and take slots that follow each other for the pages of a chunk that
+ * go together: one request writes them, and one request can read them.
  *
  * A slot belongs to the entry that names it, and is given back when the entry
  * is replaced. Reads hold it, too: a slot that is being read gets no new

@@ -87,10 +87,10 @@ struct fisc_vm;
  *	      fisc_vm.lock
  *
  * Nothing that may reclaim is allocated with a chunk's lock held, be it for
- * reading: the thread that pages out takes these locks, and whoever allocates
- * may be waiting for that thread. Frames and leaves are allocated before; page
- * tables are the kernel's, which allocates them before it calls .fault. In a
- * kernel with lockdep, fisc_region_make_chunk() sees to it.
+ * reading: pagers take these locks, and whoever allocates may be waiting for
+ * them. Frames and leaves are allocated before; page tables are the kernel's,
+ * which allocates them before it calls .fault. In a kernel with lockdep,
+ * fisc_region_make_chunk() sees to it.
  */
 
 #define FISC_CHUNK_SHIFT	FISC_LARGE_ORDER

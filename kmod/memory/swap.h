@@ -49,11 +49,11 @@ struct folio;
  * unmapped, and marked clean if nobody else has a reference. Then they are
  * copied into the backing, or written to the paging device, without a lock.
  * Those that are still clean and unmapped are replaced by swapped entries with
- * the lock held. Guests wait for no I/O. The thread waits for the paging
- * device, as only then are frames free, so each batch frees memory before the
- * next one is chosen. If the device takes longer than FISC_WRITE_MS, the thread
- * goes on with its other work, and finishes the batch in a later turn; nothing
- * else goes out until then.
+ * the lock held. Guests wait for no I/O. The pager waits for the paging device,
+ * as only then are frames free, so each batch frees memory before the next one
+ * is chosen. If the device takes longer than FISC_WRITE_MS, the pager's turn
+ * ends, and the batch is finished in a later turn; it takes nothing else until
+ * then.
  *
  * *Paging in.* What is on the paging device is read straight into new frames,
  * with its neighbours (DOC: Read-ahead). Otherwise, a fault reads the backing
@@ -80,8 +80,8 @@ struct folio;
  * them yet, and the cache is the first memory that the kernel takes when it is
  * short of memory.
  *
- * *Threads.* A single thread pages out, for the whole module
- * (reclaim/reclaim.c). Faults and system calls page in, at any time.
+ * *Threads.* A VM is paged out by one thread at a time, of one of its nodes
+ * (DOC: Pagers). Faults and system calls page in, at any time.
  *
  * *Failures.* Without room in swap or on the device nothing goes out. A page
  * that cannot be written to the device stays in memory; for a second, pages go
@@ -89,11 +89,11 @@ struct folio;
  * SIGBUS for a process that touches it, EFAULT from KVM_RUN and EIO from
  * read(). The page stays swapped, and the log says which VM and page it is.
  *
- * *Reclaim.* The rest of the host may wait for the reclaim thread, so it may
- * use the last reserves (memalloc_noreclaim_save()): it frees a frame for each
- * page that it allocates. Of the locks that are held around an allocation which
- * may wait for reclaim, it takes only the scanner's, and waits for that only
- * briefly (fisc_scan_chunk()). Chunks' locks are not (DOC: The frame map).
+ * *Reclaim.* The rest of the host may wait for pagers, so they may use the last
+ * reserves (memalloc_noreclaim_save()): they free a frame for each page that
+ * they allocate. Of the locks that are held around an allocation which may wait
+ * for reclaim, they take only the scanner's, and wait for that only briefly
+ * (fisc_scan_chunk()). Chunks' locks are not (DOC: The frame map).
  */
 
 int fisc_swap_in(struct fisc_region *region, struct fisc_chunk *chunk,

@@ -18,7 +18,7 @@
  * @vm: the VM
  * @chunks: number of armed chunks that would suffice
  *
- * Context: from the thread that pages out only.
+ * Context: from the pager of @vm only.
  * Return: the number; 0 without memory for the queue.
  */
 unsigned int fisc_armed_room(struct fisc_vm *vm, u64 chunks)
@@ -52,7 +52,7 @@ static bool fisc_chunk_has_private(const struct fisc_chunk *chunk)
  *
  * Tries its pages for sharing first.
  *
- * Context: may sleep; from the thread that pages out only.
+ * Context: may sleep; from the pager of @vm only.
  * Return: true if it was armed; false if it is armed already or has nothing to
  * page out, or without memory.
  */
@@ -106,7 +106,7 @@ bool fisc_armed_arm(struct fisc_vm *vm, struct fisc_region *region,
  *
  * It stays in the queue until it is disarmed.
  *
- * Context: from the thread that pages out only.
+ * Context: from the pager of @vm only.
  * Return: its region, held; NULL if no chunk has been armed for that long.
  */
 struct fisc_region *fisc_armed_first(struct fisc_vm *vm, unsigned int ms,

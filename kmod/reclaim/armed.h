@@ -34,7 +34,7 @@ struct fisc_vm;
  *
  * Locks: fisc_chunk.armed changes with the chunk's lock held for writing. A
  * touch is noted with the lock held, at least for reading. The queue belongs to
- * the thread that pages out.
+ * the pager of the VM.
  */
 
 /* Most chunks of a VM that are armed at a time, and their part of the VM. */

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 
 #include "memory/disk.h"
@@ -26,9 +27,12 @@ static int fisc_disk_fetch(struct fisc_region *region, void *unused)
 
 	xa_for_each(&region->chunks, nr, chunk) {
 		err = fisc_swap_fetch(region, chunk, true);
-		if (err == -EIO)
+		if (err == -EIO) {
+			rcu_read_lock();
 			pr_err_ratelimited("%s: a page cannot be read from the paging device, which stays in use: restart the VM\n",
-					   kobject_name(&region->vm->kobj));
+					   fisc_vm_name(region->vm));
+			rcu_read_unlock();
+		}
 		if (err)
 			return err;
 		if (signal_pending(current))

@@ -86,7 +86,7 @@ void fisc_host_forget(void)
  * fisc_host_freed() - account freed memory and wake those who wait for it
  * @pages: number of pages freed
  *
- * Context: the thread that reclaims.
+ * Context: any.
  */
 void fisc_host_freed(u64 pages)
 {
@@ -95,7 +95,9 @@ void fisc_host_freed(u64 pages)
 	if (!pages)
 		return;
 	atomic_long_add(pages, &fisc_freed);
-	atomic_long_sub(min_t(long, asked, pages), &fisc_asked);
+	while (!atomic_long_try_cmpxchg(&fisc_asked, &asked,
+					asked - min_t(long, asked, pages)))
+		;
 	wake_up_all(&fisc_freed_wait);
 }
 

@@ -294,7 +294,7 @@ static void fisc_swap_part(struct fisc_swap_batch *batch,
  * @batch: working memory; may not be on its way at all
  * @timeout: how long to wait for the paging device at most, in jiffies
  *
- * Context: may sleep; from the thread that pages out, or when it has ended.
+ * Context: may sleep; from the reclaim thread, or when it has ended.
  */
 void fisc_swap_settle(struct fisc_swap_batch *batch, unsigned long timeout)
 {
@@ -332,7 +332,7 @@ static void fisc_swap_disarm(struct fisc_chunk *chunk)
  *
  * Disarms the chunk unless @any or @max was reached: then there may be more.
  *
- * Context: may sleep; from the thread that pages out only.
+ * Context: may sleep; from the pager of the VM only.
  * Return: the number of frames freed.
  */
 unsigned int fisc_swap_out(struct fisc_swap_batch *batch,

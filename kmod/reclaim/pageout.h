@@ -29,7 +29,7 @@ struct fisc_swap_candidate {
 };
 
 /**
- * struct fisc_swap_batch - working memory of the thread that pages out
+ * struct fisc_swap_batch - working memory of a pager
  * @nr: number of candidates
  * @looked: private pages looked at, since the caller last cleared this
  * @cold: candidates among them, likewise
@@ -38,7 +38,7 @@ struct fisc_swap_candidate {
  * @write: the way of the candidates to the paging device
  * @failed: the last batch could not be written there
  * @again: when to try again then, in jiffies
- * @vm: while that has taken so long that the thread has gone on: the VM, held.
+ * @vm: while that has taken so long that the pager has gone on: the VM, held.
  *	Nothing else goes out meanwhile
  * @region: the candidates' region then; compared only
  * @chunk: the number of their chunk

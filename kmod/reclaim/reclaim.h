@@ -2,11 +2,7 @@
 #ifndef _FISC_RECLAIM_RECLAIM_H
 #define _FISC_RECLAIM_RECLAIM_H
 
-#include <linux/atomic.h>
-#include <linux/mm_types.h>
 #include <linux/types.h>
-
-#include "base/state.h"
 
 /**
  * DOC: Reclaim
@@ -64,6 +60,10 @@
  * reads about VMs is published, as is what the policy reads: neither takes a
  * lock that somebody holds while he allocates memory or waits for a guest.
  *
+ * *Nodes.* On a host with several nodes, each has a pager, which takes memory
+ * from the VMs that have it there (DOC: Pagers). The thread waits for all of
+ * them.
+ *
  * *The rest of the host* requests memory through a shrinker and, as a last
  * resort, an OOM notifier. Both only tell the thread how much is wanted; the
  * notifier also waits briefly to see whether memory is freed. Neither takes a
@@ -72,51 +72,9 @@
  * the memory that the host has left.
  */
 
-#define FISC_RECLAIM_HISTORY	32
-
-/**
- * struct fisc_reclaim_event - the start of a state
- * @ns: time by ktime_get_boottime_ns()
- * @state: the state
- * @free: free pages of the pool
- * @host: free pages of the host
- */
-struct fisc_reclaim_event {
-	u64 ns;
-	enum fisc_reclaim_state state;
-	u64 free;
-	u64 host;
-};
-
-/**
- * struct fisc_reclaim_pool - memory that determines the state
- * @total: total pages
- * @free: free pages
- * @levels: levels at which states begin
- */
-struct fisc_reclaim_pool {
-	u64 total;
-	u64 free;
-	struct fisc_levels levels;
-};
-
-/**
- * struct fisc_reclaim_history - the latest state changes
- * @nr: number of changes so far
- * @events: the latest ones; the nth is at n modulo FISC_RECLAIM_HISTORY
- */
-struct fisc_reclaim_history {
-	unsigned int nr;
-	struct fisc_reclaim_event events[FISC_RECLAIM_HISTORY];
-};
-
-/* Knobs: whether VMs are paged; when an unused page counts as cold, in ms. */
+/* The knob: whether VMs are paged. */
 extern unsigned int fisc_reclaim_paging;
-extern unsigned int fisc_reclaim_cold_ms;
 
-void fisc_reclaim_pools(struct fisc_reclaim_pool *pool,
-			struct fisc_reclaim_pool *host);
-void fisc_reclaim_get_history(struct fisc_reclaim_history *history);
 u64 fisc_reclaim_excess(void);
 int fisc_reclaim_init(void);
 void fisc_reclaim_exit(void);

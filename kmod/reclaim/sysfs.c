@@ -4,6 +4,7 @@
  */
 #include <linux/kobject.h>
 #include <linux/math64.h>
+#include <linux/nodemask.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -20,10 +21,12 @@
 #include "memory/disk.h"
 #include "reclaim/disk.h"
 #include "reclaim/host.h"
+#include "reclaim/pager.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/sysfs.h"
 #include "reclaim/vms.h"
 #include "reclaim/wait.h"
+#include "reclaim/watch.h"
 #include "sample/sample.h"
 #include "share/account.h"
 #include "tax/quota.h"
@@ -199,6 +202,7 @@ int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 	struct fisc_reclaim_pool pool, host;
 	struct fisc_disk_stats disk;
 	struct fisc_host_stats stats;
+	int nid;
 
 	fisc_reclaim_pools(&pool, &host);
 	fisc_host_get_stats(&stats);
@@ -217,6 +221,10 @@ int fisc_reclaim_stats_show(struct seq_file *m, void *v)
 	seq_printf(m, "read_ahead: %ld\n", fisc_total_sum(FISC_READ_AHEAD));
 	seq_printf(m, "read_ahead_hits: %ld\n", fisc_total_sum(FISC_READ_HITS));
 	seq_printf(m, "swap_out: %ld\n", fisc_total_sum(FISC_SWAP_OUT));
+	for_each_node(nid)
+		if (fisc_pager_total(nid) >= 0)
+			seq_printf(m, "taken_node%d: %lld\n", nid,
+				   fisc_pager_total(nid));
 	seq_printf(m, "swap_in: %ld\n", fisc_total_sum(FISC_SWAP_IN));
 	seq_printf(m, "swap_lost: %ld\n", fisc_total_sum(FISC_SWAP_LOST));
 	seq_printf(m, "swap_no_memory: %ld\n",

@@ -117,6 +117,7 @@ struct fisc_rate {
  * @in: pages coming back from swap
  * @out: pages going to swap
  * @armed: its armed chunks (reclaim/armed.h), or NULL
+ * @pager: its pager in this turn, on a host with several nodes
  * @paged: when it was last paged, in jiffies
  * @cold: when it last had cold pages, in jiffies
  * @in_vain: private pages looked at since, in chunks without cold pages
@@ -135,6 +136,7 @@ struct fisc_reclaim_vm {
 	struct fisc_rate in;
 	struct fisc_rate out;
 	struct fisc_armed_queue *armed;
+	struct fisc_pager *pager;
 	unsigned long paged;
 	unsigned long cold;
 	u64 in_vain;
