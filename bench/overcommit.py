@@ -111,12 +111,11 @@ class Host:
         inside.write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory")
         inside.write_file(f"{CGROUP}/memory.max", "max")
         inside.write_file(f"{fault.KSM}/run", 1)
-        # Processes started from now on are in that cgroup.
+        # Processes started from now on are in that cgroup. (The guests'
+        # initramfs, a file in memory, is not: those on fisc came first.)
         self.move(CGROUP)
         guests = start(self.place)
         self.move("/sys/fs/cgroup")
-        # This file in memory is charged to the cgroup that created it.
-        os.unlink("/run/fisc-guests/.initramfs")
         self.limit()
         return guests
 

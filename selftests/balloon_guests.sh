@@ -319,6 +319,7 @@ reported_pages_are_freed()
 	before=$(rss_kb all1)
 	wait_until 60 rss_is_at_most all1 $((before - 48 * 1024)) || {
 		say "RSS was $before kB, is $(rss_kb all1) kB"
+		inside all1 -- "dmesg | tail -n 5; cat /proc/buddyinfo" | sed 's/^/# /'
 		return 1
 	}
 }
