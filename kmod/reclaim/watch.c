@@ -179,7 +179,7 @@ u64 fisc_reclaim_wanted(void)
  */
 u64 fisc_reclaim_slice(void)
 {
-	return max(atomic_long_read(&fisc_slice), (long)FISC_SLICE_MIN);
+	return max_t(long, atomic_long_read(&fisc_slice), FISC_SLICE_MIN);
 }
 
 /**

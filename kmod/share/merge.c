@@ -119,8 +119,7 @@ static u64 fisc_hash(struct page *page, u64 seed)
 /* Return the node that an equal of the page must be on, or NUMA_NO_NODE. */
 static int fisc_share_node(struct page *page)
 {
-	return READ_ONCE(fisc_share_across_nodes) ? NUMA_NO_NODE :
-						    fisc_frame_nid(page);
+	return READ_ONCE(fisc_share_across_nodes) ? NUMA_NO_NODE : fisc_frame_nid(page);
 }
 
 /* A run of pages that are unmapped together. */
