@@ -8,20 +8,22 @@
 #include "memory/map.h"
 
 struct fisc_due_node fisc_due_nodes[MAX_NUMNODES];
+static int fisc_due_first;	/* the first node that has a thread */
 DECLARE_WAIT_QUEUE_HEAD(fisc_due_wait);
 
 /**
  * fisc_due_node() - return the node that scans memory first touched here
  *
  * Context: any.
- * Return: this CPU's node; the first node with CPUs if this one has no thread.
+ * Return: this CPU's node; the first one that has a thread if this one has none,
+ * as it got its first CPU later.
  */
 int fisc_due_node(void)
 {
 	int nid = numa_node_id();
 
 	return READ_ONCE(fisc_due_nodes[nid].served) ?
-	       nid : first_node(node_states[N_CPU]);
+	       nid : READ_ONCE(fisc_due_first);
 }
 
 /**
@@ -29,10 +31,12 @@ int fisc_due_node(void)
  * @nid: the node
  * @served: whether it has one
  *
- * Context: any.
+ * Context: start and stop of the module.
  */
 void fisc_due_serve(int nid, bool served)
 {
+	if (served && !READ_ONCE(fisc_due_nodes[fisc_due_first].served))
+		WRITE_ONCE(fisc_due_first, nid);
 	WRITE_ONCE(fisc_due_nodes[nid].served, served);
 }
 

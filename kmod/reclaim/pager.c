@@ -60,6 +60,7 @@ struct fisc_pager {
 };
 
 static struct fisc_pager *fisc_pagers[MAX_NUMNODES];
+static struct fisc_pager *fisc_first_pager;
 static unsigned int fisc_nr_pagers;
 static struct workqueue_struct *fisc_pager_queue;
 
@@ -300,7 +301,7 @@ static struct fisc_pager *fisc_pager_of(struct fisc_vm *vm)
 		fisc_region_put(region);
 	}
 
-	return pager ?: fisc_pagers[first_node(node_states[N_CPU])];
+	return pager ?: fisc_first_pager;
 }
 
 /* Divide the VMs that are paged among several pagers. */
@@ -336,9 +337,8 @@ u64 fisc_pagers_turn(u64 excess)
 	fisc_turn_want = min3(fisc_reclaim_wanted(), excess,
 			      (u64)FISC_TURN_PAGES);
 	if (fisc_nr_pagers == 1) {
-		pager = fisc_pagers[first_node(node_states[N_CPU])];
-		fisc_pager_turn(pager);
-		return pager->taken;
+		fisc_pager_turn(fisc_first_pager);
+		return fisc_first_pager->taken;
 	}
 
 	fisc_pagers_divide();
@@ -445,7 +445,8 @@ int fisc_pagers_init(void)
 			fisc_pagers_exit();
 			return -ENOMEM;
 		}
-		fisc_nr_pagers++;
+		if (!fisc_nr_pagers++)
+			fisc_first_pager = fisc_pagers[nid];
 	}
 
 	return 0;
