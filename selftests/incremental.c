@@ -35,6 +35,27 @@ static void settle(struct __test_metadata *_metadata)
 	ASSERT_TRUE(fisc_wait_idle());
 }
 
+/* When it has been told to stop, it has stopped. */
+TEST_F(fisc, nothing_is_read_after_a_stop)
+{
+	char *map = make_unique(ST "a", 2048, 1);
+	long scanned, begin = fisc_share("scanned");
+	int round, i;
+
+	ASSERT_NE(NULL, map);
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < 2048; i++)
+			map[i * PAGE_SIZE]++;
+		ASSERT_EQ(0, fisc_scan_on());
+		fisc_sleep_ms(15);
+		ASSERT_EQ(0, fisc_scan_off());
+		scanned = fisc_share("scanned");
+		fisc_sleep_ms(15);
+		ASSERT_EQ(scanned, fisc_share("scanned"));
+	}
+	EXPECT_LT(begin, fisc_share("scanned"));
+}
+
 TEST_F(fisc, idle_memory_is_not_read_again)
 {
 	long scanned = fisc_share("scanned"), rounds, faults;

@@ -251,9 +251,12 @@ static bool fisc_scan_next(struct fisc_scanner *scanner, unsigned int max)
 		if (chunk) {
 			scanner->vm_id = id;
 			mutex_lock(&scanner->lock);
-			fisc_scan_pay(scanner,
-				      fisc_merge_chunk(&scanner->visit, region,
-						       chunk, max));
+			/* Whoever stops the scanner waits for the lock. */
+			if (!fisc_scan_must_pause())
+				fisc_scan_pay(scanner,
+					      fisc_merge_chunk(&scanner->visit,
+							       region, chunk,
+							       max));
 			mutex_unlock(&scanner->lock);
 		}
 		fisc_region_put(region);
@@ -278,14 +281,14 @@ void fisc_scan_chunk(struct fisc_region *region, struct fisc_chunk *chunk)
 	struct fisc_scanner *scanner = fisc_scanners[chunk->nid];
 	unsigned int ms = FISC_SCAN_CHUNK_MS;
 
-	if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN)
-		return;
 	while (!mutex_trylock(&scanner->lock)) {
-		if (!ms--)
+		if (!ms-- || READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN)
 			return;
 		fsleep(USEC_PER_MSEC);
 	}
-	fisc_merge_chunk(&scanner->visit, region, chunk, FISC_CHUNK_PAGES);
+	if (READ_ONCE(fisc_scan_run) == FISC_SHARE_RUN)
+		fisc_merge_chunk(&scanner->visit, region, chunk,
+				 FISC_CHUNK_PAGES);
 	mutex_unlock(&scanner->lock);
 }
 
@@ -475,15 +478,37 @@ static int fisc_scan_thread(void *data)
 	return 0;
 }
 
+/* Wait for visits that began before the scanner was stopped. */
+static void fisc_scan_wait(void)
+{
+	int nid;
+
+	for_each_node(nid) {
+		struct fisc_scanner *scanner = fisc_scanners[nid];
+
+		if (!scanner)
+			continue;
+		if (mutex_lock_killable(&scanner->lock))
+			return;
+		mutex_unlock(&scanner->lock);
+	}
+}
+
 /**
  * fisc_scan_turned() - apply changed knobs, and cancel the scanner's debts
  *
- * Context: any.
+ * If the scanner has been stopped, it reads nothing any more when this returns,
+ * unless the caller is being killed.
+ *
+ * Context: may sleep; an attribute of share/, which exists as long as the
+ * scanner does.
  */
 void fisc_scan_turned(void)
 {
 	atomic_inc(&fisc_knobs_turned);
 	wake_up_all(&fisc_due_wait);
+	if (READ_ONCE(fisc_scan_run) != FISC_SHARE_RUN)
+		fisc_scan_wait();
 }
 
 /**
