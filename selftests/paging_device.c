@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "swap.h"
@@ -163,6 +164,58 @@ TEST_F(device, neighbours_stay_if_nobody_wants_them)
 	EXPECT_LT(0, reads);
 	EXPECT_GE(2 * reads, in);
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
+}
+
+#define ACCOUNT		CGROUP "/fisc-account"
+
+/* Return the bytes that @cgroup has read from the device, or -1. */
+static long bytes_read(const char *cgroup)
+{
+	char path[128], dev[32], line[256];
+	long bytes = -1;
+	FILE *f;
+
+	if (fisc_read_str("/sys/block/" DISK "/dev", dev, sizeof(dev)))
+		return -1;
+	dev[strcspn(dev, "\n")] = 0;
+	snprintf(path, sizeof(path), "%s/io.stat", cgroup);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, dev, strlen(dev)) && line[strlen(dev)] == ' ')
+			sscanf(strstr(line, "rbytes="), "rbytes=%ld", &bytes);
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+/* Whoever wants a page reads it: what the host's I/O weights go by. */
+TEST_F(device, page_is_read_on_its_vms_account)
+{
+	long bytes;
+	int status;
+	pid_t pid;
+
+	ASSERT_TRUE(!mount("none", CGROUP, "cgroup2", 0, NULL) ||
+		    errno == EBUSY);
+	if (fisc_write_str(CGROUP "/cgroup.subtree_control", "+io")) {
+		umount2(CGROUP, MNT_DETACH);
+		SKIP(return, "kernel without cgroups for I/O");
+	}
+	ASSERT_TRUE(!mkdir(ACCOUNT, 0755) || errno == EEXIST);
+	ASSERT_EQ(0, disk_start(DISK_MIB, 0));
+	send(_metadata, self->map);
+	pid = fork();
+	if (!pid) {
+		fisc_write_str(ACCOUNT "/cgroup.procs", "0");
+		_exit(fisc_check_pages(self->map, PAGES, 1) >= 0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	bytes = bytes_read(ACCOUNT);
+	TH_LOG("%ld bytes", bytes);
+	EXPECT_LT((PAGES - POOL_PAGES) * (long)PAGE_SIZE, bytes);
+	EXPECT_EQ(0, rmdir(ACCOUNT));
+	EXPECT_EQ(0, umount2(CGROUP, MNT_DETACH));
 }
 
 /* Slots */
