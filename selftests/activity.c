@@ -74,26 +74,48 @@ TEST_F(fisc, vm_that_nobody_touches_is_idle)
 	EXPECT_EQ(0, fisc_vm("st-empty", "present_pages"));
 }
 
-TEST_F(fisc, growth_is_seen_within_a_period)
+/*
+ * Return the most that a VM is seen to use until the end of the first whole
+ * period in which the thread touches all of its pages: a slow host may not let
+ * it do so in each.
+ */
+static long most_in_a_period(const struct toucher *t)
 {
-	long size = TOUCHED_PAGES * PAGE_SIZE, most = 0;
-	static struct toucher t;
-	double end;
+	long period = fisc_sample("periods"), most = 0;
+	double end = fisc_now() + WAIT_S;
+	unsigned long rounds = 0;
+	bool begun = false;
 
-	open_toucher(_metadata, &t, ST "a", 30);
-	sample_much(_metadata, "1000");
-	ASSERT_TRUE(fisc_wait_active("st-a", "active", 30));
-	/* The rest of the period under way, and one more. */
-	touch_percent(&t, 80);
-	end = fisc_now() + 2;
 	while (fisc_now() < end) {
 		long now = fisc_vm("st-a", "active");
 
 		most = now > most ? now : most;
 		fisc_sleep_ms(10);
+		now = fisc_sample("periods");
+		if (now == period)
+			continue;
+		/* Of two rounds that end in it, the second begins in it. */
+		if (begun && now == period + 1 &&
+		    READ_ONCE(t->rounds) >= rounds + 2)
+			break;
+		begun = true;
+		period = now;
+		rounds = READ_ONCE(t->rounds);
 	}
+	return most;
+}
+
+TEST_F(fisc, growth_is_seen_within_a_period)
+{
+	long size = TOUCHED_PAGES * PAGE_SIZE;
+	static struct toucher t;
+
+	open_toucher(_metadata, &t, ST "a", 30);
+	sample_much(_metadata, "1000");
+	ASSERT_TRUE(fisc_wait_active("st-a", "active", 30));
+	touch_percent(&t, 80);
 	/* Three standard errors below it. */
-	EXPECT_LE(size / 100 * 76, most);
+	EXPECT_LE(size / 100 * 76, most_in_a_period(&t));
 	EXPECT_TRUE(fisc_wait_active("st-a", "active", 80));
 }
 

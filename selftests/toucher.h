@@ -13,6 +13,7 @@
  * @map: the VM's memory
  * @order: all pages of @map, in the order in which @nr selects them
  * @nr: number of pages that the thread touches
+ * @rounds: how often it has touched them all
  * @write: write to the pages instead of reading them
  * @stop: tells the thread to end
  */
@@ -21,6 +22,7 @@ struct toucher {
 	char *map;
 	unsigned int *order;
 	size_t nr;
+	unsigned long rounds;
 	bool write;
 	bool stop;
 };
@@ -48,6 +50,7 @@ static inline void *toucher_thread(void *arg)
 
 	while (!READ_ONCE(t->stop)) {
 		touch_once(t);
+		WRITE_ONCE(t->rounds, t->rounds + 1);
 		fisc_sleep_ms(TOUCH_MS);
 	}
 	return NULL;
