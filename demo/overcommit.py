@@ -10,8 +10,11 @@ from inside import (SYSFS, guest_run, mib, read_file, read_stats, read_vm, run, 
 FILL_OF_FREE = 0.6
 THERE = 0.5
 SWAP_MIB = 1024
+# Watch until memory has not been short for a few looks, for so long at most.
 WATCH_S = 40
 LOOK_S = 4
+CALM_LOOKS = 3
+CALM = ("high", "clear")
 BAR = 40
 # Fills files in /dev/shm, which is memory that the guest's tools do not need.
 # The content can be neither shared nor compressed.
@@ -81,10 +84,13 @@ def overcommit(names):
     say(f"{mib(promised):.0f} MiB are promised, and from now on there are {mib(pool):.0f}; "
         "# own, = shared, 0 zero, ~ swapped, . never used")
     write_knob("tax/capacity", pool * 4096)
-    began, least = time.monotonic(), pool
-    while time.monotonic() < began + WATCH_S:
+    began, least, calm = time.monotonic(), pool, 0
+    while calm < CALM_LOOKS and time.monotonic() < began + WATCH_S:
         least = look(names, began, least)
         time.sleep(LOOK_S)
+        # The first look may be too early to see that memory is short.
+        short = least == pool or state() not in CALM
+        calm = 0 if short else calm + 1
     say("and every guest reads all of it again")
     lost = [name for name in names if guest_run(name, CHECK) != sums[name]]
     least = look(names, began, least)
