@@ -108,7 +108,7 @@ int fisc_page_in(struct fisc_region *region, struct fisc_chunk *chunk,
 		err = fisc_page_fetch(region, chunk, index, vmf, gfp);
 	if (err == -EAGAIN)
 		return 0;
-	/* A fault that is only repeated would not see that it is being killed. */
+	/* A fault that is only repeated would not see that it is killed. */
 	if (err == -EINTR)
 		return vmf ? -EIO : err;
 	if (!err || err == -ENOMEM || err == -EINPROGRESS)

@@ -15,8 +15,8 @@ DECLARE_WAIT_QUEUE_HEAD(fisc_due_wait);
  * fisc_due_node() - return the node that scans memory first touched here
  *
  * Context: any.
- * Return: this CPU's node; the first one that has a thread if this one has none,
- * as it got its first CPU later.
+ * Return: this CPU's node; if that has no thread, as it got its first CPU later,
+ * the first one that has.
  */
 int fisc_due_node(void)
 {

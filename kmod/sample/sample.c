@@ -434,7 +434,7 @@ static void fisc_sample_trace(struct fisc_vm *vm)
 			if (fisc_slot_gfn(&slots->slots[k], page->region,
 					  page->index, &gfn))
 				break;
-		/* A page that is touched just now may be counted all the same. */
+		/* A page that is touched just now may be counted, too. */
 		touched = data_race(page->touched);
 		rcu_read_lock();
 		trace_fisc_sample(fisc_vm_name(vm), page->index, gfn, touched);

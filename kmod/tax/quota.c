@@ -161,7 +161,7 @@ static struct fisc_quota fisc_quota_copy(const struct fisc_vm *vm)
 {
 	lockdep_assert_held(&fisc_quota_mutex);
 
-	/* Fields that are not the mutex's may be any: nobody uses the copies. */
+	/* Fields that the mutex does not protect are not used. */
 	return data_race(*vm->quota);
 }
 
