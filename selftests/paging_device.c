@@ -57,6 +57,20 @@ FIXTURE_TEARDOWN_PARENT(device)
 	swap_stop();
 }
 
+/* Wait until no page is on its way: what is stored is what entries name. */
+static bool wait_stored(void)
+{
+	double end = fisc_now() + WAIT_S;
+
+	while (fisc_reclaim("backing") + fisc_reclaim("device_used") !=
+	       fisc_reclaim("swapped")) {
+		if (fisc_now() > end)
+			return false;
+		fisc_sleep_ms(10);
+	}
+	return true;
+}
+
 /* Have most pages of a filled VM on the device, and leave them there. */
 static void send(struct __test_metadata *_metadata, char *map)
 {
@@ -65,6 +79,7 @@ static void send(struct __test_metadata *_metadata, char *map)
 	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
+	EXPECT_TRUE(wait_stored());
 }
 
 /* What is wrong with a device is said when it is named. */
