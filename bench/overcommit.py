@@ -40,7 +40,6 @@ RUSH_MIB = 220
 WAYS = ("balloon", "paging")
 RUSH_S = 15
 LOOK_RUSH_S = 0.02
-CALM = ("high", "clear")
 
 CGROUP = "/sys/fs/cgroup/guests"
 NAMES = ("idle1", "busy1")
@@ -243,7 +242,7 @@ def rush(hungry, way, run):
         end = begin + fault.LIMIT_S
         while time.monotonic() < end:
             rows.append({"run": run, "way": way} | look(begin))
-            if end == begin + fault.LIMIT_S and rows[-1]["state"] not in CALM:
+            if end == begin + fault.LIMIT_S and rows[-1]["state"] not in inside.CALM:
                 end = time.monotonic() + RUSH_S
             time.sleep(LOOK_RUSH_S)
     return rows
@@ -252,7 +251,7 @@ def rush(hungry, way, run):
 def judge_rush(rows):
     """Return the times from when memory became short until the first memory
     was reclaimed, and until memory was no longer short."""
-    short = [row["time_s"] for row in rows if row["state"] not in CALM]
+    short = [row["time_s"] for row in rows if row["state"] not in inside.CALM]
     back = next(row["time_s"] for row in rows if row["time_s"] >= short[0] and
                 row["idle_mib"] < rows[0]["idle_mib"] - 1)
     return {"first_ms": 1000 * (back - short[0]),

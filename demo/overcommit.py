@@ -3,8 +3,8 @@
 import re
 import time
 
-from inside import (SYSFS, guest_run, mib, read_file, read_stats, read_vm, run, say,
-                    write_file, write_knob)
+from inside import (CALM, SYSFS, guest_run, mib, read_file, read_stats, read_vm, run,
+                    say, write_file, write_knob)
 
 # Each guest fills this part of its free memory; this part of that total exists.
 FILL_OF_FREE = 0.35
@@ -14,7 +14,6 @@ SWAP_MIB = 1024
 WATCH_S = 40
 LOOK_S = 4
 CALM_LOOKS = 3
-CALM = ("high", "clear")
 BAR = 40
 # Fills files in /dev/shm, which is memory that the guest's tools do not need.
 # The content can be neither shared nor compressed.

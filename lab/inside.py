@@ -13,6 +13,8 @@ MOUNT = "/dev/fisc"
 SYSFS = "/sys/kernel/fisc"
 DEBUGFS = "/sys/kernel/debug/fisc"
 PAGES_PER_MIB = 256
+# States in which memory is not short.
+CALM = ("high", "clear")
 
 # Where the module was loaded from.
 modules_dir = "build/stock"

@@ -121,17 +121,6 @@ static void run_vmm(struct vmm *vmm)
 	_exit(0);
 }
 
-static bool wait_sleeps(pid_t tid)
-{
-	double end = fisc_now() + WAIT_S;
-	bool sleeps;
-
-	while (!(sleeps = waiter_is_in(tid, "fisc_reclaim_block", NULL)) &&
-	       fisc_now() < end)
-		fisc_sleep_ms(5);
-	return sleeps;
-}
-
 /* Make a VM that memory is very short for, and that could be paged out. */
 static void make_short(struct __test_metadata *_metadata, struct vmm *vmm)
 {
@@ -156,7 +145,7 @@ static void make_wait(struct __test_metadata *_metadata, struct vmm *vmm)
 	WRITE_ONCE(vmm->step, STEP_FAULT);
 	while (!READ_ONCE(vmm->tid))
 		fisc_sleep_ms(1);
-	ASSERT_TRUE(wait_sleeps(vmm->tid));
+	ASSERT_TRUE(waiter_gets_in(vmm->tid, WAITS));
 }
 
 /* Take away what it waits for. */
@@ -242,7 +231,7 @@ TEST_F(wait, fault_in_another_process_goes_on)
 	}
 	EXPECT_EQ(0, fisc_wait_child(pid));
 	/* The VMM's own fault waits still. */
-	EXPECT_TRUE(wait_sleeps(self->vmm->tid));
+	EXPECT_TRUE(waiter_gets_in(self->vmm->tid, WAITS));
 	unmap(_metadata, self->vmm);
 	end_woken(_metadata, self->vmm);
 	EXPECT_EQ(SIGSEGV, self->vmm->result);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "swap.h"
+#include "waiter.h"
 
 #define DISK		"fiscdisk"
 #define PATH		"/dev/" DISK
@@ -210,8 +211,7 @@ TEST_F(device, page_is_read_on_its_vms_account)
 	int status;
 	pid_t pid;
 
-	ASSERT_TRUE(!mount("none", CGROUP, "cgroup2", 0, NULL) ||
-		    errno == EBUSY);
+	ASSERT_TRUE(mount_cgroups());
 	if (fisc_write_str(CGROUP "/cgroup.subtree_control", "+io")) {
 		umount2(CGROUP, MNT_DETACH);
 		SKIP(return, "kernel without cgroups for I/O");
@@ -353,21 +353,6 @@ TEST_F(device, unwritable_pages_stay)
 
 /* Who waits for a slow device can be killed. */
 
-static bool wait_stack(pid_t pid, const char *function)
-{
-	double end = fisc_now() + WAIT_S;
-	char path[64], buf[4096];
-
-	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
-	while (fisc_now() < end) {
-		if (!fisc_read_str(path, buf, sizeof(buf)) &&
-		    strstr(buf, function))
-			return true;
-		fisc_sleep_ms(1);
-	}
-	return false;
-}
-
 enum way {
 	BY_FAULTS, BY_CALLS, GIVING_BACK, NR_WAYS,
 };
@@ -399,7 +384,7 @@ static bool goes_before_request(enum way way, int fd, char *map)
 		read_pages(way, fd, map);
 		_exit(0);
 	}
-	if (!wait_stack(pid, "fisc_read_end"))
+	if (!waiter_gets_in(pid, "fisc_read_end"))
 		return false;
 	start = fisc_now();
 	kill(pid, SIGKILL);

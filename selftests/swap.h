@@ -117,12 +117,17 @@ static inline long meminfo_kb(const char *name)
 	return kb;
 }
 
+static inline bool mount_cgroups(void)
+{
+	return !mount("none", CGROUP, "cgroup2", 0, NULL) || errno == EBUSY;
+}
+
 /* Empty the swap cache, so that the kernel has to read its pages again. */
 static inline void forget_swap_cache(void)
 {
 	char amount[64];
 
-	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
+	if (!mount_cgroups())
 		return;
 	/* It may reclaim less than requested, and returns an error then. */
 	snprintf(amount, sizeof(amount), "%ldK swappiness=200",

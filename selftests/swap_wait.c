@@ -26,9 +26,8 @@
 /* A hole among these: its chunk is there, and is unmapped with the others. */
 #define HOLE		100
 
-/* What the kernel does in a read from swap, and in a wait for memory */
+/* What the kernel does in a read from swap, and in a worker of KVM */
 #define READS		(swap_disk ? "fisc_read_end" : "fisc_swap_in")
-#define WAITS		"fisc_reclaim_block"
 #define WORKS		"async_pf_execute"
 
 /* Is one of KVM's workers in @function? */

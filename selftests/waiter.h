@@ -13,6 +13,9 @@
 
 #include "fisc.h"
 
+/* Where the kernel waits for memory */
+#define WAITS		"fisc_reclaim_block"
+
 /* What is done about a VM */
 #define RECLAIM_A	FISC_SYSFS "/vms/st-a/reclaim"
 
@@ -28,6 +31,19 @@ static inline bool waiter_is_in(pid_t tid, const char *function,
 	snprintf(path, sizeof(path), "/proc/%d/stack", tid);
 	return !fisc_read_str(path, stack, sizeof(stack)) &&
 	       strstr(stack, function) && (!caller || strstr(stack, caller));
+}
+
+/* Wait until a thread is in @function in the kernel. */
+static inline bool waiter_gets_in(pid_t tid, const char *function)
+{
+	double end = fisc_now() + WAIT_S;
+
+	while (!waiter_is_in(tid, function, NULL)) {
+		if (fisc_now() > end)
+			return false;
+		fisc_sleep_ms(1);
+	}
+	return true;
 }
 
 /* Wait for a file to read @word. */

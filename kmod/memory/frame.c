@@ -50,6 +50,15 @@ void fisc_zero_page_replace(struct page *bad)
 		folio_put(new);
 }
 
+static struct folio *__fisc_frame_alloc(struct vm_area_struct *vma,
+					unsigned long addr, gfp_t gfp)
+{
+	if (vma)
+		return vma_alloc_folio(gfp, 0, vma, addr, false);
+
+	return folio_alloc(gfp, 0);
+}
+
 /**
  * fisc_frame_alloc() - allocate a frame
  * @vma: mapping through which the frame is wanted, or NULL
@@ -66,12 +75,7 @@ void fisc_zero_page_replace(struct page *bad)
 struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 			       gfp_t gfp)
 {
-	gfp |= GFP_HIGHUSER;
-
-	if (vma)
-		return vma_alloc_folio(gfp, 0, vma, addr, false);
-
-	return folio_alloc(gfp, 0);
+	return __fisc_frame_alloc(vma, addr, GFP_HIGHUSER | gfp);
 }
 
 /**
@@ -85,12 +89,8 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 struct folio *fisc_frame_alloc_spare(struct vm_area_struct *vma,
 				     unsigned long addr)
 {
-	gfp_t gfp = (GFP_HIGHUSER & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN;
-
-	if (vma)
-		return vma_alloc_folio(gfp, 0, vma, addr, false);
-
-	return folio_alloc(gfp, 0);
+	return __fisc_frame_alloc(vma, addr, __GFP_NOWARN |
+				  (GFP_HIGHUSER & ~__GFP_DIRECT_RECLAIM));
 }
 
 /**

@@ -44,7 +44,6 @@
 /**
  * struct fisc_pager - what takes pages on behalf of a node
  * @work: a turn of it
- * @nid: the node
  * @batch: its working memory
  * @busy: it has VMs in this turn
  * @taken: pages taken in this turn
@@ -52,7 +51,6 @@
  */
 struct fisc_pager {
 	struct work_struct work;
-	int nid;
 	struct fisc_swap_batch *batch;
 	bool busy;
 	u64 taken;
@@ -413,7 +411,6 @@ static struct fisc_pager *fisc_pager_make(int nid)
 	if (!pager)
 		return NULL;
 	INIT_WORK(&pager->work, fisc_pager_work);
-	pager->nid = nid;
 	pager->batch = vzalloc_node(sizeof(*pager->batch), nid);
 	if (!pager->batch || fisc_write_alloc(&pager->batch->write)) {
 		fisc_pager_free(pager);
