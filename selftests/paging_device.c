@@ -77,7 +77,7 @@ static void send(struct __test_metadata *_metadata, char *map)
 {
 	fisc_fill_pages(map, PAGES, 1);
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", OUT_PAGES));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	EXPECT_TRUE(wait_stored());
@@ -143,7 +143,7 @@ TEST_F(device, neighbours_come_along)
 	hits = fisc_vm("st-a", "read_ahead_hits");
 	TH_LOG("%ld pages in %ld requests; of %ld read ahead %ld were hit", in,
 	       reads, ahead, hits);
-	EXPECT_LT(PAGES - POOL_PAGES, in);
+	EXPECT_LT(OUT_PAGES, in);
 	EXPECT_LT(0, reads);
 	/* The block layer may divide a request. */
 	EXPECT_LE(reads, in / 8);
@@ -228,7 +228,7 @@ TEST_F(device, page_is_read_on_its_vms_account)
 	EXPECT_EQ(0, status);
 	bytes = bytes_read(ACCOUNT);
 	TH_LOG("%ld bytes", bytes);
-	EXPECT_LT((PAGES - POOL_PAGES) * (long)PAGE_SIZE, bytes);
+	EXPECT_LT(OUT_PAGES * (long)PAGE_SIZE, bytes);
 	EXPECT_EQ(0, rmdir(ACCOUNT));
 	EXPECT_EQ(0, umount2(CGROUP, MNT_DETACH));
 }
@@ -346,7 +346,7 @@ TEST_F(device, unwritable_pages_stay)
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	/* As soon as they can be written, they are. */
 	ASSERT_EQ(0, set_bad('-', 1, last));
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", OUT_PAGES));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 }

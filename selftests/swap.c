@@ -73,9 +73,9 @@ TEST_F(swap, pages_go_out_and_come_back)
 		fisc_fill_pages(self->map, PAGES, 1);
 		EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	}
-	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_out") - out);
-	EXPECT_LT(PAGES - POOL_PAGES, fisc_reclaim("swap_in") - in);
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	EXPECT_LT(OUT_PAGES, fisc_reclaim("swap_out") - out);
+	EXPECT_LT(OUT_PAGES, fisc_reclaim("swap_in") - in);
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", OUT_PAGES));
 	EXPECT_GT(POOL_PAGES, fisc_core("frames"));
 	EXPECT_GT(room, fisc_reclaim("swap_room"));
 	/* All are back once there is memory again. */
@@ -112,7 +112,7 @@ TEST_F(swap, file_shows_its_swapped_pages)
 	EXPECT_EQ(PAGES * BLOCKS_PER_PAGE, fisc_blocks(self->fd));
 	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_DATA));
 	EXPECT_EQ((off_t)(PAGES * PAGE_SIZE), lseek(self->fd, 0, SEEK_HOLE));
-	EXPECT_LT((long)((PAGES - POOL_PAGES) * PAGE_SIZE),
+	EXPECT_LT(OUT_PAGES * (long)PAGE_SIZE,
 		  fisc_vm("st-a", "swapped"));
 }
 
@@ -185,7 +185,7 @@ TEST_F(swap, zeroes_need_no_swap)
 	for (i = 0; i < PAGES; i++)
 		WRITE_ONCE(*page_of(self->map, i), 0);
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_above("core", "zero", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("core", "zero", OUT_PAGES));
 	EXPECT_EQ(out, fisc_reclaim("swap_out"));
 	EXPECT_EQ(-1, fisc_check_zero(self->map, PAGES * PAGE_SIZE));
 }
@@ -201,7 +201,7 @@ TEST_F(swap, equal_pages_are_shared_instead)
 	ASSERT_EQ(0, fisc_write_str(SHARE_RATE, "1"));
 	ASSERT_EQ(0, fisc_write_str(SHARE_RUN, "1"));
 	ASSERT_EQ(0, fisc_short_of_memory(true));
-	EXPECT_TRUE(fisc_wait_above("core", "sharing", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("core", "sharing", OUT_PAGES));
 	/* The first page of a kind may have no equal to share with. */
 	EXPECT_GE(7 * 2, fisc_reclaim("swap_out") - out);
 	for (i = 0; i < PAGES; i++)
@@ -248,7 +248,7 @@ TEST_F(swap, nobody_waits_if_there_is_no_swap)
 	EXPECT_EQ(0, fisc_reclaim("swapped"));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 	ASSERT_EQ(0, swap_start());
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", OUT_PAGES));
 	EXPECT_EQ(-1, fisc_check_pages(self->map, PAGES, 1));
 }
 
@@ -289,7 +289,7 @@ TEST_F(swap, neighbours_are_read_ahead)
 	reads = nullb_reads(DEVICE) - reads;
 	in = fisc_reclaim("swap_in") - in;
 	TH_LOG("%ld pages, %ld requests", in, reads);
-	EXPECT_LT(PAGES - POOL_PAGES, in);
+	EXPECT_LT(OUT_PAGES, in);
 	EXPECT_LT(0, reads);
 	EXPECT_GT(in / 3, reads);
 }
@@ -330,7 +330,7 @@ TEST_F(swap, table_tells_of_all_vms)
 				       reason));
 	} while (!rate && fisc_now() < end);
 	EXPECT_LT(0, rate);
-	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES));
+	EXPECT_TRUE(fisc_wait_above("reclaim", "swapped", OUT_PAGES));
 	ASSERT_EQ(0, fisc_short_of_memory(false));
 	ASSERT_EQ(0, fisc_write_str(RECLAIM_PAGING, "0"));
 	end = fisc_now() + WAIT_S;

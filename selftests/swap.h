@@ -24,6 +24,9 @@
 #define POOL_BYTES	"8388608"
 #define POOL_PAGES	2048L
 
+/* What does not fit. Signed: a number that cannot be read is -1. */
+#define OUT_PAGES	((long)PAGES - POOL_PAGES)
+
 /* Slots that the kernel's per-CPU caches keep: far fewer than are paged out */
 #define SLOT_CACHE	1024
 
@@ -140,7 +143,7 @@ static inline void forget_swap_cache(void)
 static inline bool squeeze(void)
 {
 	bool ok = !fisc_short_of_memory(true) &&
-		  fisc_wait_above("reclaim", "swapped", PAGES - POOL_PAGES);
+		  fisc_wait_above("reclaim", "swapped", OUT_PAGES);
 
 	forget_swap_cache();
 	return ok;
