@@ -8,15 +8,18 @@ import subprocess
 import sys
 import time
 
-from inside import (MOUNT, SYSFS, adopt, adoption, load, mib, percent, read_stats,
-                    read_vm, remove_memory, run, say, scan, write_knob, write_rows, write_summary)
+from inside import (MOUNT, SYSFS, adopt, adoption, load, mib, percent, read_file,
+                    read_stats, read_vm, remove_memory, run, say, scan, wait_until,
+                    write_knob, write_rows, write_summary)
 from overcommit import overcommit, swap_off
 
 PASSES = 2
-SETTLE_S = 5
+SETTLE_S = 2
 DOMAIN = "demo"
 BREAK_PAGES = 16
 LIMIT_S = 300
+# Status of the build, which may go on while guests start; written by demo/run.
+BUILT = "/out/built"
 
 
 class Series:
@@ -54,8 +57,28 @@ class Series:
         return row
 
 
-def start_guests(args, series):
-    """Start the guests; lab/guest prints when each of them is up."""
+def load_module():
+    """Load the module when it has been built, and mount its file system."""
+    if not os.path.exists(BUILT):
+        say("waiting for fisc.ko, which is still being built")
+    wait_until("fisc.ko is built", lambda: os.path.exists(BUILT), LIMIT_S)
+    if read_file(BUILT) != "0":
+        sys.exit("demo: fisc.ko could not be built")
+    say(f"loading fisc.ko, mounting {MOUNT}")
+    load()
+    say(f"by default VMs share nothing with each other: putting all of them "
+        f"into one share domain, \"{DOMAIN}\"")
+    write_knob("share/domain", DOMAIN)
+
+
+def say_up(start):
+    """Return a function that says how many guests are up."""
+    return lambda up: say(f"{time.monotonic() - start:6.0f} s  {up} guests up")
+
+
+def start_guests(args, show):
+    """Start the guests; show how many of them are up, which lab/guest prints."""
+    say(f"starting {args.vms} stock guests of {args.mem}")
     command = ["lab/guest", "start", str(args.vms), "--mem", args.mem,
                "--backend", "anon" if args.adopt else MOUNT, "--timeout", str(LIMIT_S + 60 * args.vms)]
     said = ""
@@ -63,7 +86,7 @@ def start_guests(args, series):
         os.set_blocking(guests.stderr.fileno(), False)
         while guests.poll() is None:
             said += (guests.stderr.read() or b"").decode()
-            series.sample(said.count(" is up "))
+            show(said.count(" is up "))
             time.sleep(2)
         said += (guests.stderr.read() or b"").decode()
     if guests.returncode:
@@ -138,18 +161,15 @@ def main():
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 
-    say(f"loading fisc.ko, mounting {MOUNT}")
-    load()
-
-    say(f"by default VMs share nothing with each other: putting all of them "
-        f"into one share domain, \"{DOMAIN}\"")
-    write_knob("share/domain", DOMAIN)
-
-    say(f"starting {args.vms} stock guests of {args.mem}")
-    series = Series()
-    start_guests(args, series)
     if args.adopt:
+        start_guests(args, say_up(time.monotonic()))
+        load_module()
+        series = Series()
         adopt_guests(args, series)
+    else:
+        load_module()
+        series = Series()
+        start_guests(args, series.sample)
     core = read_stats("core")
     say(f"all up, with {core['large']} large pages of 2 MiB and "
         f"{core['faults']} page faults; {SETTLE_S} s to settle, "

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """The demo's second act: the guests use more memory than there is."""
-import re
 import time
 
 from inside import (CALM, SYSFS, guest_run, mib, read_file, read_stats, read_vm, run,
                     say, write_file, write_knob)
 
-# Each guest fills this part of its free memory; this part of that total exists.
-FILL_OF_FREE = 0.35
+# Each guest fills so much of its free memory; this part of that total exists.
+FILL_PERCENT = 25
 THERE = 0.5
 SWAP_MIB = 1024
 # Watch until memory has not been short for a few looks, for so long at most.
@@ -15,10 +14,11 @@ WATCH_S = 40
 LOOK_S = 4
 CALM_LOOKS = 3
 BAR = 40
+CHECK = "md5sum </dev/shm/fill"
 # Fills files in /dev/shm, which is memory that the guest's tools do not need.
 # The content can be neither shared nor compressed.
-FILL = "head -c {bytes} /dev/urandom >/dev/shm/fill; sha256sum </dev/shm/fill"
-CHECK = "sha256sum </dev/shm/fill"
+FILL = ("set -- $(grep ^MemAvailable: /proc/meminfo) && "
+        "head -c $(($2 * 1024 * {percent} / 100)) /dev/urandom >/dev/shm/fill && " + CHECK)
 
 
 def swap_on():
@@ -53,9 +53,7 @@ def bar(name):
 
 def fill(name):
     """Fill part of the guest's free memory; return the checksum."""
-    free_kib = int(re.search(r"MemAvailable: +(\d+)", guest_run(
-        name, "grep MemAvailable /proc/meminfo"))[1])
-    return guest_run(name, FILL.format(bytes=int(free_kib * FILL_OF_FREE) * 1024))
+    return guest_run(name, FILL.format(percent=FILL_PERCENT))
 
 
 def look(names, began, least):

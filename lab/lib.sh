@@ -84,11 +84,18 @@ step_watch()
 
 # --- artefacts: directories in the cache, named NAME-KEY ---------------------
 
+# Those of the tree; see FISC_TREE below.
+packages()
+{
+	cat "$LAB/packages"
+	[ "${FISC_TREE-}" = demo ] || cat "$LAB/packages-check"
+}
+
 # What each artefact is made from.  A change to any of it makes a new key.
 key_inputs()
 {
 	case $1 in
-	tree)	echo "$SUITE"; cat "$LAB/packages" "$LAB/make-tree" ;;
+	tree)	echo "$SUITE"; packages; cat "$LAB/make-tree" ;;
 	source)	key tree; cat "$LAB/make-source" ;;
 	image)	key tree; cat "$LAB/make-image" "$LAB/make-guest" "$LAB/guest-init" ;;
 	boot-stock) key tree; cat "$LAB/make-boot" "$LAB/boot-init" "$LAB/tsc-khz.c" ;;
@@ -106,12 +113,19 @@ key()
 	key_inputs "$1" | sha256sum | cut -c 1-12
 }
 
+# Path of an artefact and of its lock, but for the key and the suffix. FISC_TREE=demo
+# means a tree without what only tests need, and what is made from it.
+stem()
+{
+	echo "$CACHE/${FISC_TREE:+$FISC_TREE-}$1"
+}
+
 # Where an artefact is, or would be. FISC_LINUX names the one that stands in for the
 # debug kernel where make-boot packs another kernel of the lab's own.
 artefact()
 {
 	[ "$1" != linux ] || set -- "${FISC_LINUX:-linux}"
-	echo "$CACHE/$1-$(key "$1")"
+	echo "$(stem "$1")-$(key "$1")"
 }
 
 # in_use DIR: hold DIR against removal for as long as this process (and what
