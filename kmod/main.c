@@ -50,7 +50,7 @@ static const struct fisc_vm_part fisc_parts[] = {
 	{ &fisc_tax_vm_group, fisc_quota_begin, fisc_quota_end },
 	{ &fisc_reclaim_vm_group, fisc_reclaim_begin_vm, fisc_reclaim_end_vm },
 	{ &fisc_balloon_vm_group, fisc_balloon_begin, fisc_balloon_end },
-	{ &fisc_adopt_vm_group },
+	{ &fisc_adopt_vm_group, fisc_adopt_begin, fisc_adopt_end },
 };
 
 static int fisc_vm_start(void)

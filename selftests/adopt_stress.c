@@ -3,8 +3,11 @@
  * Adoption and release over and over, while guest and VMM write, throw memory
  * away, and change mappings and slots.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "adopt.h"
 
@@ -299,6 +302,41 @@ TEST_F(adopt, slots_may_change_meanwhile)
 	stop_writers(_metadata, writers);
 	ASSERT_TRUE(release());
 	TH_LOG("%d cycles, %lu changes", cycles, changer.done);
+}
+
+/* Ask for the release of the VM as soon as it can be seen. */
+static void *release_at_once(void *arg)
+{
+	double end = fisc_now() + WAIT_S;
+	int fd, *err = arg;
+
+	do
+		fd = open(ADOPTION, O_WRONLY);
+	while (fd < 0 && fisc_now() < end);
+	*err = write(fd, "release", 7) == 7 ? 0 : -errno;
+	close(fd);
+	return NULL;
+}
+
+TEST_F(adopt, vm_can_be_released_as_soon_as_it_is_seen)
+{
+	double end = fisc_now() + fisc_stress_s(5);
+	unsigned int released = 0;
+
+	fisc_fill_pages(self->mem, PAGES, 1);
+	do {
+		pthread_t thread;
+		int err;
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, release_at_once, &err));
+		EXPECT_EQ(0, adopt());
+		pthread_join(thread, NULL);
+		ASSERT_EQ(0, err);
+		ASSERT_TRUE(wait_gone());
+		released++;
+	} while (fisc_now() < end);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	TH_LOG("%u releases", released);
 }
 
 TEST_HARNESS_MAIN

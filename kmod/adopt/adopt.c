@@ -64,12 +64,58 @@ static void fisc_adoption_del(struct fisc_adoption *adoption)
 		adoption->vm->adoption = NULL;
 }
 
-static void fisc_adoption_set_vm(struct fisc_adoption *adoption,
-				 struct fisc_vm *vm)
+/**
+ * fisc_adopt_begin() - link a new VM to the adoption that it is made for
+ * @vm: the VM
+ *
+ * Done before sysfs shows the VM, as its release may be asked for from then on.
+ *
+ * Context: may sleep; takes fisc_adopt_mutex.
+ * Return: 0.
+ */
+int fisc_adopt_begin(struct fisc_vm *vm)
+{
+	struct fisc_adoption *adoption;
+
+	guard(mutex)(&fisc_adopt_mutex);
+	list_for_each_entry(adoption, &fisc_adoptions, node) {
+		if (READ_ONCE(adoption->starter) == current) {
+			vm->adoption = adoption;
+			adoption->vm = vm;
+		}
+	}
+
+	return 0;
+}
+
+/**
+ * fisc_adopt_end() - undo fisc_adopt_begin()
+ * @vm: the VM
+ *
+ * Context: may sleep; takes fisc_adopt_mutex.
+ */
+void fisc_adopt_end(struct fisc_vm *vm)
 {
 	guard(mutex)(&fisc_adopt_mutex);
-	adoption->vm = vm;
-	vm->adoption = adoption;
+	if (vm->adoption)
+		vm->adoption->vm = NULL;
+}
+
+/* Make the VM, with its directory. */
+static int fisc_adoption_make_vm(struct fisc_adoption *adoption,
+				 const char *name)
+{
+	struct dentry *dir;
+
+	WRITE_ONCE(adoption->starter, current);
+	dir = fisc_adopt_make_dir(name);
+	WRITE_ONCE(adoption->starter, NULL);
+	if (IS_ERR(dir))
+		return PTR_ERR(dir);
+	adoption->dir = dir;
+	fisc_vm_get(d_inode(dir)->i_private);
+
+	return 0;
 }
 
 static void fisc_adoption_free(struct fisc_adoption *adoption)
@@ -155,13 +201,9 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 	adoption->mm = mm;
 	if (err)
 		goto err_mm;
-	adoption->dir = fisc_adopt_make_dir(name);
-	if (IS_ERR(adoption->dir)) {
-		err = PTR_ERR(adoption->dir);
+	err = fisc_adoption_make_vm(adoption, name);
+	if (err)
 		goto err_notifier;
-	}
-	fisc_adoption_set_vm(adoption,
-			     fisc_vm_get(d_inode(adoption->dir)->i_private));
 	fisc_vmm_set(adoption->vm, pid, mm);
 
 	return adoption;

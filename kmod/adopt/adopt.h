@@ -78,6 +78,8 @@ int fisc_adopt_release_vm(struct fisc_vm *vm);
 void fisc_adopt_release_all(void);
 int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report);
 unsigned int fisc_adopt_count(void);
+int fisc_adopt_begin(struct fisc_vm *vm);
+void fisc_adopt_end(struct fisc_vm *vm);
 void fisc_adopt_exit(void);
 
 #endif /* _FISC_ADOPT_ADOPT_H */

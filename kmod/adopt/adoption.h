@@ -16,6 +16,7 @@ struct fisc_incoming;
 struct fisc_source;
 struct fisc_vm;
 struct pid;
+struct task_struct;
 
 /**
  * enum fisc_adopt_state - how far an adoption has come
@@ -102,7 +103,8 @@ struct fisc_step {
 /**
  * struct fisc_adoption - an adopted VM
  * @node: in fisc_adoptions
- * @vm: the VM, held
+ * @starter: the task that makes its VM, while it does
+ * @vm: the VM; held once it is made
  * @pid: the process, held
  * @mm: its memory, held by mm_count only
  * @notifier: reports what the process discards
@@ -121,6 +123,7 @@ struct fisc_step {
  */
 struct fisc_adoption {
 	struct list_head node;
+	struct task_struct *starter;
 	struct fisc_vm *vm;
 	struct pid *pid;
 	struct mm_struct *mm;
