@@ -211,6 +211,47 @@ int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
 }
 
 /**
+ * fisc_incoming_set() - have pages come into a chunk
+ * @chunk: the chunk
+ * @incoming: the pages, pinned or held
+ *
+ * A large frame leaves no holes for them: it has to be taken apart first, and
+ * none is made until they have been copied.
+ *
+ * Context: may sleep; mmap_lock of the process held for writing.
+ * Return: 0, or -EBUSY if the chunk has a large frame.
+ */
+int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming)
+{
+	int err = 0;
+
+	down_write(&chunk->lock);
+	if (chunk->large)
+		err = -EBUSY;
+	else
+		WRITE_ONCE(chunk->incoming, incoming);
+	up_write(&chunk->lock);
+
+	return err;
+}
+
+/**
+ * fisc_incoming_unset() - undo fisc_incoming_set() and unpin all pages
+ * @chunk: the chunk; nothing has been copied
+ *
+ * Context: may sleep.
+ */
+void fisc_incoming_unset(struct fisc_chunk *chunk)
+{
+	struct fisc_incoming *incoming = chunk->incoming;
+
+	down_write(&chunk->lock);
+	WRITE_ONCE(chunk->incoming, NULL);
+	up_write(&chunk->lock);
+	fisc_incoming_unpin(incoming);
+}
+
+/**
  * fisc_incoming_free() - free the incoming memory of a chunk that goes away
  * @chunk: the chunk, which nobody else knows any more
  *
@@ -236,6 +277,7 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 				    struct fisc_chunk *chunk,
 				    const struct fisc_incoming *incoming)
 {
+	unsigned long *leaf = NULL;
 	struct folio *folio;
 	unsigned int i;
 	int err = 0;
@@ -244,7 +286,7 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 		if (!incoming->pages[i])
 			return -EAGAIN;
 	down_read(&chunk->lock);
-	i = fisc_large_wanted(region, chunk);
+	i = fisc_large_fits(region, chunk);
 	up_read(&chunk->lock);
 	if (!i)
 		return -EAGAIN;
@@ -261,13 +303,15 @@ static int fisc_incoming_copy_large(struct fisc_region *region,
 
 	down_write(&chunk->lock);
 	/* The file may have become shorter meanwhile. */
-	if (fisc_large_wanted(region, chunk)) {
+	if (fisc_large_fits(region, chunk)) {
+		leaf = chunk->leaf;
 		fisc_large_give(region, chunk, folio);
 		WRITE_ONCE(chunk->incoming, NULL);
 	} else {
 		err = -EAGAIN;
 	}
 	up_write(&chunk->lock);
+	fisc_leaf_free(leaf);
 	if (err)
 		folio_put(folio);
 

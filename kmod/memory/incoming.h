@@ -38,6 +38,10 @@
  * looked up there and held by a reference (fisc_incoming_hold()); they belong
  * to that file until they have been copied.
  *
+ * A chunk can be of several memslots, so part of it may be the file's already.
+ * As a large frame would leave no room for the rest, a chunk that has one gets
+ * nothing (fisc_incoming_set()), and none is made meanwhile.
+ *
  * Meanwhile the chunk is empty, for the scanner and for reclaim. System calls
  * that read, write or truncate the file wait for the inode's lock, which is
  * held until the chunk is settled, and nobody else may map the file (EBUSY). So
@@ -66,6 +70,8 @@ int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
 int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
 		       pgoff_t index, unsigned int first, unsigned int nr);
 void fisc_incoming_unpin(struct fisc_incoming *incoming);
+int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming);
+void fisc_incoming_unset(struct fisc_chunk *chunk);
 void fisc_incoming_free(struct fisc_chunk *chunk);
 int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk);
 

@@ -50,20 +50,34 @@ static bool fisc_large_allowed(const struct fisc_region *region,
 }
 
 /**
- * fisc_large_wanted() - test whether an empty chunk should get a large frame
+ * fisc_large_fits() - test whether memory that comes in should be a large frame
  * @region: the region
- * @chunk: a chunk with a page that is about to be written
+ * @chunk: the chunk
  *
  * Context: any; @chunk->lock held.
  * Return: true if the chunk is empty and all of it in the file, none of it is
  * in the balloon, the knobs allow it and memory is plentiful.
  */
-bool fisc_large_wanted(const struct fisc_region *region,
-		       const struct fisc_chunk *chunk)
+bool fisc_large_fits(const struct fisc_region *region,
+		     const struct fisc_chunk *chunk)
 {
 	return !READ_ONCE(chunk->large) && !atomic_read(&chunk->filled) &&
 	       !fisc_balloon_has_part_of(chunk) &&
 	       fisc_large_allowed(region, chunk);
+}
+
+/**
+ * fisc_large_wanted() - test whether an empty chunk should get a large frame
+ * @region: the region
+ * @chunk: a chunk with a page that is about to be written
+ *
+ * Context: any; @chunk->lock held.
+ * Return: true if it fits, and no other memory is about to come in.
+ */
+bool fisc_large_wanted(const struct fisc_region *region,
+		       const struct fisc_chunk *chunk)
+{
+	return !READ_ONCE(chunk->incoming) && fisc_large_fits(region, chunk);
 }
 
 /* Make a large frame the chunk's. Lock held for writing. */

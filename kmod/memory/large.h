@@ -45,6 +45,8 @@ extern const struct attribute_group fisc_large_group;
 extern unsigned int fisc_large_enabled;
 extern unsigned int fisc_large_break_pages;
 
+bool fisc_large_fits(const struct fisc_region *region,
+		     const struct fisc_chunk *chunk);
 bool fisc_large_wanted(const struct fisc_region *region,
 		       const struct fisc_chunk *chunk);
 void fisc_large_give(struct fisc_region *region, struct fisc_chunk *chunk,
