@@ -16,6 +16,7 @@
 #include "adopt/discard.h"
 #include "adopt/ram.h"
 #include "adopt/release.h"
+#include "adopt/vma.h"
 #include "adopt/walk.h"
 #include "balloon/balloon.h"
 #include "kvm/kvm.h"
@@ -140,30 +141,54 @@ static void fisc_adopt_tell_balloon(const struct fisc_adoption *adoption,
 		fisc_balloon_look(adoption->mm);
 }
 
+/* Is memory of the process left, whichever of its threads and VMs are? */
+static bool fisc_adopt_is_alive(struct fisc_adoption *adoption)
+{
+	if (!mmget_not_zero(adoption->mm))
+		return false;
+	mmput(adoption->mm);
+
+	return true;
+}
+
+/* Return: true if all memory is given back, or none is left. */
+static bool fisc_adopt_try_release(struct fisc_adoption *adoption)
+{
+	int err;
+
+	if (!fisc_adopt_is_alive(adoption))
+		return true;
+	WRITE_ONCE(adoption->state, FISC_ADOPT_RELEASING);
+	err = fisc_adopt_release(adoption);
+	fisc_balloon_look(adoption->mm);
+	WRITE_ONCE(adoption->err, err);
+	WRITE_ONCE(adoption->release, false);
+
+	return !err || err == -ESRCH;
+}
+
 static int fisc_adopt_thread(void *data)
 {
 	struct fisc_adoption *adoption = data;
+	int err = 0;
 	u64 before;
-	int err;
 
-	do {
-		if (READ_ONCE(adoption->release)) {
-			WRITE_ONCE(adoption->state, FISC_ADOPT_RELEASING);
-			err = fisc_adopt_release(adoption);
-			fisc_balloon_look(adoption->mm);
-			WRITE_ONCE(adoption->err, err);
-			WRITE_ONCE(adoption->release, false);
-			if (!err)
-				break;
-		}
+	/*
+	 * Memory of a process that has no VM any more is given back unasked. If
+	 * that fails, it is tried again, unless the process has a VM again.
+	 */
+	while (!(err || READ_ONCE(adoption->release)) ||
+	       !fisc_adopt_try_release(adoption)) {
 		before = adoption->adopted;
 		err = fisc_adopt_all(adoption);
 		fisc_adopt_tell_balloon(adoption, before);
 		WRITE_ONCE(adoption->state, FISC_ADOPT_ADOPTED);
+		if (err && !adoption->err)
+			continue;
 		wait_event_interruptible_timeout(fisc_adopt_wait,
 						 READ_ONCE(adoption->release),
 						 FISC_ADOPT_LOOK);
-	} while (err != -ESRCH);
+	}
 	fisc_adoption_free(adoption);
 	/* Do not return: the module may be gone by then. */
 	module_put_and_kthread_exit(0);
@@ -195,8 +220,10 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		goto err_pin;
 	}
 	mmgrab(mm);
+	err = fisc_mm_is_watched(mm) ? -EAGAIN : 0;
 	adoption->notifier.ops = &fisc_discard_ops;
-	err = mmu_notifier_register(&adoption->notifier, mm);
+	if (!err)
+		err = mmu_notifier_register(&adoption->notifier, mm);
 	mmput(mm);
 	adoption->mm = mm;
 	if (err)
@@ -245,14 +272,15 @@ void fisc_adopt_name(struct pid *pid, char *name, size_t size)
 /**
  * fisc_adopt_start() - start to adopt a VM
  * @pid: its process
- * @task: the same process
+ * @task: a thread of it that has its memory
  * @name: name for the VM
  *
  * Context: process context; may sleep. Takes fisc_adopt_mutex and mmap_lock.
  * Return: 0; -ENODEV if the process has no VM of KVM, or the module is being
- * unloaded; -EALREADY if the VM is adopted already; -EEXIST if the name is
- * taken; -EACCES if it cannot be a name; -ESRCH if the process has ended;
- * -ENOMEM; -EINTR if a signal is pending.
+ * unloaded; -EAGAIN if its VM has not run yet, or userfaultfd() watches memory
+ * of it, as in a migration that comes in; -EALREADY if the VM is adopted
+ * already; -EEXIST if the name is taken; -EACCES if it cannot be a name; -ESRCH
+ * if the process has ended; -ENOMEM; -EINTR if a signal is pending.
  */
 int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 		     const char *name)
@@ -264,6 +292,8 @@ int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	err = fisc_kvm_each_memslot(task, fisc_adopt_seen, NULL);
 	if (err)
 		return err;
+	if (!fisc_kvm_has_run(task))
+		return -EAGAIN;
 	/* The thread holds this reference. */
 	if (!try_module_get(THIS_MODULE))
 		return -ENODEV;

@@ -41,15 +41,24 @@ struct task_struct;
  * are, too: faults wait while a mapping is exchanged. If such memory is
  * adopted again, one file covers all of these mappings.
  *
+ * The process may move its mappings (mremap()), so it is mappings that are
+ * released, wherever they are, not addresses; and what it has unmapped is freed
+ * (trim.h). The address of a file's first page says only where new memory goes
+ * in that file, for as long as none of its mappings has been moved.
+ *
  * *Lifetimes.* The thread holds a reference on the VM and on the file system
  * (simple_pin_fs()), which keeps the module loaded. It holds the process's
  * mm_struct, but its memory (mm_users) only while it works on a chunk: it does
  * not delay a process that exits or calls execve(). After the process has
- * ended, or after a release, the thread unlinks the files and ends.
+ * ended, or after a release, the thread unlinks the files and ends. A process
+ * that closes its VM of KVM, but keeps its memory, gets it back unasked.
+ * Threads come and go, the first one included: what counts is the mm_struct.
  *
  * *Forks.* A child of the VMM would share memory of which it used to get a
  * copy. So adopted mappings are not inherited (VM_DONTCOPY); QEMU sets that
- * flag anyway.
+ * flag anyway. If the VMM clears it, or forks while a mapping is being
+ * released, the child has the mapping, but an access to it is a SIGSEGV
+ * (fisc_fault_keep_from_child()).
  *
  * Locks: fisc_adopt_mutex protects the list of adoptions and
  * fisc_vm.adoption; it is an innermost lock. A step takes the file's inode

@@ -85,7 +85,7 @@ struct fisc_ram {
  * @incoming: where pages are pinned, NULL if none are
  * @chunk: the chunk that these pages are for
  * @kept: flags of the previous mapping to keep (FISC_VM_KEPT)
- * @index: first page in the file of @ram's source
+ * @index: first page in the file of @ram's source; in a release, in @ram's file
  * @zero: /dev/zero during a release, otherwise NULL
  * @gap: the previous mapping is gone, and memory ran out before the new one
  *	was in place
@@ -110,6 +110,10 @@ struct fisc_step {
  * @notifier: reports what the process discards
  * @dir: the VM's directory, held
  * @rams: its files; only the thread uses this
+ * @nr_names: files so far whose names needed a number; only the thread uses it
+ * @unmapped: the process has removed or moved mappings since they were last
+ *	compared with the files
+ * @to_trim: files that are still to be compared; only the thread uses this
  * @sources: files that memory was moved from; only the thread uses this
  * @step: what the thread is doing; only the thread uses this
  * @state: its state
@@ -130,6 +134,9 @@ struct fisc_adoption {
 	struct mmu_notifier notifier;
 	struct dentry *dir;
 	struct list_head rams;
+	unsigned int nr_names;
+	bool unmapped;
+	unsigned int to_trim;
 	struct list_head sources;
 	struct fisc_step step;
 	enum fisc_adopt_state state;

@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -20,8 +21,10 @@
 #include "adopt/adopt.h"
 #include "adopt/auto.h"
 #include "adopt/name.h"
+#include "adopt/vma.h"
 #include "base/array.h"
 #include "kvm/kvm.h"
+#include "kvm/vmm.h"
 
 #define FISC_AUTO_LOOK		HZ
 #define FISC_AUTO_LOOKS		30
@@ -46,6 +49,8 @@ static LIST_HEAD(fisc_auto_candidates);
 static enum fisc_auto_policy fisc_auto_chosen;
 static bool fisc_auto_any_uid = true;
 static kuid_t fisc_auto_owner;
+/* Changes when all candidates are dropped. */
+static unsigned int fisc_auto_era;
 u64 fisc_auto_min_bytes = FISC_AUTO_MIN_BYTES;
 
 static void fisc_auto_look(struct work_struct *work);
@@ -65,34 +70,64 @@ static int fisc_memslot_bytes(void *arg, int as_id,
 	return 0;
 }
 
-static bool fisc_auto_is_owner(struct task_struct *task)
+/**
+ * struct fisc_auto_settings - the settings, while no lock protects them
+ * @policy: the policy
+ * @any_uid: processes of any owner are adopted
+ * @owner: the owner, otherwise
+ */
+struct fisc_auto_settings {
+	enum fisc_auto_policy policy;
+	bool any_uid;
+	kuid_t owner;
+};
+
+/* Has the VMM put its memory into files of ours? */
+static bool fisc_auto_is_ours(struct task_struct *task)
 {
-	return fisc_auto_any_uid || uid_eq(task_euid(task), fisc_auto_owner);
+	struct mm_struct *mm = get_task_mm(task);
+	bool ours;
+
+	if (!mm)
+		return false;
+	ours = fisc_mm_has_files(mm);
+	mmput(mm);
+
+	return ours;
 }
 
-/* Return: 0 if it was adopted, -EAGAIN if it may be later, or why it is not. */
-static int fisc_auto_try(struct pid *pid, struct task_struct *task)
+/*
+ * Return: 0 if it was adopted, -EAGAIN if it may be soon, -EBUSY if it may be
+ * when its VM runs, or why it is not.
+ */
+static int fisc_auto_try(const struct fisc_auto_settings *settings,
+			 struct pid *pid, struct task_struct *task)
 {
 	char name[FISC_NAME_MAX], by_pid[FISC_NAME_MAX];
 	u64 bytes = 0;
-	bool named;
-	int err;
+	int err, named;
 
-	if (!fisc_auto_is_owner(task))
+	if (!settings->any_uid && !uid_eq(task_euid(task), settings->owner))
 		return -EPERM;
 	err = fisc_kvm_each_memslot(task, fisc_memslot_bytes, &bytes);
 	if (err)
 		return err;
+	if (fisc_auto_is_ours(task))
+		return -EALREADY;
 	if (bytes < READ_ONCE(fisc_auto_min_bytes))
 		return -EAGAIN;
 	fisc_adopt_name(pid, by_pid, sizeof(by_pid));
 	named = fisc_name_of_task(task, name);
-	if (fisc_auto_chosen == FISC_AUTO_LISTED &&
+	if (named < 0)
+		return named;
+	if (settings->policy == FISC_AUTO_LISTED &&
 	    !fisc_name_is_listed(named ? name : by_pid))
 		return -ENOENT;
 	err = named ? fisc_adopt_start(pid, task, name) : -EEXIST;
 	if (err == -EEXIST)
 		err = fisc_adopt_start(pid, task, by_pid);
+	if (err == -EAGAIN)
+		return -EBUSY;
 	if (err && err != -EALREADY)
 		pr_warn_ratelimited("process %d cannot be adopted (%pe): write its pid and a name to /sys/kernel/fisc/adopt to try again\n",
 				    task_tgid_nr(task), ERR_PTR(err));
@@ -102,36 +137,73 @@ static int fisc_auto_try(struct pid *pid, struct task_struct *task)
 
 static void fisc_auto_drop(struct fisc_auto_candidate *candidate)
 {
-	list_del(&candidate->node);
 	put_pid(candidate->pid);
 	kfree(candidate);
 }
 
+/* fisc_auto_mutex held. */
 static void fisc_auto_forget(void)
 {
 	struct fisc_auto_candidate *candidate, *next;
 
-	list_for_each_entry_safe(candidate, next, &fisc_auto_candidates, node)
+	list_for_each_entry_safe(candidate, next, &fisc_auto_candidates, node) {
+		list_del(&candidate->node);
+		fisc_auto_drop(candidate);
+	}
+	/* The one that is being looked at is not in the list. */
+	fisc_auto_era++;
+}
+
+/* Return: true if the candidate is to be looked at again. */
+static bool fisc_auto_look_at(const struct fisc_auto_settings *settings,
+			      struct fisc_auto_candidate *candidate)
+{
+	struct task_struct *task = fisc_vmm_thread(candidate->pid);
+	int err = task ? fisc_auto_try(settings, candidate->pid, task) : -ESRCH;
+
+	if (task)
+		put_task_struct(task);
+	/* A migration may be long in coming. */
+	if (err == -EBUSY)
+		return true;
+	if (err == -ENODEV && candidate->told)
+		err = -EAGAIN;
+
+	return err == -EAGAIN && ++candidate->looks < FISC_AUTO_LOOKS;
+}
+
+/* Look at the first candidate, with fisc_auto_mutex released meanwhile. */
+static void fisc_auto_look_at_first(void)
+{
+	struct fisc_auto_settings settings = {
+		.policy = fisc_auto_chosen,
+		.any_uid = fisc_auto_any_uid,
+		.owner = fisc_auto_owner,
+	};
+	struct fisc_auto_candidate *candidate =
+		list_first_entry(&fisc_auto_candidates,
+				 struct fisc_auto_candidate, node);
+	unsigned int era = fisc_auto_era;
+	bool again;
+
+	list_del(&candidate->node);
+	mutex_unlock(&fisc_auto_mutex);
+	again = fisc_auto_look_at(&settings, candidate);
+	mutex_lock(&fisc_auto_mutex);
+	if (again && era == fisc_auto_era)
+		list_add_tail(&candidate->node, &fisc_auto_candidates);
+	else
 		fisc_auto_drop(candidate);
 }
 
 static void fisc_auto_look(struct work_struct *work)
 {
-	struct fisc_auto_candidate *candidate, *next;
+	unsigned int nr;
 
 	guard(mutex)(&fisc_auto_mutex);
-	list_for_each_entry_safe(candidate, next, &fisc_auto_candidates, node) {
-		struct task_struct *task = get_pid_task(candidate->pid,
-							PIDTYPE_TGID);
-		int err = task ? fisc_auto_try(candidate->pid, task) : -ESRCH;
-
-		if (task)
-			put_task_struct(task);
-		if (err == -ENODEV && candidate->told)
-			err = -EAGAIN;
-		if (err != -EAGAIN || ++candidate->looks == FISC_AUTO_LOOKS)
-			fisc_auto_drop(candidate);
-	}
+	for (nr = list_count_nodes(&fisc_auto_candidates);
+	     nr && !list_empty(&fisc_auto_candidates); nr--)
+		fisc_auto_look_at_first();
 	if (!list_empty(&fisc_auto_candidates))
 		schedule_delayed_work(&fisc_auto_work, FISC_AUTO_LOOK);
 }

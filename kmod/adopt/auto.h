@@ -25,7 +25,15 @@ struct pid;
  * fisc_auto_candidate): it is checked once a second, for half a minute, until
  * it has the amount of memory asked for, or is gone. Setting the policy drops
  * all candidates and starts over with all processes. A VM that was released is
- * left alone until then.
+ * left alone until then. So is one whose VMM maps files of this module: it need
+ * not be adopted.
+ *
+ * A VM that has not run yet may wait for a migration to come in: it stays a
+ * candidate for as long as that takes. In a post-copy migration, the VMM asks
+ * userfaultfd() to watch its memory just before the VM runs on this host. That
+ * fails for memory of a file of ours, at a time when the VM no longer runs on
+ * the other one. For the same reason, nothing is adopted while userfaultfd()
+ * watches any of the process's memory.
  *
  * *Names.* QEMU is given the VM's name on its command line ("-name web",
  * "-name guest=web,..."). A VM without a name is called after its process,
@@ -35,8 +43,10 @@ struct pid;
  * them apart.
  *
  * Locks: fisc_auto_mutex protects the settings and the list of candidates. It
- * is held while an adoption is started, so fisc_adopt_mutex,
- * fisc_names_mutex, inode locks and mmap_lock are taken within it.
+ * is not held while a candidate is looked at, as that takes the process's
+ * mmap_lock: the candidate is not in the list then, and does not return to it
+ * if all candidates have been dropped meanwhile (fisc_auto_era). Its arguments
+ * are read without waiting for the process.
  */
 
 /**

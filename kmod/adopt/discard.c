@@ -16,6 +16,7 @@
 #include <asm/syscall.h>
 #include <asm/unistd.h>
 
+#include "adopt/adoption.h"
 #include "adopt/discard.h"
 #include "adopt/source.h"
 #include "memory/hole.h"
@@ -172,6 +173,10 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 	struct vm_area_struct *vma;
 	unsigned long start, end;
 
+	/* Not by the adoption's thread, which replaces mappings itself. */
+	if (range->event == MMU_NOTIFY_UNMAP && !(current->flags & PF_KTHREAD))
+		WRITE_ONCE(container_of(notifier, struct fisc_adoption,
+					notifier)->unmapped, true);
 	if (range->event != MMU_NOTIFY_CLEAR || current->mm != range->mm ||
 	    !fisc_discard_is_asked(&start, &end) || fisc_discard_is_running())
 		return 0;

@@ -6,6 +6,7 @@
 #include <linux/cleanup.h>
 #include <linux/ctype.h>
 #include <linux/glob.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
@@ -53,15 +54,55 @@ static bool fisc_name_of_option(char *option, char *name)
 	return false;
 }
 
+/*
+ * Read memory of a process if it is present. Nothing is waited for, and only
+ * anonymous memory is read, as arguments are: the process decides where they
+ * are, and that could be in a file system of its own.
+ * Return: number of bytes, or -EAGAIN.
+ */
+static int fisc_args_read(struct mm_struct *mm, unsigned long addr, char *args,
+			  unsigned int size)
+{
+	unsigned int len = 0;
+	bool later = false;
+
+	if (!mmap_read_trylock(mm))
+		return -EAGAIN;
+	while (len < size) {
+		unsigned int offset = offset_in_page(addr + len);
+		unsigned int part = min(size - len,
+					(unsigned int)PAGE_SIZE - offset);
+		struct vm_area_struct *vma = vma_lookup(mm, addr + len);
+		struct page *page;
+		long nr;
+
+		if (!vma || !vma_is_anonymous(vma))
+			break;
+		nr = get_user_pages_remote(mm, addr + len, 1, FOLL_NOWAIT,
+					   &page, NULL);
+		if (!nr)
+			later = true;
+		if (nr != 1)
+			break;
+		memcpy_from_page(args + len, page, offset, part);
+		put_page(page);
+		len += part;
+	}
+	mmap_read_unlock(mm);
+
+	return later ? -EAGAIN : len;
+}
+
 /**
  * fisc_name_of_task() - find a VM's name in its VMM's command line
  * @task: the process
  * @name: room for FISC_NAME_MAX characters
  *
- * Context: may sleep; takes mmap_lock of the process.
- * Return: true if there is a name and a VM can be called that.
+ * Context: may sleep, but does not wait for the process.
+ * Return: 1 if there is a name and a VM can be called that, 0 if there is none,
+ * -EAGAIN if the command line cannot be read now.
  */
-bool fisc_name_of_task(struct task_struct *task, char *name)
+int fisc_name_of_task(struct task_struct *task, char *name)
 {
 	char *args __free(kfree) = kzalloc(FISC_NAME_ARGS, GFP_KERNEL);
 	struct mm_struct *mm = args ? get_task_mm(task) : NULL;
@@ -70,19 +111,17 @@ bool fisc_name_of_task(struct task_struct *task, char *name)
 	int len;
 
 	if (!mm)
-		return false;
+		return 0;
 	spin_lock(&mm->arg_lock);
 	start = mm->arg_start;
 	end = mm->arg_end;
 	spin_unlock(&mm->arg_lock);
-	mmput(mm);
-	if (end <= start)
-		return false;
 	/* The last byte stays 0. */
-	len = access_process_vm(task, start, args,
-				min(end - start, FISC_NAME_ARGS - 1UL),
-				FOLL_FORCE);
-	for (arg = args; arg < args + len; arg += strlen(arg) + 1) {
+	len = end > start ? fisc_args_read(mm, start, args,
+					   min(end - start,
+					       FISC_NAME_ARGS - 1UL)) : 0;
+	mmput(mm);
+	for (arg = args; len > 0 && arg < args + len; arg += strlen(arg) + 1) {
 		const char *option = arg + strlen(arg) + 1;
 
 		if ((!strcmp(arg, "-name") || !strcmp(arg, "--name")) &&
@@ -90,7 +129,7 @@ bool fisc_name_of_task(struct task_struct *task, char *name)
 			return fisc_name_of_option((char *)option, name);
 	}
 
-	return false;
+	return min(len, 0);
 }
 
 /**

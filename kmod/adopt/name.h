@@ -9,7 +9,7 @@ struct task_struct;
 /* Room for a VM's name or a pattern, including the final 0. */
 #define FISC_NAME_MAX	64
 
-bool fisc_name_of_task(struct task_struct *task, char *name);
+int fisc_name_of_task(struct task_struct *task, char *name);
 bool fisc_name_is_listed(const char *name);
 int fisc_names_set(const char *words);
 ssize_t fisc_names_get(char *buf);

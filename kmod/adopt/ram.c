@@ -49,7 +49,28 @@ static struct fisc_ram *fisc_ram_find(struct fisc_adoption *adoption,
 
 	list_for_each_entry(ram, &adoption->rams, node)
 		if (start >= ram->start && end <= ram->end &&
-		    ram->source == source)
+		    ram->source == source &&
+		    !READ_ONCE(fisc_region_of(file_inode(ram->file))->moved))
+			return ram;
+
+	return NULL;
+}
+
+/**
+ * fisc_ram_of() - return the file of a mapping
+ * @adoption: the current thread's adoption
+ * @file: the file that is mapped
+ *
+ * Context: any.
+ * Return: the file, or NULL if it is not one of the adoption's.
+ */
+struct fisc_ram *fisc_ram_of(struct fisc_adoption *adoption,
+			     const struct file *file)
+{
+	struct fisc_ram *ram;
+
+	list_for_each_entry(ram, &adoption->rams, node)
+		if (ram->file == file)
 			return ram;
 
 	return NULL;
@@ -117,19 +138,29 @@ void fisc_adopt_unlink(struct dentry *dentry)
 	dput(dentry);
 }
 
+/* Several mappings can begin in the same 2 MiB, or one after another. */
 static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 				  unsigned long start, loff_t size)
 {
 	struct path path = { .mnt = fisc_adopt_mount };
+	struct fisc_region *region;
 	struct file *file;
-	char name[32];
+	char name[48];
 	int err;
 
 	snprintf(name, sizeof(name), "ram-%lx", start);
 	path.dentry = fisc_adopt_create(adoption->dir, name, S_IFREG | 0600);
+	if (path.dentry == ERR_PTR(-EEXIST)) {
+		snprintf(name, sizeof(name), "ram-%lx.%u", start,
+			 ++adoption->nr_names);
+		path.dentry = fisc_adopt_create(adoption->dir, name,
+						S_IFREG | 0600);
+	}
 	if (IS_ERR(path.dentry))
 		return ERR_CAST(path.dentry);
-	fisc_region_of(d_inode(path.dentry))->adopted = true;
+	region = fisc_region_of(d_inode(path.dentry));
+	region->adopted = true;
+	region->hva = start;
 	file = dentry_open(&path, O_RDWR | O_LARGEFILE, current_cred());
 	err = IS_ERR(file) ? PTR_ERR(file) : vfs_truncate(&path, size);
 	if (err) {
@@ -211,7 +242,7 @@ static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
  *
  * Context: may sleep; takes mmap_lock for reading and inode locks.
  * Return: the file, or an error pointer: -ENOMEM; -ENOSPC if the file is not
- * admitted; -EEXIST if there already is a file for memory of another kind.
+ * admitted; -EEXIST if somebody has made a file of that name.
  */
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
@@ -234,6 +265,27 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 }
 
 /**
+ * fisc_ram_free() - remove a file of an adoption
+ * @ram: the file
+ *
+ * Its memory is freed when nothing maps it any more.
+ *
+ * Context: may sleep; takes the inode's lock and that of its directory.
+ */
+void fisc_ram_free(struct fisc_ram *ram)
+{
+	struct inode *inode = file_inode(ram->file);
+
+	inode_lock(inode);
+	fisc_region_of(inode)->source = NULL;
+	inode_unlock(inode);
+	list_del(&ram->node);
+	fisc_adopt_unlink(ram->file->f_path.dentry);
+	fput(ram->file);
+	kfree(ram);
+}
+
+/**
  * fisc_rams_free() - remove all files of an adoption
  * @adoption: the adoption
  *
@@ -243,17 +295,8 @@ void fisc_rams_free(struct fisc_adoption *adoption)
 {
 	struct fisc_ram *ram, *next;
 
-	list_for_each_entry_safe(ram, next, &adoption->rams, node) {
-		struct inode *inode = file_inode(ram->file);
-
-		inode_lock(inode);
-		fisc_region_of(inode)->source = NULL;
-		inode_unlock(inode);
-		fisc_adopt_unlink(ram->file->f_path.dentry);
-		fput(ram->file);
-		kfree(ram);
-	}
-	INIT_LIST_HEAD(&adoption->rams);
+	list_for_each_entry_safe(ram, next, &adoption->rams, node)
+		fisc_ram_free(ram);
 	fisc_sources_free(adoption);
 	/* Kernel threads defer closing files: have it done now. */
 	flush_delayed_fput();

@@ -17,6 +17,9 @@ struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
 			      unsigned long start, unsigned long end,
 			      unsigned long vma_start, unsigned long vma_end,
 			      struct file *from);
+struct fisc_ram *fisc_ram_of(struct fisc_adoption *adoption,
+			     const struct file *file);
+void fisc_ram_free(struct fisc_ram *ram);
 void fisc_rams_free(struct fisc_adoption *adoption);
 
 #endif /* _FISC_ADOPT_RAM_H */

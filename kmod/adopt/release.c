@@ -13,6 +13,7 @@
 
 #include "adopt/adoption.h"
 #include "adopt/release.h"
+#include "fs/fault.h"
 #include "fs/page.h"
 #include "fs/retry.h"
 #include "memory/hole.h"
@@ -57,6 +58,11 @@ static struct file *fisc_release_source(const struct vm_area_struct *vma)
 
 static void fisc_release_open(struct vm_area_struct *vma)
 {
+	/*
+	 * A child keeps the file, and with it the module, but can see neither
+	 * its content nor what has been copied so far.
+	 */
+	fisc_fault_keep_from_child(vma);
 	get_file(fisc_release_source(vma));
 }
 
@@ -118,6 +124,8 @@ static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	int err;
 
+	if (fisc_fault_is_of_child(vmf->vma))
+		return VM_FAULT_SIGSEGV;
 	ret = fisc_release_page_in(vmf, region);
 	if (ret)
 		return ret;

@@ -52,6 +52,21 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 				  step->index, first, len >> PAGE_SHIFT);
 }
 
+/* The mapping of a file of ours, which is to be replaced by /dev/zero. */
+static int fisc_step_prepare_release(struct fisc_step *step,
+				     struct vm_area_struct *vma,
+				     unsigned long addr)
+{
+	if (vma->vm_file != step->ram->file ||
+	    linear_page_index(vma, addr) != step->index)
+		return -EAGAIN;
+	/* What it has been advised meanwhile counts. */
+	step->kept = (vma->vm_flags & FISC_VM_KEPT & ~VM_DONTCOPY) |
+		     (step->ram->kept & VM_DONTCOPY);
+
+	return 0;
+}
+
 /*
  * Prepare to map a file at @addr, @len bytes of one chunk (in a release, more
  * than one), with mmap_lock held for writing.
@@ -71,7 +86,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	if (!vma || addr + len > vma->vm_end)
 		return -EAGAIN;
 	if (step->zero)
-		return fisc_vma_is_of(vma, adoption->vm) ? 0 : -EAGAIN;
+		return fisc_step_prepare_release(step, vma, addr);
 	if (fisc_vma_refused(vma) != FISC_NR_LEFT ||
 	    !fisc_vma_is_expected(vma, step->ram))
 		return -EAGAIN;
@@ -82,11 +97,11 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	if (err)
 		return err;
 	step->kept = vma->vm_flags & FISC_VM_KEPT;
-	down_write(&step->chunk->lock);
-	WRITE_ONCE(step->chunk->incoming, step->incoming);
-	up_write(&step->chunk->lock);
+	err = fisc_incoming_set(step->chunk, step->incoming);
+	if (err)
+		fisc_incoming_unpin(step->incoming);
 
-	return 0;
+	return err;
 }
 
 /* Set up the new mapping. */
@@ -98,7 +113,7 @@ static void fisc_step_map(const struct fisc_step *step,
 		fisc_release_map(vma, step->zero);
 	} else {
 		vm_flags_set(vma, VM_DONTCOPY);
-		vma->vm_ops = &fisc_vm_operations;
+		vma->vm_ops = &fisc_adopted_vm_operations;
 	}
 }
 
@@ -202,7 +217,6 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 			       unsigned long len)
 {
 	struct fisc_step *step = &adoption->step;
-	struct fisc_incoming *incoming = step->incoming;
 	unsigned long ret;
 
 	step->gap = false;
@@ -218,10 +232,7 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 		if (!step->chunk->incoming)
 			return (long)ret;
 	} while (fisc_adopt_left_gap(step, (long)ret, addr, len));
-	down_write(&step->chunk->lock);
-	WRITE_ONCE(step->chunk->incoming, NULL);
-	up_write(&step->chunk->lock);
-	fisc_incoming_unpin(incoming);
+	fisc_incoming_unset(step->chunk);
 
 	return (long)ret;
 }
@@ -294,15 +305,17 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
  * @ram: the file
  * @start: first address of a mapping of the file
  * @end: address after its last
+ * @index: the page of the file that is mapped at @start
  * @prot: protection of the new mapping (PROT_READ, PROT_WRITE)
  *
  * Context: may sleep; after kthread_use_mm(). Takes the file's inode lock, then
  * mmap_lock.
- * Return: 0, or -errno, in which case no content is lost.
+ * Return: 0; -EAGAIN if the mapping has changed; another -errno, in which case
+ * no content is lost either.
  */
 int fisc_adopt_give_back(struct fisc_adoption *adoption,
 			 const struct fisc_ram *ram, unsigned long start,
-			 unsigned long end, unsigned long prot)
+			 unsigned long end, pgoff_t index, unsigned long prot)
 {
 	struct inode *inode = file_inode(ram->file);
 	struct fisc_step *step = &adoption->step;
@@ -310,21 +323,23 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 	int err;
 
 	inode_lock(inode);
-	step->kept = ram->kept;
+	step->ram = ram;
+	step->index = index;
 	step->gap = false;
 	do {
 		u64 begin = local_clock();
 
 		ret = vm_mmap(ram->file, start, end - start, prot,
 			      MAP_PRIVATE | fisc_adopt_map_flag(step),
-			      fisc_ram_offset(ram, start));
+			      index << PAGE_SHIFT);
 		fisc_wait_account(FISC_WAIT_RELEASE_MAP, begin);
 	} while (IS_ERR_VALUE(ret) &&
 		 fisc_adopt_left_gap(step, (long)ret, start, end - start));
 	err = IS_ERR_VALUE(ret) ? (long)ret : 0;
 	if (!err)
 		err = fisc_release_fill(current->mm, fisc_region_of(inode),
-					start, end, ram->start);
+					start, end,
+					start - (index << PAGE_SHIFT));
 	inode_unlock(inode);
 
 	return err;

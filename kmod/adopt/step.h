@@ -13,6 +13,6 @@ int fisc_adopt_move(struct fisc_adoption *adoption, const struct fisc_ram *ram,
 		    unsigned long addr, unsigned long len);
 int fisc_adopt_give_back(struct fisc_adoption *adoption,
 			 const struct fisc_ram *ram, unsigned long start,
-			 unsigned long end, unsigned long prot);
+			 unsigned long end, pgoff_t index, unsigned long prot);
 
 #endif /* _FISC_ADOPT_STEP_H */

@@ -2,6 +2,8 @@
 /*
  * Adoption in sysfs and debugfs.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/cleanup.h>
 #include <linux/kobject.h>
 #include <linux/pid.h>
@@ -19,6 +21,7 @@
 #include "adopt/vma.h"
 #include "base/knob.h"
 #include "base/stats.h"
+#include "kvm/vmm.h"
 #include "vm/vm.h"
 
 /* "PID [NAME]" */
@@ -38,7 +41,7 @@ static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
 	if (kstrtoint(word, 10, &nr) || nr <= 0)
 		return -EINVAL;
 	pid = find_get_pid(nr);
-	task = get_pid_task(pid, PIDTYPE_TGID);
+	task = fisc_vmm_thread(pid);
 	err = -ESRCH;
 	if (task) {
 		fisc_adopt_name(pid, pid_name, sizeof(pid_name));
@@ -47,6 +50,9 @@ static ssize_t adopt_store(struct kobject *kobj, struct kobj_attribute *attr,
 		put_task_struct(task);
 	}
 	put_pid(pid);
+	if (err == -EAGAIN)
+		pr_info_ratelimited("process %d is not adopted: its VM has not run yet, or userfaultfd watches its memory, as while a migration comes in; try again when the VM runs\n",
+				    nr);
 	/* No notifier can be registered while a signal is pending: restart. */
 	if (err == -EINTR)
 		err = -ERESTARTNOINTR;

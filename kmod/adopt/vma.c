@@ -102,3 +102,50 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 
 	return region && region->vm == vm;
 }
+
+/**
+ * fisc_mm_is_watched() - tell whether userfaultfd() watches a process's memory
+ * @mm: memory of the process
+ *
+ * Context: may sleep; takes mmap_lock.
+ * Return: true if it does.
+ */
+bool fisc_mm_is_watched(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+	bool watched = false;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	mmap_read_lock(mm);
+	for_each_vma(vmi, vma)
+		watched |= userfaultfd_armed(vma);
+	mmap_read_unlock(mm);
+
+	return watched;
+}
+
+/**
+ * fisc_mm_has_files() - tell whether a process has mapped a VM's files itself
+ * @mm: memory of the process
+ *
+ * Context: may sleep; takes mmap_lock.
+ * Return: true if it has.
+ */
+bool fisc_mm_has_files(struct mm_struct *mm)
+{
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	mmap_read_lock(mm);
+	for_each_vma(vmi, vma) {
+		const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
+
+		found |= region && !region->adopted;
+	}
+	mmap_read_unlock(mm);
+
+	return found;
+}

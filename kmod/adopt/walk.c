@@ -18,10 +18,12 @@
 #include "adopt/ram.h"
 #include "adopt/source.h"
 #include "adopt/step.h"
+#include "adopt/trim.h"
 #include "adopt/vma.h"
 #include "adopt/walk.h"
 #include "base/array.h"
 #include "kvm/kvm.h"
+#include "kvm/vmm.h"
 #include "memory/map.h"
 #include "vm/vm.h"
 
@@ -75,7 +77,6 @@ static int fisc_ranges_add(void *arg, int as_id,
  * @end: address after its last, at most the end of the chunk
  * @vma_start: first address of the mapping
  * @vma_end: address after its last
- * @prot: protection of the mapping (PROT_READ, PROT_WRITE)
  * @source: the file, held, if this is shared memory to be moved; or NULL
  * @ours: it is in one of the VM's files already
  * @left: why it is left alone, or FISC_NR_LEFT
@@ -84,7 +85,6 @@ struct fisc_piece {
 	unsigned long end;
 	unsigned long vma_start;
 	unsigned long vma_end;
-	unsigned long prot;
 	struct file *source;
 	bool ours;
 	enum fisc_adopt_left left;
@@ -108,8 +108,6 @@ static void fisc_piece_look(const struct fisc_adoption *adoption,
 		piece->end = min(end, vma->vm_end);
 		piece->vma_start = vma->vm_start;
 		piece->vma_end = vma->vm_end;
-		piece->prot = (vma->vm_flags & VM_READ ? PROT_READ : 0) |
-			      (vma->vm_flags & VM_WRITE ? PROT_WRITE : 0);
 		piece->ours = fisc_vma_is_of(vma, adoption->vm);
 		piece->left = fisc_vma_refused(vma);
 		if (piece->left == FISC_NR_LEFT && !vma_is_anonymous(vma))
@@ -210,11 +208,11 @@ static int fisc_adopt_range(struct fisc_adoption *adoption,
  * @adoption: the current thread's adoption
  *
  * Context: may sleep.
- * Return: 0, or -ESRCH if the process has ended or has no VM any more.
+ * Return: 0, -ESRCH if the process has ended, -ENODEV if it has no VM any more.
  */
 int fisc_adopt_all(struct fisc_adoption *adoption)
 {
-	struct task_struct *task = get_pid_task(adoption->pid, PIDTYPE_TGID);
+	struct task_struct *task = fisc_vmm_thread(adoption->pid);
 	struct fisc_ranges list = {};
 	u64 bytes = 0;
 	unsigned int i;
@@ -224,6 +222,7 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 		err = fisc_kvm_each_memslot(task, fisc_ranges_add, &list);
 	if (task)
 		put_task_struct(task);
+	fisc_adopt_trim(adoption);
 	for (i = 0; i < list.nr; i++)
 		bytes += list.ranges[i].end - list.ranges[i].start;
 	WRITE_ONCE(adoption->bytes, bytes);
@@ -236,45 +235,98 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
 	kvfree(list.ranges);
 
-	/*
-	 * A process that has closed its VM is no VMM, even if it still has its
-	 * memory.
-	 */
-	return err == -ENODEV || err == -ESRCH ? -ESRCH : 0;
+	return err == -ENODEV || err == -ESRCH ? err : 0;
 }
 
-static int fisc_adopt_release_ram(struct fisc_adoption *adoption,
-				  const struct fisc_ram *ram)
+static unsigned long fisc_vma_prot(const struct vm_area_struct *vma)
 {
-	unsigned long addr = ram->start;
-	struct fisc_piece piece;
-	int err = 0;
+	return (vma->vm_flags & VM_READ ? PROT_READ : 0) |
+	       (vma->vm_flags & VM_WRITE ? PROT_WRITE : 0);
+}
 
-	while (addr < ram->end && !err) {
-		unsigned long end = round_down(addr, FISC_RELEASE_BYTES) +
-				    FISC_RELEASE_BYTES;
+/**
+ * struct fisc_ours - a part of a mapping of one of the VM's files
+ * @ram: the file
+ * @start: first address
+ * @end: address after the last
+ * @index: the page of the file that is mapped at @start
+ * @prot: protection of the mapping (PROT_READ, PROT_WRITE)
+ */
+struct fisc_ours {
+	struct fisc_ram *ram;
+	unsigned long start;
+	unsigned long end;
+	pgoff_t index;
+	unsigned long prot;
+};
 
+/* Find the first one from an address on, wherever the process has moved it. */
+static bool fisc_ours_find(struct fisc_adoption *adoption, unsigned long addr,
+			   struct fisc_ours *ours)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, adoption->mm, addr);
+
+	ours->ram = NULL;
+	mmap_read_lock(adoption->mm);
+	for_each_vma(vmi, vma) {
+		if (!fisc_vma_is_of(vma, adoption->vm))
+			continue;
+		ours->ram = fisc_ram_of(adoption, vma->vm_file);
+		if (!ours->ram)
+			continue;
+		ours->start = max(addr, vma->vm_start);
+		ours->end = min(vma->vm_end, FISC_RELEASE_BYTES +
+				round_down(ours->start, FISC_RELEASE_BYTES));
+		ours->index = linear_page_index(vma, ours->start);
+		ours->prot = fisc_vma_prot(vma);
+		break;
+	}
+	mmap_read_unlock(adoption->mm);
+
+	return ours->ram;
+}
+
+/* Return: 1, 0 if nothing is mapped any more, or -errno. */
+static int fisc_adopt_release_next(struct fisc_adoption *adoption,
+				   unsigned long *addr)
+{
+	struct fisc_ours ours;
+	u64 bytes;
+	int err;
+
+	/* Begin again, as the process can move its mappings. */
+	if (!fisc_ours_find(adoption, *addr, &ours) &&
+	    (!*addr || !fisc_ours_find(adoption, 0, &ours)))
+		return 0;
+	*addr = ours.start;
+	err = fisc_adopt_give_back(adoption, ours.ram, ours.start, ours.end,
+				   ours.index, ours.prot);
+	/* The process has changed its mappings: check again. */
+	if (err)
+		return err == -EAGAIN ? 1 : err;
+	*addr = ours.end;
+	bytes = min(adoption->adopted, ours.end - ours.start);
+	WRITE_ONCE(adoption->adopted, adoption->adopted - bytes);
+
+	return 1;
+}
+
+static int fisc_adopt_release_all_of(struct fisc_adoption *adoption)
+{
+	unsigned long addr = 0;
+	int more;
+
+	do {
 		if (!fisc_adopt_enter(adoption))
 			return -ESRCH;
-		fisc_piece_look(adoption, addr, min(ram->end, end), &piece);
-		if (piece.ours)
-			err = fisc_adopt_give_back(adoption, ram, addr,
-						   piece.end, piece.prot);
-		fisc_piece_done(&piece);
+		more = fisc_adopt_release_next(adoption, &addr);
 		fisc_adopt_leave(adoption);
 		cond_resched();
-		/* The process has changed its mappings: check again. */
-		if (err == -EAGAIN) {
-			err = 0;
-			continue;
-		}
-		if (!err && piece.ours)
-			WRITE_ONCE(adoption->adopted,
-				   adoption->adopted - (piece.end - addr));
-		addr = piece.end;
-	}
+	} while (more > 0);
 
-	return err;
+	return more;
 }
 
 /* How many more pages it takes to give each page a frame of its own. */
@@ -300,9 +352,8 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 {
 	u64 there = max(si_mem_available(), 0L);
 	u64 needs = fisc_adopt_release_needs(adoption);
-	struct fisc_ram *ram;
 	struct file *zero;
-	int err = 0;
+	int err;
 
 	if (needs > there) {
 		guard(rcu)();
@@ -315,8 +366,7 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 	if (IS_ERR(zero))
 		return PTR_ERR(zero);
 	adoption->step = (struct fisc_step){ .zero = zero };
-	list_for_each_entry(ram, &adoption->rams, node)
-		err = err ?: fisc_adopt_release_ram(adoption, ram);
+	err = fisc_adopt_release_all_of(adoption);
 	adoption->step.zero = NULL;
 	fput(zero);
 

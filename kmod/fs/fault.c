@@ -292,3 +292,30 @@ const struct vm_operations_struct fisc_vm_operations = {
 	.map_pages = fisc_map_pages,
 	.page_mkwrite = fisc_page_mkwrite,
 };
+
+static void fisc_adopted_open(struct vm_area_struct *vma)
+{
+	struct fisc_region *region = fisc_region_of(file_inode(vma->vm_file));
+
+	if (fisc_fault_keep_from_child(vma))
+		return;
+	/* A part of a mapping, or one that was moved? */
+	if (vma->vm_start - (vma->vm_pgoff << PAGE_SHIFT) != region->hva)
+		WRITE_ONCE(region->moved, true);
+}
+
+static vm_fault_t fisc_adopted_fault(struct vm_fault *vmf)
+{
+	if (fisc_fault_is_of_child(vmf->vma))
+		return VM_FAULT_SIGSEGV;
+
+	return fisc_fault(vmf);
+}
+
+/* As fisc_vm_operations, for memory that only one process may have. */
+const struct vm_operations_struct fisc_adopted_vm_operations = {
+	.open = fisc_adopted_open,
+	.fault = fisc_adopted_fault,
+	.map_pages = fisc_map_pages,
+	.page_mkwrite = fisc_page_mkwrite,
+};

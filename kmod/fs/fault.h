@@ -5,5 +5,38 @@
 #include <linux/mm.h>
 
 extern const struct vm_operations_struct fisc_vm_operations;
+extern const struct vm_operations_struct fisc_adopted_vm_operations;
+
+/**
+ * fisc_fault_keep_from_child() - keep a forked process from adopted memory
+ * @vma: a mapping, in its .open
+ *
+ * If it is the child's copy of a mapping, the kernel copies no page of it, and
+ * an access to it is to get a SIGSEGV: see fisc_fault_is_of_child().
+ *
+ * Context: mmap_lock of the process held for writing.
+ * Return: true if it is the child's.
+ */
+static inline bool fisc_fault_keep_from_child(struct vm_area_struct *vma)
+{
+	if (vma->vm_mm == current->mm)
+		return false;
+	/* No process can set it for a mapping of a file. */
+	vm_flags_set(vma, VM_WIPEONFORK);
+
+	return true;
+}
+
+/**
+ * fisc_fault_is_of_child() - tell whether a forked process has the mapping
+ * @vma: the mapping
+ *
+ * Context: any.
+ * Return: true if fisc_fault_keep_from_child() has returned true.
+ */
+static inline bool fisc_fault_is_of_child(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_WIPEONFORK;
+}
 
 #endif /* _FISC_FS_FAULT_H */

@@ -229,6 +229,46 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
 }
 EXPORT_SYMBOL_NS_GPL(fisc_kvm_each_memslot, FISC);
 
+static bool fisc_vcpus_have_run(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (rcu_access_pointer(vcpu->pid))
+			return true;
+
+	return false;
+}
+
+/**
+ * fisc_kvm_has_run() - tell whether a process's VMs have run
+ * @task: the process
+ *
+ * Those that have not may wait for a migration to come in.
+ *
+ * Context: may sleep; no lock of this module held.
+ * Return: true if a vCPU of one of its VMs of KVM has run.
+ */
+bool fisc_kvm_has_run(struct task_struct *task)
+{
+	bool run = false;
+	unsigned int nth;
+	struct kvm *kvm;
+
+	for (nth = 0; nth < FISC_KVMS_OF_A_PROCESS && !run; nth++) {
+		kvm = fisc_kvm_find(task, nth);
+		if (!kvm)
+			break;
+		run = fisc_vcpus_have_run(kvm);
+		/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
+		symbol_get(kvm_put_kvm)(kvm);
+		symbol_put(kvm_put_kvm);
+	}
+
+	return run;
+}
+
 /**
  * fisc_slots_get() - list a VM's memslots
  * @vm: the VM

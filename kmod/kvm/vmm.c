@@ -2,10 +2,13 @@
 /*
  * The process that a VM belongs to. See DOC: KVM in kvm.h.
  */
+#include <linux/cleanup.h>
 #include <linux/jiffies.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/pid.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
 #include "kvm/vmm.h"
@@ -34,11 +37,38 @@ void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm)
 }
 
 /**
+ * fisc_vmm_thread() - return a thread of a process that has its memory
+ * @pid: the process
+ *
+ * The first thread of a process can exit before the others.
+ *
+ * Context: any.
+ * Return: the thread, held, or the first one if none has memory any more; NULL
+ * if the process has exited.
+ */
+struct task_struct *fisc_vmm_thread(struct pid *pid)
+{
+	struct task_struct *first, *thread;
+
+	guard(rcu)();
+	first = pid_task(pid, PIDTYPE_TGID);
+	if (!first)
+		return NULL;
+	if (!READ_ONCE(first->mm))
+		for_each_thread(first, thread)
+			if (READ_ONCE(thread->mm))
+				return get_task_struct(thread);
+
+	return get_task_struct(first);
+}
+
+/**
  * fisc_vmm_task() - return the process that a VM belongs to
  * @vm: the VM
  *
  * Context: any.
- * Return: its task, held, or NULL if it is not known or has exited.
+ * Return: a thread as of fisc_vmm_thread(), held, or NULL if the process is not
+ * known or has exited.
  */
 struct task_struct *fisc_vmm_task(struct fisc_vm *vm)
 {
@@ -46,7 +76,7 @@ struct task_struct *fisc_vmm_task(struct fisc_vm *vm)
 
 	spin_lock(&fisc_vmm_lock);
 	if (vm->vmm.pid)
-		task = get_pid_task(vm->vmm.pid, PIDTYPE_TGID);
+		task = fisc_vmm_thread(vm->vmm.pid);
 	spin_unlock(&fisc_vmm_lock);
 
 	return task;

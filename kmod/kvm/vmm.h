@@ -9,6 +9,7 @@
 struct task_struct;
 
 void fisc_vmm_set(struct fisc_vm *vm, struct pid *pid, const void *mm);
+struct task_struct *fisc_vmm_thread(struct pid *pid);
 struct task_struct *fisc_vmm_task(struct fisc_vm *vm);
 void fisc_vmm_maps(struct fisc_vm *vm);
 void __fisc_vmm_faults(struct fisc_vm *vm, const struct vm_area_struct *vma);

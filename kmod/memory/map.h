@@ -191,6 +191,9 @@ struct fisc_ahead {
  * @nr_due: number of due chunks in all files of the VM (struct fisc_vm)
  * @adopted: it holds a process's memory (DOC: Adoption), and only that process
  *	may map it
+ * @moved: @adopted, and the process has moved a mapping of it (mremap())
+ * @hva: of an adopted file, the address of its first page where no mapping has
+ *	been moved
  * @source: shared memory that this was before (adopt/source.h), or NULL;
  *	protected by the inode's lock
  * @end: the first page that can have no frame (fisc_region_set_end())
@@ -217,6 +220,8 @@ struct fisc_region {
 	u16 next_due;
 	atomic_t *nr_due;
 	bool adopted;
+	bool moved;
+	unsigned long hva;
 	struct fisc_source *source;
 	pgoff_t end;
 	u64 admitted;
