@@ -161,133 +161,6 @@ TEST_F(adopt, child_has_no_part_in_it)
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 }
 
-/* Automatic adoption */
-
-/* Wait for the VM of @pid to be adopted, under a name that the module chose. */
-static bool is_adopted_by_pid(int pid, double seconds)
-{
-	double end = fisc_now() + seconds;
-	char path[96];
-
-	snprintf(path, sizeof(path), FISC_SYSFS "/vms/pid-%d/adoption", pid);
-	while (access(path, F_OK)) {
-		if (fisc_now() > end)
-			return false;
-		fisc_sleep_ms(10);
-	}
-	return true;
-}
-
-/* Seconds in which a VM would have been looked at twice */
-#define NOT_S	2.5
-
-static bool release_by_pid(int pid)
-{
-	char vm[32];
-
-	snprintf(vm, sizeof(vm), "pid-%d", pid);
-	return release_vm(vm);
-}
-
-TEST_F(adopt, nothing_is_adopted_by_itself_unless_told)
-{
-	char text[64];
-
-	ASSERT_EQ(0, fisc_read_str(AUTO "policy", text, sizeof(text)));
-	EXPECT_STREQ("none", text);
-	ASSERT_EQ(0, fisc_write_str(AUTO "min_bytes", "1M"));
-	snprintf(text, sizeof(text), "%d", getpid());
-	EXPECT_EQ(0, fisc_write_str(AUTO "created", text));
-	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
-	fisc_refuse(_metadata, AUTO "policy", "some", -EINVAL);
-	fisc_refuse(_metadata, AUTO "uid", "root", -EINVAL);
-	fisc_refuse(_metadata, AUTO "uid", "-1", -EINVAL);
-	fisc_refuse(_metadata, AUTO "min_bytes", "much", -EINVAL);
-	EXPECT_EQ(-EINVAL, fisc_write_str(AUTO "created", "0"));
-	EXPECT_EQ(-ESRCH, fisc_write_str(AUTO "created", "2147483647"));
-	EXPECT_EQ(-EINVAL, fisc_write_str(AUTO "release_all", "0"));
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	EXPECT_EQ(0, fisc_write_str(AUTO "names", text));
-	fisc_take(_metadata, AUTO "names", " a\tb\n\nc* ", "a\nb\nc*");
-}
-
-TEST_F(adopt, all_are_adopted_but_for_the_small_and_others)
-{
-	fisc_fill_pages(self->mem, PAGES, 1);
-	/* 8 MiB are less than min_bytes. */
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
-	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
-	ASSERT_EQ(0, fisc_write_str(AUTO "uid", "12345"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "min_bytes", "8M"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
-	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
-	ASSERT_EQ(0, fisc_write_str(AUTO "uid", "0"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "all"));
-	EXPECT_TRUE(is_adopted_by_pid(getpid(), WAIT_S));
-	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
-	/* A VM that was released is left alone. */
-	ASSERT_TRUE(release_by_pid(getpid()));
-	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
-	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
-}
-
-TEST_F(adopt, listed_ones_are_adopted)
-{
-	char pattern[32];
-
-	ASSERT_EQ(0, fisc_write_str(AUTO "min_bytes", "1M"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "names", "web-* db pid-"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "listed"));
-	EXPECT_FALSE(is_adopted_by_pid(getpid(), NOT_S));
-	snprintf(pattern, sizeof(pattern), "db *-%d", getpid());
-	ASSERT_EQ(0, fisc_write_str(AUTO "names", pattern));
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "listed"));
-	EXPECT_TRUE(is_adopted_by_pid(getpid(), WAIT_S));
-	ASSERT_TRUE(release_by_pid(getpid()));
-}
-
-/* As the udev rule does: the VM exists, but has no memory yet. */
-TEST_F(adopt, new_ones_follow)
-{
-	int status, to_child[2];
-	char text[32], go = 0;
-	pid_t pid;
-
-	ASSERT_EQ(0, pipe(to_child));
-	ASSERT_EQ(0, fisc_write_str(AUTO "min_bytes", "8M"));
-	/* This VM is not adopted. */
-	ASSERT_EQ(0, fisc_write_str(AUTO "names", "none-such"));
-	ASSERT_EQ(0, fisc_write_str(AUTO "policy", "listed"));
-	pid = fork();
-	if (!pid) {
-		struct vmm own;
-		char *mem = map_memory(SIZE);
-
-		if (!mem || vmm_open(&own) || read(to_child[0], &go, 1) != 1 ||
-		    vmm_set_slot(&own, 0, GPA, mem, PAGES))
-			_exit(1);
-		fisc_fill_pages(mem, PAGES, 1);
-		if (read(to_child[0], &go, 1) != 1)
-			_exit(1);
-		_exit(fisc_check_pages(mem, PAGES, 1) == -1 ? 0 : 2);
-	}
-	fisc_sleep_ms(500);
-	snprintf(text, sizeof(text), "pid-%d", pid);
-	ASSERT_EQ(0, fisc_write_str(AUTO "names", text));
-	snprintf(text, sizeof(text), "%d", pid);
-	ASSERT_EQ(0, fisc_write_str(AUTO "created", text));
-	EXPECT_FALSE(is_adopted_by_pid(pid, NOT_S));
-	ASSERT_EQ(1, write(to_child[1], &go, 1));
-	EXPECT_TRUE(is_adopted_by_pid(pid, WAIT_S));
-	EXPECT_TRUE(fisc_wait("core", "frames", PAGES));
-	EXPECT_EQ(0, fisc_write_str(AUTO "release_all", "1"));
-	EXPECT_TRUE(fisc_wait("core", "frames", 0));
-	ASSERT_EQ(1, write(to_child[1], &go, 1));
-	EXPECT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
-}
-
 /* What is left alone */
 
 TEST_F(adopt, other_memory_is_left_alone)
@@ -469,12 +342,13 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 			for (;;)
 				fisc_fill_pages(mem, PAGES, 1);
 		}
-		/* Wait until it has a VM. */
+		/* Wait until it has a VM, and that has run. */
 		end = fisc_now() + WAIT_S;
 		do {
 			fisc_sleep_ms(10);
 			err = adopt_pid(pid);
-		} while (err == -ENODEV && fisc_now() < end);
+		} while ((err == -ENODEV || err == -EAGAIN) &&
+			 fisc_now() < end);
 		EXPECT_EQ(0, err);
 		fisc_sleep_ms(i * 30);
 		EXPECT_EQ(0, kill(pid, SIGKILL));

@@ -8,6 +8,9 @@
 
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define FISC_OWN_FIXTURE
@@ -62,6 +65,72 @@ static inline bool wait_gone(void)
 static inline bool release(void)
 {
 	return release_vm(NAME);
+}
+
+/* Wait for the VM of @pid to be adopted, under a name that the module chose. */
+static inline bool is_adopted_by_pid(int pid, double seconds)
+{
+	double end = fisc_now() + seconds;
+	char path[96];
+
+	snprintf(path, sizeof(path), FISC_SYSFS "/vms/pid-%d/adoption", pid);
+	while (access(path, F_OK)) {
+		if (fisc_now() > end)
+			return false;
+		fisc_sleep_ms(10);
+	}
+	return true;
+}
+
+/* Seconds in which a VM would have been looked at twice */
+#define NOT_S	2.5
+
+static inline bool release_by_pid(int pid)
+{
+	char vm[32];
+
+	snprintf(vm, sizeof(vm), "pid-%d", pid);
+	return release_vm(vm);
+}
+
+/**
+ * struct child - another process, which takes its next step when told to
+ * @pid: the process
+ * @fd: socket, whose other end the child has
+ */
+struct child {
+	pid_t pid;
+	int fd;
+};
+
+/* Fork; @child->pid is 0 in the child. It does not outlive this process. */
+static inline bool start_child(struct child *child)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		return false;
+	child->pid = fork();
+	child->fd = fds[!child->pid];
+	close(fds[!!child->pid]);
+	if (!child->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(4 * WAIT_S);
+	}
+	return child->pid >= 0;
+}
+
+static inline bool tell(const struct child *child)
+{
+	return send(child->fd, "", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* Wait to be told; false if the other process has ended. */
+static inline bool hear(const struct child *child)
+{
+	char byte;
+
+	return read(child->fd, &byte, 1) == 1;
 }
 
 FIXTURE(adopt)

@@ -70,6 +70,16 @@ static int add_vcpu(struct vmm *vmm, int kvm)
 	       vmm_set_slot(vmm, CODE_SLOT, GUEST_CODE, vmm->code, 1);
 }
 
+int vmm_run_once(struct vmm *vmm)
+{
+	int ret;
+
+	vmm->run->immediate_exit = 1;
+	ret = ioctl(vmm->vcpu, KVM_RUN, 0) ? -errno : -EIO;
+	vmm->run->immediate_exit = 0;
+	return ret == -EINTR ? 0 : ret;
+}
+
 static int open_vm(struct vmm *vmm, bool async)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), ret;
@@ -87,14 +97,19 @@ static int open_vm(struct vmm *vmm, bool async)
 	return ret;
 }
 
-int vmm_open(struct vmm *vmm)
+int vmm_open_idle(struct vmm *vmm)
 {
 	return open_vm(vmm, false);
 }
 
+int vmm_open(struct vmm *vmm)
+{
+	return open_vm(vmm, false) ?: vmm_run_once(vmm);
+}
+
 int vmm_open_async(struct vmm *vmm)
 {
-	return open_vm(vmm, true);
+	return open_vm(vmm, true) ?: vmm_run_once(vmm);
 }
 
 void vmm_close(struct vmm *vmm)

@@ -51,8 +51,17 @@ int vmm_set_slot(struct vmm *vmm, int slot, __u64 gpa, const void *mem,
 		 size_t nr_pages);
 int vmm_delete_slot(struct vmm *vmm, int slot);
 
-/* Open a VM with one vCPU and nothing for it to touch: 0 or -errno. */
+/*
+ * Open a VM with one vCPU, which has run once, and nothing for it to touch: 0
+ * or -errno.
+ */
 int vmm_open(struct vmm *vmm);
+
+/* The same, but the vCPU has never run. */
+int vmm_open_idle(struct vmm *vmm);
+
+/* Enter KVM_RUN, but not the guest: 0 or -errno. */
+int vmm_run_once(struct vmm *vmm);
 
 /*
  * The same with an interrupt controller in the kernel and interrupts on, so
