@@ -228,6 +228,65 @@ TEST_F(adopt, memory_at_new_addresses_does_not_pile_up)
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
 }
 
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+/* How much memory is given back at a time */
+#define RELEASE_SIZE	(64 * MIB)
+
+/* Map memory of which one half is given back before the other. */
+static char *map_across_releases(void)
+{
+	char *area = mmap(NULL, 2 * RELEASE_SIZE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned long border = ((unsigned long)area / RELEASE_SIZE + 1) *
+			       RELEASE_SIZE;
+
+	if (area == MAP_FAILED)
+		return MAP_FAILED;
+	if (border - (unsigned long)area < HALF_SIZE)
+		border += RELEASE_SIZE;
+	return map_at((char *)border - HALF_SIZE, SIZE);
+}
+
+/*
+ * What could not be given back is the file's, whatever else is unmapped, and
+ * whether its mapping has been replaced already or not.
+ */
+TEST_F(adopt, failed_release_loses_nothing)
+{
+	const long bad = 100;
+	char *mem = map_across_releases(), *bad_page = mem + bad * PAGE_SIZE;
+	double end = fisc_now() + WAIT_S;
+	struct adoption now;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "0"));
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + 2 * SIZE, mem, PAGES));
+	fisc_fill_pages(mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	signal(SIGBUS, ignore);
+	if (madvise(bad_page, PAGE_SIZE, MADV_HWPOISON) && errno == EINVAL)
+		SKIP(return, "no CONFIG_MEMORY_FAILURE");
+	signal(SIGBUS, SIG_DFL);
+	ASSERT_EQ(0, fisc_vm_set(NAME, "adoption", "release"));
+	do {
+		ASSERT_TRUE(look(&now));
+		fisc_sleep_ms(10);
+	} while (!strstr(now.text, "not released") && fisc_now() < end);
+	EXPECT_NE(NULL, strstr(now.text, "not released"));
+	EXPECT_EQ(HALF_SIZE, bytes_of_ours(mem, SIZE));
+	ASSERT_EQ(0, munmap(map_memory(CHUNK), CHUNK));
+	fisc_sleep_ms(NOT_S * 1000);
+	EXPECT_EQ(-1, fisc_check_pages(mem, bad, 1));
+	EXPECT_EQ(-1, fisc_check_pages(bad_page + PAGE_SIZE, PAGES - bad - 1,
+				       2 + bad));
+	fisc_write_str(LARGE_ENABLED, "1");
+}
+
 /* The VM, and the process's first thread */
 
 TEST_F(adopt, closed_vm_gives_memory_back)

@@ -141,23 +141,11 @@ static void fisc_adopt_tell_balloon(const struct fisc_adoption *adoption,
 		fisc_balloon_look(adoption->mm);
 }
 
-/* Is memory of the process left, whichever of its threads and VMs are? */
-static bool fisc_adopt_is_alive(struct fisc_adoption *adoption)
-{
-	if (!mmget_not_zero(adoption->mm))
-		return false;
-	mmput(adoption->mm);
-
-	return true;
-}
-
 /* Return: true if all memory is given back, or none is left. */
 static bool fisc_adopt_try_release(struct fisc_adoption *adoption)
 {
 	int err;
 
-	if (!fisc_adopt_is_alive(adoption))
-		return true;
 	WRITE_ONCE(adoption->state, FISC_ADOPT_RELEASING);
 	err = fisc_adopt_release(adoption);
 	fisc_balloon_look(adoption->mm);
@@ -167,26 +155,28 @@ static bool fisc_adopt_try_release(struct fisc_adoption *adoption)
 	return !err || err == -ESRCH;
 }
 
+/*
+ * Memory of a process that has no VM any more is given back unasked, unless the
+ * process ends or has a VM again a moment later. If that fails, it is tried
+ * again.
+ */
 static int fisc_adopt_thread(void *data)
 {
 	struct fisc_adoption *adoption = data;
-	int err = 0;
+	unsigned int missed = 0;
 	u64 before;
 
-	/*
-	 * Memory of a process that has no VM any more is given back unasked. If
-	 * that fails, it is tried again, unless the process has a VM again.
-	 */
-	while (!(err || READ_ONCE(adoption->release)) ||
-	       !fisc_adopt_try_release(adoption)) {
+	while (atomic_read(&adoption->mm->mm_users)) {
+		if ((missed > 1 || READ_ONCE(adoption->release)) &&
+		    fisc_adopt_try_release(adoption))
+			break;
 		before = adoption->adopted;
-		err = fisc_adopt_all(adoption);
+		missed = fisc_adopt_all(adoption) ? missed + 1 : 0;
 		fisc_adopt_tell_balloon(adoption, before);
 		WRITE_ONCE(adoption->state, FISC_ADOPT_ADOPTED);
-		if (err && !adoption->err)
-			continue;
 		wait_event_interruptible_timeout(fisc_adopt_wait,
-						 READ_ONCE(adoption->release),
+						 READ_ONCE(adoption->release) ||
+						 !atomic_read(&adoption->mm->mm_users),
 						 FISC_ADOPT_LOOK);
 	}
 	fisc_adoption_free(adoption);

@@ -160,6 +160,7 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 		return ERR_CAST(path.dentry);
 	region = fisc_region_of(d_inode(path.dentry));
 	region->adopted = true;
+	region->owner = adoption->mm;
 	region->hva = start;
 	file = dentry_open(&path, O_RDWR | O_LARGEFILE, current_cred());
 	err = IS_ERR(file) ? PTR_ERR(file) : vfs_truncate(&path, size);

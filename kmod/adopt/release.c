@@ -58,11 +58,13 @@ static struct file *fisc_release_source(const struct vm_area_struct *vma)
 
 static void fisc_release_open(struct vm_area_struct *vma)
 {
+	struct inode *inode = file_inode(fisc_release_source(vma));
+
 	/*
 	 * A child keeps the file, and with it the module, but can see neither
 	 * its content nor what has been copied so far.
 	 */
-	fisc_fault_keep_from_child(vma);
+	fisc_fault_keep_from_child(vma, fisc_region_of(inode));
 	get_file(fisc_release_source(vma));
 }
 
@@ -149,6 +151,23 @@ static const struct vm_operations_struct fisc_release_vm_operations = {
 	.close = fisc_release_close,
 	.fault = fisc_release_fault,
 };
+
+/**
+ * fisc_release_is_of() - tell whether a mapping is being filled from a file
+ * @vma: the mapping
+ * @file: the file
+ *
+ * If something could not be read, that can last.
+ *
+ * Context: mmap_lock held.
+ * Return: true if the file still serves the mapping, at its offset there.
+ */
+bool fisc_release_is_of(const struct vm_area_struct *vma,
+			const struct file *file)
+{
+	return vma->vm_ops == &fisc_release_vm_operations &&
+	       fisc_release_source(vma) == file;
+}
 
 /**
  * fisc_release_map() - prepare a private mapping of a file for being filled

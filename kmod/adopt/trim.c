@@ -13,6 +13,7 @@
 
 #include "adopt/adoption.h"
 #include "adopt/ram.h"
+#include "adopt/release.h"
 #include "adopt/trim.h"
 #include "base/array.h"
 #include "memory/hole.h"
@@ -54,7 +55,7 @@ static int fisc_spans_get(struct fisc_spans *list, struct mm_struct *mm,
 	for_each_vma(vmi, vma) {
 		struct fisc_span *spans;
 
-		if (vma->vm_file != file)
+		if (vma->vm_file != file && !fisc_release_is_of(vma, file))
 			continue;
 		spans = fisc_array_grow(list->spans, list->nr, &list->room,
 					sizeof(*spans));

@@ -297,7 +297,7 @@ static void fisc_adopted_open(struct vm_area_struct *vma)
 {
 	struct fisc_region *region = fisc_region_of(file_inode(vma->vm_file));
 
-	if (fisc_fault_keep_from_child(vma))
+	if (fisc_fault_keep_from_child(vma, region))
 		return;
 	/* A part of a mapping, or one that was moved? */
 	if (vma->vm_start - (vma->vm_pgoff << PAGE_SHIFT) != region->hva)

@@ -4,22 +4,26 @@
 
 #include <linux/mm.h>
 
+#include "memory/map.h"
+
 extern const struct vm_operations_struct fisc_vm_operations;
 extern const struct vm_operations_struct fisc_adopted_vm_operations;
 
 /**
  * fisc_fault_keep_from_child() - keep a forked process from adopted memory
  * @vma: a mapping, in its .open
+ * @region: the adopted file
  *
  * If it is the child's copy of a mapping, the kernel copies no page of it, and
  * an access to it is to get a SIGSEGV: see fisc_fault_is_of_child().
  *
- * Context: mmap_lock of the process held for writing.
+ * Context: mmap_lock held for writing.
  * Return: true if it is the child's.
  */
-static inline bool fisc_fault_keep_from_child(struct vm_area_struct *vma)
+static inline bool fisc_fault_keep_from_child(struct vm_area_struct *vma,
+					      const struct fisc_region *region)
 {
-	if (vma->vm_mm == current->mm)
+	if (vma->vm_mm == region->owner)
 		return false;
 	/* No process can set it for a mapping of a file. */
 	vm_flags_set(vma, VM_WIPEONFORK);

@@ -191,6 +191,7 @@ struct fisc_ahead {
  * @nr_due: number of due chunks in all files of the VM (struct fisc_vm)
  * @adopted: it holds a process's memory (DOC: Adoption), and only that process
  *	may map it
+ * @owner: the struct mm_struct of that process; compared only
  * @moved: @adopted, and the process has moved a mapping of it (mremap())
  * @hva: of an adopted file, the address of its first page where no mapping has
  *	been moved
@@ -221,6 +222,7 @@ struct fisc_region {
 	atomic_t *nr_due;
 	bool adopted;
 	bool moved;
+	const void *owner;
 	unsigned long hva;
 	struct fisc_source *source;
 	pgoff_t end;
