@@ -634,3 +634,21 @@ int fisc_wait_child(pid_t pid)
 		return -1;
 	return WEXITSTATUS(status);
 }
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+bool fisc_poison(void *page)
+{
+	struct sigaction action = { .sa_handler = nothing }, before;
+	int err;
+
+	/* Injecting an error into a large page raises the signal here. */
+	sigaction(SIGBUS, &action, &before);
+	err = madvise(page, PAGE_SIZE, MADV_HWPOISON) ? errno : 0;
+	sigaction(SIGBUS, &before, NULL);
+
+	return err != EINVAL;
+}

@@ -120,6 +120,12 @@ double fisc_now(void);
 /* Seconds that a stress case runs: SECONDS_STRESS, if it is set. */
 int fisc_stress_s(int usual);
 
+/*
+ * Have a page fail, as on a machine check: false if this kernel does not handle
+ * memory failures.
+ */
+bool fisc_poison(void *page);
+
 /* Run a command without output: 0 or -errno. */
 int fisc_run(const char * const argv[]);
 

@@ -16,25 +16,6 @@
 #define FISC_LARGE	"1"
 #include "fixture.h"
 
-static void nothing(int sig)
-{
-	(void)sig;
-}
-
-/* Return false if this kernel does not handle memory failures. */
-static bool poison(char *map, size_t i)
-{
-	struct sigaction action = { .sa_handler = nothing }, before;
-	int err;
-
-	/* Injecting an error into a large page raises the signal here. */
-	sigaction(SIGBUS, &action, &before);
-	err = madvise(page_of(map, i), PAGE_SIZE, MADV_HWPOISON) ? errno : 0;
-	sigaction(SIGBUS, &before, NULL);
-
-	return err != EINVAL;
-}
-
 /* Unmap everything, so that the next touch maps it anew. */
 static void forget(char *map, size_t nr_pages)
 {
@@ -79,7 +60,7 @@ TEST_F(fisc, private_page_is_lost_alone)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 3; i++)
 		fisc_fill(page_of(map, i), 1 + i);
-	if (!poison(map, 1))
+	if (!fisc_poison(page_of(map, 1)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	forget(map, 3);
 	EXPECT_TRUE(lost_to_read(map, 1));
@@ -107,7 +88,7 @@ TEST_F(fisc, shared_frame_is_lost_to_its_users_and_not_copied)
 		fisc_fill(page_of(map, i), i < 4 ? 1 : i < 6 ? 2 : i);
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait("core", "frames", 4));
-	if (!poison(map, 2))
+	if (!fisc_poison(page_of(map, 2)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	cow = fisc_share("cow_breaks");
 	/* A write to a mapped shared page would copy it. */
@@ -145,7 +126,7 @@ TEST_F(fisc, lost_page_is_neither_read_nor_shared_by_the_scanner)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 2; i++)
 		fisc_fill(page_of(map, i), 1);
-	if (!poison(map, 0))
+	if (!fisc_poison(page_of(map, 0)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	merged = fisc_share("merged");
 	ASSERT_EQ(0, fisc_scan_on());
@@ -165,7 +146,7 @@ TEST_F(fisc, page_that_was_hashed_before_its_error_is_not_shared)
 	fisc_fill(page_of(map, 0), 1);
 	ASSERT_EQ(0, fisc_scan_on());
 	ASSERT_TRUE(fisc_wait_idle());
-	if (!poison(map, 0))
+	if (!fisc_poison(page_of(map, 0)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	/* Its equal finds it by its hint. */
 	merged = fisc_share("merged");
@@ -186,7 +167,7 @@ TEST_F(fisc, zero_frame_with_an_error_loses_nothing)
 	ASSERT_NE(NULL, map);
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(0, READ_ONCE(*page_of(map, i)));
-	if (!poison(map, 5))
+	if (!fisc_poison(page_of(map, 5)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	forget(map, 64);
 	for (i = 0; i < 64; i++)
@@ -207,7 +188,7 @@ TEST_F(fisc, large_frame_loses_one_page)
 	for (i = 0; i < CHUNK_PAGES; i++)
 		fisc_fill(page_of(map, i), 1 + i / 2);
 	ASSERT_EQ(1, fisc_core("large"));
-	if (!poison(map, lost))
+	if (!fisc_poison(page_of(map, lost)))
 		SKIP(return, "no CONFIG_MEMORY_FAILURE");
 	/* It would be broken for 256 pages if it had no error. */
 	ASSERT_EQ(0, fisc_scan_on());

@@ -239,13 +239,6 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/* Called if there is a VM of KVM, which is all that is asked. */
-static int fisc_adopt_seen(void *arg, int as_id,
-			   const struct kvm_memory_slot *memslot)
-{
-	return 0;
-}
-
 /**
  * fisc_adopt_name() - make a name for a VM that has none
  * @pid: its process
@@ -279,11 +272,9 @@ int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 	struct task_struct *thread;
 	int err;
 
-	err = fisc_kvm_each_memslot(task, fisc_adopt_seen, NULL);
+	err = fisc_kvm_has_run(task);
 	if (err)
 		return err;
-	if (!fisc_kvm_has_run(task))
-		return -EAGAIN;
 	/* The thread holds this reference. */
 	if (!try_module_get(THIS_MODULE))
 		return -ENODEV;

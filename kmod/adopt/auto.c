@@ -44,11 +44,21 @@ struct fisc_auto_candidate {
 	bool told;
 };
 
+/**
+ * struct fisc_auto_settings - which processes are adopted
+ * @policy: the policy
+ * @any_uid: processes of any owner
+ * @owner: the owner, otherwise
+ */
+struct fisc_auto_settings {
+	enum fisc_auto_policy policy;
+	bool any_uid;
+	kuid_t owner;
+};
+
 static DEFINE_MUTEX(fisc_auto_mutex);
 static LIST_HEAD(fisc_auto_candidates);
-static enum fisc_auto_policy fisc_auto_chosen;
-static bool fisc_auto_any_uid = true;
-static kuid_t fisc_auto_owner;
+static struct fisc_auto_settings fisc_auto_settings = { .any_uid = true };
 /* Changes when all candidates are dropped. */
 static unsigned int fisc_auto_era;
 u64 fisc_auto_min_bytes = FISC_AUTO_MIN_BYTES;
@@ -69,18 +79,6 @@ static int fisc_memslot_bytes(void *arg, int as_id,
 
 	return 0;
 }
-
-/**
- * struct fisc_auto_settings - the settings, while no lock protects them
- * @policy: the policy
- * @any_uid: processes of any owner are adopted
- * @owner: the owner, otherwise
- */
-struct fisc_auto_settings {
-	enum fisc_auto_policy policy;
-	bool any_uid;
-	kuid_t owner;
-};
 
 /* Has the VMM put its memory into files of ours? */
 static bool fisc_auto_is_ours(struct task_struct *task)
@@ -175,11 +173,7 @@ static bool fisc_auto_look_at(const struct fisc_auto_settings *settings,
 /* Look at the first candidate, with fisc_auto_mutex released meanwhile. */
 static void fisc_auto_look_at_first(void)
 {
-	struct fisc_auto_settings settings = {
-		.policy = fisc_auto_chosen,
-		.any_uid = fisc_auto_any_uid,
-		.owner = fisc_auto_owner,
-	};
+	struct fisc_auto_settings settings = fisc_auto_settings;
 	struct fisc_auto_candidate *candidate =
 		list_first_entry(&fisc_auto_candidates,
 				 struct fisc_auto_candidate, node);
@@ -291,7 +285,7 @@ static int fisc_auto_collect(void)
  */
 enum fisc_auto_policy fisc_auto_policy(void)
 {
-	return READ_ONCE(fisc_auto_chosen);
+	return READ_ONCE(fisc_auto_settings.policy);
 }
 
 /**
@@ -305,7 +299,7 @@ int fisc_auto_set_policy(enum fisc_auto_policy policy)
 {
 	guard(mutex)(&fisc_auto_mutex);
 	fisc_auto_forget();
-	WRITE_ONCE(fisc_auto_chosen, policy);
+	WRITE_ONCE(fisc_auto_settings.policy, policy);
 
 	return policy == FISC_AUTO_NONE ? 0 : fisc_auto_collect();
 }
@@ -320,9 +314,9 @@ int fisc_auto_set_policy(enum fisc_auto_policy policy)
 bool fisc_auto_uid(kuid_t *uid)
 {
 	guard(mutex)(&fisc_auto_mutex);
-	*uid = fisc_auto_owner;
+	*uid = fisc_auto_settings.owner;
 
-	return !fisc_auto_any_uid;
+	return !fisc_auto_settings.any_uid;
 }
 
 /**
@@ -335,8 +329,8 @@ bool fisc_auto_uid(kuid_t *uid)
 void fisc_auto_set_uid(bool any, kuid_t uid)
 {
 	guard(mutex)(&fisc_auto_mutex);
-	fisc_auto_any_uid = any;
-	fisc_auto_owner = uid;
+	fisc_auto_settings.any_uid = any;
+	fisc_auto_settings.owner = uid;
 }
 
 /**
@@ -349,7 +343,7 @@ void fisc_auto_set_uid(bool any, kuid_t uid)
 int fisc_auto_created(struct pid *pid)
 {
 	guard(mutex)(&fisc_auto_mutex);
-	if (fisc_auto_chosen != FISC_AUTO_NONE)
+	if (fisc_auto_settings.policy != FISC_AUTO_NONE)
 		return fisc_auto_add(pid, true);
 	put_pid(pid);
 

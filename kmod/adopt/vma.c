@@ -103,6 +103,35 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 	return region && region->vm == vm;
 }
 
+/* Does a process have a mapping of that kind? */
+static bool fisc_mm_has(struct mm_struct *mm,
+			bool (*test)(struct vm_area_struct *vma))
+{
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	mmap_read_lock(mm);
+	for_each_vma(vmi, vma)
+		found |= test(vma);
+	mmap_read_unlock(mm);
+
+	return found;
+}
+
+static bool fisc_vma_is_watched(struct vm_area_struct *vma)
+{
+	return userfaultfd_armed(vma);
+}
+
+static bool fisc_vma_is_own_file(struct vm_area_struct *vma)
+{
+	const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
+
+	return region && !region->adopted;
+}
+
 /**
  * fisc_mm_is_watched() - tell whether userfaultfd() watches a process's memory
  * @mm: memory of the process
@@ -112,17 +141,7 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
  */
 bool fisc_mm_is_watched(struct mm_struct *mm)
 {
-	struct vm_area_struct *vma;
-	bool watched = false;
-
-	VMA_ITERATOR(vmi, mm, 0);
-
-	mmap_read_lock(mm);
-	for_each_vma(vmi, vma)
-		watched |= userfaultfd_armed(vma);
-	mmap_read_unlock(mm);
-
-	return watched;
+	return fisc_mm_has(mm, fisc_vma_is_watched);
 }
 
 /**
@@ -134,18 +153,5 @@ bool fisc_mm_is_watched(struct mm_struct *mm)
  */
 bool fisc_mm_has_files(struct mm_struct *mm)
 {
-	struct vm_area_struct *vma;
-	bool found = false;
-
-	VMA_ITERATOR(vmi, mm, 0);
-
-	mmap_read_lock(mm);
-	for_each_vma(vmi, vma) {
-		const struct fisc_region *region = fisc_region_of_file(vma->vm_file);
-
-		found |= region && !region->adopted;
-	}
-	mmap_read_unlock(mm);
-
-	return found;
+	return fisc_mm_has(mm, fisc_vma_is_own_file);
 }

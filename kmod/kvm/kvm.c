@@ -74,6 +74,13 @@ static struct kvm *fisc_kvm_find(struct task_struct *task, unsigned int skip)
 	return search.found;
 }
 
+static void fisc_kvm_put(struct kvm *kvm)
+{
+	/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
+	symbol_get(kvm_put_kvm)(kvm);
+	symbol_put(kvm_put_kvm);
+}
+
 static int fisc_slots_add(struct fisc_slots *list, const struct fisc_slot *slot)
 {
 	struct fisc_slot *slots = fisc_array_grow(list->slots, list->nr,
@@ -175,13 +182,12 @@ static struct fisc_slots *fisc_slots_get_nth(struct fisc_vm *vm,
 	kvm = fisc_kvm_find(task, nth);
 	if (!kvm)
 		return ERR_PTR(-ENODEV);
-	/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
 	list = kzalloc(sizeof(*list), GFP_KERNEL);
 	if (!list) {
-		symbol_get(kvm_put_kvm)(kvm);
-		symbol_put(kvm_put_kvm);
+		fisc_kvm_put(kvm);
 		return ERR_PTR(-ENOMEM);
 	}
+	/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
 	list->put = symbol_get(kvm_put_kvm);
 	list->kvm = kvm;
 	list->pid = task_tgid_nr(task);
@@ -218,9 +224,7 @@ int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn, void *ar
 		idx = srcu_read_lock(&kvm->srcu);
 		err = fisc_kvm_memslots(kvm, fn, arg);
 		srcu_read_unlock(&kvm->srcu, idx);
-		/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
-		symbol_get(kvm_put_kvm)(kvm);
-		symbol_put(kvm_put_kvm);
+		fisc_kvm_put(kvm);
 		if (err)
 			break;
 	}
@@ -248,25 +252,24 @@ static bool fisc_vcpus_have_run(struct kvm *kvm)
  * Those that have not may wait for a migration to come in.
  *
  * Context: may sleep; no lock of this module held.
- * Return: true if a vCPU of one of its VMs of KVM has run.
+ * Return: 0 if a vCPU of one of its VMs of KVM has run, -EAGAIN if none has,
+ * -ENODEV if the process has no VM of KVM.
  */
-bool fisc_kvm_has_run(struct task_struct *task)
+int fisc_kvm_has_run(struct task_struct *task)
 {
-	bool run = false;
 	unsigned int nth;
 	struct kvm *kvm;
+	bool run = false;
 
 	for (nth = 0; nth < FISC_KVMS_OF_A_PROCESS && !run; nth++) {
 		kvm = fisc_kvm_find(task, nth);
 		if (!kvm)
-			break;
+			return nth ? -EAGAIN : -ENODEV;
 		run = fisc_vcpus_have_run(kvm);
-		/* The VM of KVM holds kvm.ko, so symbol_get() cannot fail. */
-		symbol_get(kvm_put_kvm)(kvm);
-		symbol_put(kvm_put_kvm);
+		fisc_kvm_put(kvm);
 	}
 
-	return run;
+	return run ? 0 : -EAGAIN;
 }
 
 /**

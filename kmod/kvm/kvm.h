@@ -133,7 +133,7 @@ long fisc_slots_young(const struct fisc_slots *slots);
 /* Called with an address space and a memslot; see fisc_kvm_each_memslot(). */
 typedef int (*fisc_memslot_fn)(void *arg, int as_id,
 			       const struct kvm_memory_slot *memslot);
-bool fisc_kvm_has_run(struct task_struct *task);
+int fisc_kvm_has_run(struct task_struct *task);
 int fisc_kvm_each_memslot(struct task_struct *task, fisc_memslot_fn fn,
 			  void *arg);
 
