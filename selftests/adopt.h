@@ -22,6 +22,7 @@
 #define NAME		"st-adopted"
 #define ADOPTION	FISC_SYSFS "/vms/" NAME "/adoption"
 #define AUTO		FISC_SYSFS "/adoption/"
+#define UNMERGEABLE	FISC_SYSFS "/share/unmergeable"
 #define GPA		(16 * MIB)
 #define SIZE		(8 * MIB)
 #define PAGES		(SIZE / (long)PAGE_SIZE)
@@ -148,6 +149,9 @@ FIXTURE_SETUP(adopt)
 	ASSERT_EQ(0, vmm_open(&self->vmm));
 	self->mem = map_memory(SIZE);
 	ASSERT_NE(NULL, self->mem);
+	/* As QEMU does; a kernel without KSM knows no such thing. */
+	if (madvise(self->mem, SIZE, MADV_MERGEABLE))
+		ASSERT_EQ(EINVAL, errno);
 	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 0, GPA, self->mem, PAGES));
 }
 
@@ -157,6 +161,7 @@ FIXTURE_TEARDOWN_PARENT(adopt)
 	EXPECT_EQ(0, fisc_write_str(AUTO "names", "\n"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "uid", "any"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "shared", "0"));
+	EXPECT_EQ(0, fisc_write_str(UNMERGEABLE, "0"));
 	EXPECT_EQ(0, fisc_write_str(AUTO "min_bytes", "128M"));
 	EXPECT_TRUE(wait_gone());
 	fisc_tear_down(_metadata, &self->before);

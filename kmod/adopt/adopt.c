@@ -351,6 +351,7 @@ int fisc_adopt_get_report(struct fisc_vm *vm, struct fisc_adopt_report *report)
 	report->state = READ_ONCE(adoption->state);
 	report->err = READ_ONCE(adoption->err);
 	report->bytes = READ_ONCE(adoption->bytes);
+	report->unmergeable = READ_ONCE(adoption->unmergeable);
 	report->adopted = READ_ONCE(adoption->adopted);
 	/* Read by people only: some numbers may be those of the next walk. */
 	data_race(memcpy(report->left, adoption->left, sizeof(report->left)));

@@ -46,6 +46,12 @@ struct task_struct;
  * (trim.h). The address of a file's first page says only where new memory goes
  * in that file, for as long as none of its mappings has been moved.
  *
+ * *Sharing.* What the process has not marked mergeable for KSM is not shared
+ * with anybody here either (fisc_vma_is_unmergeable()), unless the
+ * administrator decides otherwise (fisc_member_mark()). Such memory has files
+ * of its own, marked before anything is moved to them. Mappings keep the mark;
+ * a file of which a mapping loses it is marked at the next look.
+ *
  * *Lifetimes.* The thread holds a reference on the VM and on the file system
  * (simple_pin_fs()), which keeps the module loaded. It holds the process's
  * mm_struct, but its memory (mm_users) only while it works on a chunk: it does
@@ -72,6 +78,7 @@ struct task_struct;
  * @bytes: bytes in memslots, of any kind of memory
  * @adopted: of these, bytes that are in files
  * @left: of these, bytes that are left alone, by reason
+ * @unmergeable: of @adopted, bytes that the process has not marked mergeable
  */
 struct fisc_adopt_report {
 	enum fisc_adopt_state state;
@@ -79,6 +86,7 @@ struct fisc_adopt_report {
 	u64 bytes;
 	u64 adopted;
 	u64 left[FISC_NR_LEFT];
+	u64 unmergeable;
 };
 
 void fisc_adopt_name(struct pid *pid, char *name, size_t size);

@@ -80,6 +80,27 @@ struct fisc_ram {
 };
 
 /**
+ * struct fisc_piece - a part of a range that lies in one mapping
+ * @end: address after its last, at most the end of the chunk
+ * @vma_start: first address of the mapping
+ * @vma_end: address after its last
+ * @file: the file, held, if this is shared memory to be moved, or memory in one
+ *	of the VM's files; or NULL
+ * @ours: it is in one of the VM's files already
+ * @unmergeable: the process has not marked it mergeable
+ * @left: why it is left alone, or FISC_NR_LEFT
+ */
+struct fisc_piece {
+	unsigned long end;
+	unsigned long vma_start;
+	unsigned long vma_end;
+	struct file *file;
+	bool ours;
+	bool unmergeable;
+	enum fisc_adopt_left left;
+};
+
+/**
  * struct fisc_step - parameters of the mapping that is being made
  * @ram: the file that is mapped
  * @incoming: where pages are pinned, NULL if none are
@@ -110,6 +131,7 @@ struct fisc_step {
  * @notifier: reports what the process discards
  * @dir: the VM's directory, held
  * @rams: its files; only the thread uses this
+ * @told: the log says that memory is not mergeable; only the thread uses this
  * @nr_names: files so far whose names needed a number; only the thread uses it
  * @unmapped: the process has removed or moved mappings since they were last
  *	compared with the files
@@ -122,8 +144,10 @@ struct fisc_step {
  * @bytes: bytes in memslots, of any kind of memory
  * @adopted: of these, bytes that are in files
  * @left: of these, bytes that are left alone, by reason
+ * @unmergeable: of @adopted, bytes that the process has not marked mergeable
  * @next_adopted: @adopted, while being counted
  * @next_left: @left, while being counted
+ * @next_unmergeable: @unmergeable, while being counted
  */
 struct fisc_adoption {
 	struct list_head node;
@@ -134,6 +158,7 @@ struct fisc_adoption {
 	struct mmu_notifier notifier;
 	struct dentry *dir;
 	struct list_head rams;
+	bool told;
 	unsigned int nr_names;
 	bool unmapped;
 	unsigned int to_trim;
@@ -145,8 +170,10 @@ struct fisc_adoption {
 	u64 bytes;
 	u64 adopted;
 	u64 left[FISC_NR_LEFT];
+	u64 unmergeable;
 	u64 next_adopted;
 	u64 next_left[FISC_NR_LEFT];
+	u64 next_unmergeable;
 };
 
 /**

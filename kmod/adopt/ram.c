@@ -2,6 +2,8 @@
 /*
  * The files of adopted VMs. See DOC: Adoption in adopt.h.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -16,6 +18,8 @@
 #include "adopt/vma.h"
 #include "fs/super.h"
 #include "memory/map.h"
+#include "share/member.h"
+#include "vm/vm.h"
 
 static struct vfsmount *fisc_adopt_mount;
 static int fisc_adopt_mounts;
@@ -42,16 +46,20 @@ void fisc_adopt_release_fs(void)
 }
 
 static struct fisc_ram *fisc_ram_find(struct fisc_adoption *adoption,
-				      unsigned long start, unsigned long end,
+				      unsigned long start,
+				      const struct fisc_piece *piece,
 				      struct fisc_source *source)
 {
 	struct fisc_ram *ram;
 
-	list_for_each_entry(ram, &adoption->rams, node)
-		if (start >= ram->start && end <= ram->end &&
-		    ram->source == source &&
-		    !READ_ONCE(fisc_region_of(file_inode(ram->file))->moved))
+	list_for_each_entry(ram, &adoption->rams, node) {
+		struct fisc_region *region = fisc_region_of(file_inode(ram->file));
+
+		if (start >= ram->start && piece->end <= ram->end &&
+		    ram->source == source && !READ_ONCE(region->moved) &&
+		    region->unmergeable == piece->unmergeable)
 			return ram;
+	}
 
 	return NULL;
 }
@@ -140,7 +148,8 @@ void fisc_adopt_unlink(struct dentry *dentry)
 
 /* Several mappings can begin in the same 2 MiB, or one after another. */
 static struct file *fisc_ram_open(struct fisc_adoption *adoption,
-				  unsigned long start, loff_t size)
+				  unsigned long start, loff_t size,
+				  bool unmergeable)
 {
 	struct path path = { .mnt = fisc_adopt_mount };
 	struct fisc_region *region;
@@ -163,7 +172,8 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 	region->owner = adoption->mm;
 	region->hva = start;
 	file = dentry_open(&path, O_RDWR | O_LARGEFILE, current_cred());
-	err = IS_ERR(file) ? PTR_ERR(file) : vfs_truncate(&path, size);
+	err = PTR_ERR_OR_ZERO(file) ?: fisc_member_mark(region, unmergeable) ?:
+	      vfs_truncate(&path, size);
 	if (err) {
 		if (!IS_ERR(file))
 			fput(file);
@@ -177,9 +187,21 @@ static struct file *fisc_ram_open(struct fisc_adoption *adoption,
 	return file;
 }
 
+static void fisc_ram_tell(struct fisc_adoption *adoption)
+{
+	if (adoption->told)
+		return;
+	adoption->told = true;
+	guard(rcu)();
+	pr_info_ratelimited("%s has memory that its VMM has not marked mergeable (mem-merge=off, if it is QEMU): its pages are not shared; write \"yes\" to vms/%s/mergeable if they are to be\n",
+			    fisc_vm_name(adoption->vm),
+			    fisc_vm_name(adoption->vm));
+}
+
 /* Create a file for the mapping from @start to @end. */
 static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 				      unsigned long start, unsigned long end,
+				      bool unmergeable,
 				      struct fisc_source *source)
 {
 	struct fisc_ram *ram = kzalloc(sizeof(*ram), GFP_KERNEL);
@@ -188,13 +210,16 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 		return ERR_PTR(-ENOMEM);
 	ram->start = round_down(start, FISC_CHUNK_PAGES * PAGE_SIZE);
 	ram->end = end;
-	ram->file = fisc_ram_open(adoption, ram->start, end - ram->start);
+	ram->file = fisc_ram_open(adoption, ram->start, end - ram->start,
+				  unmergeable);
 	if (IS_ERR(ram->file)) {
 		int err = PTR_ERR(ram->file);
 
 		kfree(ram);
 		return ERR_PTR(err);
 	}
+	if (unmergeable)
+		fisc_ram_tell(adoption);
 	ram->source = source;
 	fisc_region_of(file_inode(ram->file))->source = source;
 	list_add_tail(&ram->node, &adoption->rams);
@@ -234,35 +259,33 @@ static void fisc_ram_extend(struct mm_struct *mm, unsigned long *start,
 /**
  * fisc_ram_get() - return the file for a part of a process's memory
  * @adoption: the current thread's adoption
- * @start: first address of the part
- * @end: address after its last
- * @vma_start: first address of the mapping that it is in; a new file has room
- *	for all of the mapping
- * @vma_end: address after its last
- * @from: the file that the memory belongs to, NULL if it is anonymous
+ * @addr: first address of the part
+ * @piece: what it is; a new file has room for all of its mapping
  *
  * Context: may sleep; takes mmap_lock for reading and inode locks.
  * Return: the file, or an error pointer: -ENOMEM; -ENOSPC if the file is not
  * admitted; -EEXIST if somebody has made a file of that name.
  */
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
-			      unsigned long start, unsigned long end,
-			      unsigned long vma_start, unsigned long vma_end,
-			      struct file *from)
+			      unsigned long addr,
+			      const struct fisc_piece *piece)
 {
-	struct fisc_source *source = from ? fisc_source_get(adoption, from) : NULL;
+	unsigned long start = piece->vma_start, end = piece->vma_end;
+	struct fisc_source *source = NULL;
 	struct fisc_ram *ram;
 
+	if (piece->file)
+		source = fisc_source_get(adoption, piece->file);
 	if (IS_ERR(source))
 		return ERR_CAST(source);
 
-	ram = fisc_ram_find(adoption, start, end, source);
+	ram = fisc_ram_find(adoption, addr, piece, source);
 	if (ram)
 		return ram;
 	if (!source)
-		fisc_ram_extend(adoption->mm, &vma_start, &vma_end);
+		fisc_ram_extend(adoption->mm, &start, &end);
 
-	return fisc_ram_make(adoption, vma_start, vma_end, source);
+	return fisc_ram_make(adoption, start, end, piece->unmergeable, source);
 }
 
 /**

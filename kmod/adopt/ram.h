@@ -7,6 +7,7 @@
 struct dentry;
 struct file;
 struct fisc_adoption;
+struct fisc_piece;
 struct fisc_ram;
 
 int fisc_adopt_pin_fs(void);
@@ -14,9 +15,8 @@ void fisc_adopt_release_fs(void);
 struct dentry *fisc_adopt_make_dir(const char *name);
 void fisc_adopt_unlink(struct dentry *dentry);
 struct fisc_ram *fisc_ram_get(struct fisc_adoption *adoption,
-			      unsigned long start, unsigned long end,
-			      unsigned long vma_start, unsigned long vma_end,
-			      struct file *from);
+			      unsigned long addr,
+			      const struct fisc_piece *piece);
 struct fisc_ram *fisc_ram_of(struct fisc_adoption *adoption,
 			     const struct file *file);
 void fisc_ram_free(struct fisc_ram *ram);

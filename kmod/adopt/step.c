@@ -25,12 +25,18 @@
 
 /* Flags that a mapping keeps when it is replaced. */
 #define FISC_VM_KEPT		(VM_DONTCOPY | VM_DONTDUMP | VM_HUGEPAGE | \
-				 VM_NOHUGEPAGE)
+				 VM_NOHUGEPAGE | VM_MERGEABLE)
 
-/* Is it the file that memory is moved from, or anonymous if there is none? */
+/*
+ * Is it the file that memory is moved from, or anonymous if there is none? And
+ * can it be shared if, and only if, what is in the new file can be?
+ */
 static bool fisc_vma_is_expected(struct vm_area_struct *vma,
 				 const struct fisc_ram *ram)
 {
+	if (fisc_vma_is_unmergeable(vma) !=
+	    fisc_region_of(file_inode(ram->file))->unmergeable)
+		return false;
 	if (!ram->source)
 		return vma_is_anonymous(vma);
 

@@ -247,6 +247,9 @@ static ssize_t adoption_show(struct kobject *kobj, struct kobj_attribute *attr,
 		if (report.left[i])
 			len += sysfs_emit_at(buf, len, " %s %llu",
 					     fisc_left_names[i], report.left[i]);
+	if (report.unmergeable)
+		len += sysfs_emit_at(buf, len, " unmergeable %llu",
+				     report.unmergeable);
 	if (report.err)
 		len += sysfs_emit_at(buf, len, " not released %d", report.err);
 

@@ -103,6 +103,22 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 	return region && region->vm == vm;
 }
 
+/**
+ * fisc_vma_is_unmergeable() - tell whether a mapping's pages are not to be shared
+ * @vma: the mapping, one that can be adopted or has been
+ *
+ * The kernel merges a page with an equal one only if the process has asked for
+ * that, by madvise(MADV_MERGEABLE) or PR_SET_MEMORY_MERGE. QEMU does, unless it
+ * has the option mem-merge=off. A kernel without KSM cannot be asked.
+ *
+ * Context: mmap_lock held.
+ * Return: true if they are not.
+ */
+bool fisc_vma_is_unmergeable(const struct vm_area_struct *vma)
+{
+	return IS_ENABLED(CONFIG_KSM) && !(vma->vm_flags & VM_MERGEABLE);
+}
+
 /* Does a process have a mapping of that kind? */
 static bool fisc_mm_has(struct mm_struct *mm,
 			bool (*test)(struct vm_area_struct *vma))

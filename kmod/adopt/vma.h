@@ -13,6 +13,7 @@ struct vm_area_struct;
 extern unsigned int fisc_adopt_shared;
 
 enum fisc_adopt_left fisc_vma_refused(struct vm_area_struct *vma);
+bool fisc_vma_is_unmergeable(const struct vm_area_struct *vma);
 bool fisc_mm_is_watched(struct mm_struct *mm);
 bool fisc_mm_has_files(struct mm_struct *mm);
 bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm);

@@ -25,6 +25,7 @@
 #include "kvm/kvm.h"
 #include "kvm/vmm.h"
 #include "memory/map.h"
+#include "share/member.h"
 #include "vm/vm.h"
 
 /**
@@ -72,24 +73,6 @@ static int fisc_ranges_add(void *arg, int as_id,
 	return 0;
 }
 
-/**
- * struct fisc_piece - a part of a range that lies in one mapping
- * @end: address after its last, at most the end of the chunk
- * @vma_start: first address of the mapping
- * @vma_end: address after its last
- * @source: the file, held, if this is shared memory to be moved; or NULL
- * @ours: it is in one of the VM's files already
- * @left: why it is left alone, or FISC_NR_LEFT
- */
-struct fisc_piece {
-	unsigned long end;
-	unsigned long vma_start;
-	unsigned long vma_end;
-	struct file *source;
-	bool ours;
-	enum fisc_adopt_left left;
-};
-
 /* fisc_piece_done() undoes this. */
 static void fisc_piece_look(const struct fisc_adoption *adoption,
 			    unsigned long addr, unsigned long end,
@@ -97,38 +80,36 @@ static void fisc_piece_look(const struct fisc_adoption *adoption,
 {
 	struct vm_area_struct *vma;
 
-	piece->source = NULL;
+	*piece = (struct fisc_piece){ .left = FISC_LEFT_FILE };
 	mmap_read_lock(adoption->mm);
 	vma = find_vma(adoption->mm, addr);
 	if (!vma || vma->vm_start > addr) {
 		piece->end = vma ? min(end, vma->vm_start) : end;
-		piece->ours = false;
-		piece->left = FISC_LEFT_FILE;
 	} else {
 		piece->end = min(end, vma->vm_end);
 		piece->vma_start = vma->vm_start;
 		piece->vma_end = vma->vm_end;
 		piece->ours = fisc_vma_is_of(vma, adoption->vm);
-		piece->left = fisc_vma_refused(vma);
-		if (piece->left == FISC_NR_LEFT && !vma_is_anonymous(vma))
-			piece->source = get_file(vma->vm_file);
+		piece->left = piece->ours ? FISC_NR_LEFT : fisc_vma_refused(vma);
+		piece->unmergeable = fisc_vma_is_unmergeable(vma);
+		if (piece->ours ||
+		    (piece->left == FISC_NR_LEFT && !vma_is_anonymous(vma)))
+			piece->file = get_file(vma->vm_file);
 	}
 	mmap_read_unlock(adoption->mm);
 }
 
 static void fisc_piece_done(struct fisc_piece *piece)
 {
-	if (piece->source)
-		fput(piece->source);
+	if (piece->file)
+		fput(piece->file);
 }
 
 static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 					     unsigned long addr,
 					     const struct fisc_piece *piece)
 {
-	struct fisc_ram *ram = fisc_ram_get(adoption, addr, piece->end,
-					    piece->vma_start, piece->vma_end,
-					    piece->source);
+	struct fisc_ram *ram = fisc_ram_get(adoption, addr, piece);
 	int err;
 
 	if (IS_ERR(ram))
@@ -142,6 +123,30 @@ static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 	return err == -EBUSY || err == -EAGAIN ? FISC_LEFT_BUSY : FISC_LEFT_ERROR;
 }
 
+/* Have pages not be shared any more whose mapping has lost its mark. */
+static void fisc_adopt_unmark(const struct fisc_piece *piece)
+{
+	struct fisc_region *region = fisc_region_of(file_inode(piece->file));
+
+	if (piece->unmergeable && !region->unmergeable && region->adopted)
+		fisc_member_mark(region, true);
+}
+
+/* Count a piece that is in one of the VM's files, or is not. */
+static void fisc_adopt_count_piece(struct fisc_adoption *adoption,
+				   const struct fisc_piece *piece, u64 bytes)
+{
+	if (piece->left != FISC_NR_LEFT) {
+		adoption->next_left[piece->left] += bytes;
+		return;
+	}
+	adoption->next_adopted += bytes;
+	if (piece->unmergeable)
+		adoption->next_unmergeable += bytes;
+	if (adoption->state == FISC_ADOPT_ADOPTING)
+		WRITE_ONCE(adoption->adopted, adoption->next_adopted);
+}
+
 /* Move one piece of a memslot. kthread_use_mm() has been called. */
 static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 				      unsigned long addr, unsigned long end,
@@ -153,16 +158,11 @@ static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 	if (foreign)
 		piece.left = FISC_LEFT_ROM;
 	else if (piece.ours)
-		piece.left = FISC_NR_LEFT;
+		fisc_adopt_unmark(&piece);
 	else if (piece.left == FISC_NR_LEFT)
 		piece.left = fisc_adopt_piece(adoption, addr, &piece);
-	if (piece.left == FISC_NR_LEFT)
-		adoption->next_adopted += piece.end - addr;
-	else
-		adoption->next_left[piece.left] += piece.end - addr;
+	fisc_adopt_count_piece(adoption, &piece, piece.end - addr);
 	fisc_piece_done(&piece);
-	if (adoption->state == FISC_ADOPT_ADOPTING)
-		WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 
 	return piece.end;
 }
@@ -227,11 +227,13 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 		bytes += list.ranges[i].end - list.ranges[i].start;
 	WRITE_ONCE(adoption->bytes, bytes);
 	adoption->next_adopted = 0;
+	adoption->next_unmergeable = 0;
 	memset(adoption->next_left, 0, sizeof(adoption->next_left));
 	for (i = 0; i < list.nr && !err; i++)
 		err = fisc_adopt_range(adoption, &list.ranges[i]);
 	fisc_sources_deny(adoption);
 	WRITE_ONCE(adoption->adopted, adoption->next_adopted);
+	WRITE_ONCE(adoption->unmergeable, adoption->next_unmergeable);
 	memcpy(adoption->left, adoption->next_left, sizeof(adoption->left));
 	kvfree(list.ranges);
 

@@ -28,13 +28,16 @@
 
 /**
  * struct fisc_mount_opts - options of a mount
+ * @given: bit N is set if option N (enum fisc_param) was given; the others stay
+ *	as they are
  * @mode: permissions of the root directory
  * @uid: its owner
  * @gid: its group
- * @fmask: permissions that new files do not get, or FISC_FMASK_KEEP
- * @domain: default share domain of VMs, or NULL if not given
+ * @fmask: permissions that new files do not get
+ * @domain: default share domain of VMs, or NULL
  */
 struct fisc_mount_opts {
+	unsigned int given;
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
@@ -43,9 +46,6 @@ struct fisc_mount_opts {
 };
 
 #define FISC_DEFAULT_MODE	0755
-
-/* The option was not given: a mount keeps the mask that is in force. */
-#define FISC_FMASK_KEEP		UINT_MAX
 
 /* Everything that a VM needs has been initialized. */
 static bool fisc_fs_open;
@@ -73,18 +73,19 @@ static int fisc_statfs(struct dentry *dentry, struct kstatfs *buf)
 
 static int fisc_show_options(struct seq_file *m, struct dentry *root)
 {
-	const struct fisc_mount_opts *opts = root->d_sb->s_fs_info;
+	const struct inode *inode = d_inode(root->d_sb->s_root);
+	umode_t mode = inode->i_mode & S_IALLUGO;
 	char domain[FISC_DOMAIN_NAME_MAX + 1];
 	umode_t fmask;
 
-	if (opts->mode != FISC_DEFAULT_MODE)
-		seq_printf(m, ",mode=%o", opts->mode);
-	if (!uid_eq(opts->uid, GLOBAL_ROOT_UID))
+	if (mode != FISC_DEFAULT_MODE)
+		seq_printf(m, ",mode=%o", mode);
+	if (!uid_eq(inode->i_uid, GLOBAL_ROOT_UID))
 		seq_printf(m, ",uid=%u",
-			   from_kuid_munged(&init_user_ns, opts->uid));
-	if (!gid_eq(opts->gid, GLOBAL_ROOT_GID))
+			   from_kuid_munged(&init_user_ns, inode->i_uid));
+	if (!gid_eq(inode->i_gid, GLOBAL_ROOT_GID))
 		seq_printf(m, ",gid=%u",
-			   from_kgid_munged(&init_user_ns, opts->gid));
+			   from_kgid_munged(&init_user_ns, inode->i_gid));
 	fmask = READ_ONCE(fisc_fmask);
 	if (fmask != FISC_FMASK_DEFAULT)
 		seq_printf(m, ",fmask=%04o", fmask);
@@ -121,7 +122,7 @@ static const struct fs_parameter_spec fisc_parameters[] = {
 
 static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
-	struct fisc_mount_opts *opts = fc->s_fs_info;
+	struct fisc_mount_opts *opts = fc->fs_private;
 	struct fs_parse_result result;
 	int opt;
 
@@ -129,6 +130,7 @@ static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	if (opt < 0)
 		return opt;
 
+	opts->given |= BIT(opt);
 	switch (opt) {
 	case FISC_OPT_MODE:
 		opts->mode = result.uint_32 & S_IALLUGO;
@@ -155,28 +157,35 @@ static int fisc_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return 0;
 }
 
-/* Set the mask that all mounts share, if @opts has one. */
-static void fisc_set_fmask(const struct fisc_mount_opts *opts)
+/* Set the default domain, if it was given. */
+static int fisc_apply_domain(const struct fisc_mount_opts *opts)
 {
-	if (opts->fmask != FISC_FMASK_KEEP)
+	if (!opts->domain)
+		return 0;
+
+	return fisc_member_set_default(opts->domain, strlen(opts->domain));
+}
+
+/* Set what else was given. */
+static void fisc_apply(const struct fisc_mount_opts *opts, struct inode *root)
+{
+	if (opts->given & BIT(FISC_OPT_FMASK))
 		WRITE_ONCE(fisc_fmask, opts->fmask);
+	inode_lock(root);
+	if (opts->given & BIT(FISC_OPT_MODE))
+		root->i_mode = S_IFDIR | opts->mode;
+	if (opts->given & BIT(FISC_OPT_UID))
+		root->i_uid = opts->uid;
+	if (opts->given & BIT(FISC_OPT_GID))
+		root->i_gid = opts->gid;
+	inode_unlock(root);
 }
 
 static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
 {
-	const struct fisc_mount_opts *opts = sb->s_fs_info;
 	struct inode *inode;
-	int err;
-
-	if (opts->domain) {
-		err = fisc_member_set_default(opts->domain,
-					      strlen(opts->domain));
-		if (err)
-			return err;
-	}
 
 	WRITE_ONCE(fisc_fmask, FISC_FMASK_DEFAULT);
-	fisc_set_fmask(opts);
 	sb->s_maxbytes = FISC_REGION_MAX_BYTES;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
@@ -184,55 +193,52 @@ static int fisc_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &fisc_super_operations;
 	sb->s_time_gran = 1;
 
-	inode = fisc_new_inode(sb, NULL, S_IFDIR | opts->mode, NULL);
+	inode = fisc_new_inode(sb, NULL, S_IFDIR | FISC_DEFAULT_MODE, NULL);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
-	inode->i_uid = opts->uid;
-	inode->i_gid = opts->gid;
 	sb->s_root = d_make_root(inode);
 
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
+/*
+ * There is one file system, which may be mounted already, if only by the module
+ * itself: options that are given later count, too.
+ */
 static int fisc_get_tree(struct fs_context *fc)
 {
-	const struct fisc_mount_opts *opts;
 	int err;
 
 	if (!READ_ONCE(fisc_fs_open))
 		return -ENODEV;
 
+	err = fisc_apply_domain(fc->fs_private);
+	if (err)
+		return err;
 	err = get_tree_single(fc, fisc_fill_super);
-	/* The first mount has taken the options; it may be the module's own. */
-	opts = fc->s_fs_info;
-	if (!err && opts)
-		fisc_set_fmask(opts);
+	if (!err)
+		fisc_apply(fc->fs_private, d_inode(fc->root));
 
 	return err;
 }
 
-/* mount -o remount: only the domain and fmask can change. */
 static int fisc_reconfigure(struct fs_context *fc)
 {
-	const struct fisc_mount_opts *opts = fc->s_fs_info;
+	int err = fisc_apply_domain(fc->fs_private);
 
-	fisc_set_fmask(opts);
-	if (!opts->domain)
-		return 0;
+	if (!err)
+		fisc_apply(fc->fs_private, d_inode(fc->root));
 
-	return fisc_member_set_default(opts->domain, strlen(opts->domain));
-}
-
-static void fisc_free_opts(struct fisc_mount_opts *opts)
-{
-	if (opts)
-		kfree(opts->domain);
-	kfree(opts);
+	return err;
 }
 
 static void fisc_free_fc(struct fs_context *fc)
 {
-	fisc_free_opts(fc->s_fs_info);
+	struct fisc_mount_opts *opts = fc->fs_private;
+
+	if (opts)
+		kfree(opts->domain);
+	kfree(opts);
 }
 
 static const struct fs_context_operations fisc_context_operations = {
@@ -250,20 +256,10 @@ static int fisc_init_fs_context(struct fs_context *fc)
 	if (!opts)
 		return -ENOMEM;
 
-	opts->mode = FISC_DEFAULT_MODE;
-	opts->uid = GLOBAL_ROOT_UID;
-	opts->gid = GLOBAL_ROOT_GID;
-	opts->fmask = FISC_FMASK_KEEP;
-	fc->s_fs_info = opts;
+	fc->fs_private = opts;
 	fc->ops = &fisc_context_operations;
 
 	return 0;
-}
-
-static void fisc_kill_sb(struct super_block *sb)
-{
-	kill_litter_super(sb);
-	fisc_free_opts(sb->s_fs_info);
 }
 
 static struct file_system_type fisc_fs_type = {
@@ -271,7 +267,7 @@ static struct file_system_type fisc_fs_type = {
 	.name = "fisc",
 	.init_fs_context = fisc_init_fs_context,
 	.parameters = fisc_parameters,
-	.kill_sb = fisc_kill_sb,
+	.kill_sb = kill_litter_super,
 };
 MODULE_ALIAS_FS("fisc");
 

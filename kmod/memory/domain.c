@@ -19,6 +19,8 @@ static LIST_HEAD(fisc_domains);			/* domains with a name */
 static DEFINE_XARRAY(fisc_domain_table);	/* all domains by id */
 static atomic64_t fisc_domain_last_id;
 
+const struct fisc_key fisc_key_alone = { .domain = FISC_DOMAIN_ALONE };
+
 /**
  * fisc_domain_parse() - copy a domain's name without the trailing newline
  * @name: room for FISC_DOMAIN_NAME_MAX + 1 characters

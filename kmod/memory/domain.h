@@ -28,6 +28,10 @@
  *
  * A VM either has a domain chosen by name, or follows the module's default.
  *
+ * A file whose pages are to be shared with nobody, not even in its VM, has the
+ * key fisc_key_alone instead of its VM's (fisc_member_mark()): its zero pages
+ * are all that is merged.
+ *
  * A change of domain copies all pages that the VM shares, which takes long and
  * may take all memory there is. Only another change of the same VM's domain
  * waits for that: a domain is published to everybody else, and lives until an
@@ -70,6 +74,11 @@ struct fisc_key {
 	u64 domain;
 	u64 seed;
 };
+
+/* The domain of a file that shares nothing but zero pages. */
+#define FISC_DOMAIN_ALONE	U64_MAX
+
+extern const struct fisc_key fisc_key_alone;
 
 int fisc_domain_parse(char *name, const char *buf, size_t len);
 struct fisc_domain *fisc_domain_get(const char *name);

@@ -183,7 +183,7 @@ static bool fisc_large_may_share(const struct fisc_region *region,
 				 const struct fisc_chunk *chunk, u64 domain)
 {
 	return chunk->large & FISC_ENTRY_CLEAN &&
-	       READ_ONCE(region->key->domain) == domain;
+	       READ_ONCE(READ_ONCE(region->key)->domain) == domain;
 }
 
 /*

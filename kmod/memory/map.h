@@ -183,7 +183,8 @@ struct fisc_ahead {
  * @inode: the file; valid as long as the region is held
  * @vm: its VM, held by reference
  * @vm_node: in fisc_vm.regions
- * @key: the domain that @vm is in now
+ * @key: the domain that @vm is in now, or fisc_key_alone; changes under the lock
+ *	of @vm, also read without
  * @users: 1 for the inode and 1 for each fisc_region_get_live()
  * @released: completed when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT
@@ -191,6 +192,7 @@ struct fisc_ahead {
  * @nr_due: number of due chunks in all files of the VM (struct fisc_vm)
  * @adopted: it holds a process's memory (DOC: Adoption), and only that process
  *	may map it
+ * @unmergeable: @adopted, and the process has not marked it mergeable
  * @owner: the struct mm_struct of that process; compared only
  * @moved: @adopted, and the process has moved a mapping of it (mremap())
  * @hva: of an adopted file, the address of its first page where no mapping has
@@ -222,6 +224,7 @@ struct fisc_region {
 	atomic_t *nr_due;
 	bool adopted;
 	bool moved;
+	bool unmergeable;
 	const void *owner;
 	unsigned long hva;
 	struct fisc_source *source;

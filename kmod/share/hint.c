@@ -288,7 +288,7 @@ void fisc_hints_clear_duplicates(struct fisc_chunk *chunk)
 static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
 			   u64 domain, int nid)
 {
-	return READ_ONCE(chunk->region->vm->key.domain) == domain &&
+	return READ_ONCE(READ_ONCE(chunk->region->key)->domain) == domain &&
 	       !fisc_vm_is_sensitive(chunk->region->vm) &&
 	       (nid == NUMA_NO_NODE ||
 		fisc_frame_nid(fisc_entry_page(e)) == nid);
@@ -308,7 +308,7 @@ static bool fisc_hint_fits(const struct fisc_chunk *chunk, unsigned long e,
  * Does both under one lock, so that of two threads with equal pages one meets
  * the other. A page of a large frame that has met an equal leaves no hint, as
  * later equals will meet the page it met. Equal means equal hashes; the caller
- * compares the contents.
+ * compares the contents. In FISC_DOMAIN_ALONE, pages have no equals.
  *
  * Context: any; called only by the thread that links hints of this chunk.
  * Return: what was found.
@@ -325,8 +325,10 @@ enum fisc_met fisc_hint_meet(struct fisc_chunk *chunk, unsigned int i, u64 hash,
 	u32 *link, *head;
 	u32 slot;
 
-	if (hints->hash[i] != hash)
+	if (hints->hash[i] != hash || domain == FISC_DOMAIN_ALONE)
 		fisc_hint_remove(chunk, i);
+	if (domain == FISC_DOMAIN_ALONE)
+		return FISC_MET_NOBODY;
 
 	rcu_read_lock();
 	spin_lock(lock);

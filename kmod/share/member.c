@@ -22,6 +22,8 @@
  */
 static DEFINE_SPINLOCK(fisc_member_default_lock);
 static char fisc_member_default_name[FISC_DOMAIN_NAME_MAX + 1];
+/* Unmergeable pages are shared, too, where a VM has no choice of its own. */
+static bool fisc_member_all;
 
 static void fisc_member_set_key(struct fisc_vm *vm, u64 domain, u64 seed)
 {
@@ -80,6 +82,20 @@ static int fisc_member_unshare(struct fisc_region *region, void *unused)
 	return fisc_region_unshare(region);
 }
 
+/* Is there memory for copies of all pages that a VM shares? */
+static bool fisc_member_has_memory(struct fisc_vm *vm)
+{
+	long needed = fisc_vm_sum(vm, FISC_SHARING);
+
+	if (si_mem_available() >= needed)
+		return true;
+	guard(rcu)();
+	pr_warn_ratelimited("VM %s goes on sharing pages: copies of them need %ld MiB of host memory, which is not available\n",
+			    fisc_vm_name(vm), needed >> (20 - PAGE_SHIFT));
+
+	return false;
+}
+
 /*
  * Move a VM to the domain @name.
  * Return: 0, or -ENOMEM, -EHWPOISON or -EINTR and the VM stays where it was.
@@ -89,18 +105,13 @@ static int fisc_member_move(struct fisc_vm *vm, const char *name)
 	struct fisc_domain *old =
 		rcu_dereference_protected(vm->member->domain,
 					  lockdep_is_held(&vm->member->lock));
-	long needed = fisc_vm_sum(vm, FISC_SHARING);
 	struct fisc_domain *new;
 	int err;
 
 	if (!strcmp(old->name, name))
 		return 0;
-	if (si_mem_available() < needed) {
-		guard(rcu)();
-		pr_warn_ratelimited("VM %s cannot change its domain: its shared pages need %ld MiB of host memory, which is not available\n",
-				    fisc_vm_name(vm), needed >> (20 - PAGE_SHIFT));
+	if (!fisc_member_has_memory(vm))
 		return -ENOMEM;
-	}
 	new = fisc_domain_get(name);
 	if (!new)
 		return -ENOMEM;
@@ -179,6 +190,145 @@ int fisc_member_choose(struct fisc_vm *vm, const char *buf, size_t len)
 }
 
 /**
+ * fisc_region_key() - return the key of a file's domain
+ * @region: the file
+ *
+ * Context: any.
+ * Return: the key; all 0 while its VM must not share.
+ */
+struct fisc_key fisc_region_key(const struct fisc_region *region)
+{
+	struct fisc_vm *vm = region->vm;
+	struct fisc_key key = {};
+
+	spin_lock(&vm->lock);
+	if (!fisc_vm_is_sensitive(vm))
+		key = *region->key;
+	spin_unlock(&vm->lock);
+
+	return key;
+}
+
+/* The key that a file is to have; fisc_member.lock held. */
+static const struct fisc_key *fisc_member_key(const struct fisc_region *region)
+{
+	struct fisc_vm *vm = region->vm;
+	enum fisc_merge merge = vm->member->merge;
+
+	if (merge == FISC_MERGE_NO)
+		return &fisc_key_alone;
+	if (merge == FISC_MERGE_AUTO && region->unmergeable &&
+	    !READ_ONCE(fisc_member_all))
+		return &fisc_key_alone;
+
+	return &vm->key;
+}
+
+static void fisc_member_give_key(struct fisc_region *region,
+				 const struct fisc_key *key)
+{
+	spin_lock(&region->vm->lock);
+	WRITE_ONCE(region->key, key);
+	spin_unlock(&region->vm->lock);
+}
+
+/* Have a file share or not share, as it should; fisc_member.lock held. */
+static int fisc_member_place(struct fisc_region *region, void *unused)
+{
+	const struct fisc_key *old = region->key, *key = fisc_member_key(region);
+	int err;
+
+	if (key == old)
+		return 0;
+	if (!fisc_member_has_memory(region->vm))
+		return -ENOMEM;
+	fisc_member_give_key(region, key);
+	/* Pages that have been seen already may have an equal now. */
+	err = fisc_region_unshare(region);
+	if (err)
+		fisc_member_give_key(region, old);
+
+	return err;
+}
+
+static int fisc_member_place_all(struct fisc_vm *vm)
+{
+	spin_lock(&vm->lock);
+	WRITE_ONCE(vm->alone, vm->member->merge == FISC_MERGE_NO);
+	spin_unlock(&vm->lock);
+
+	return fisc_vm_each_region(vm, fisc_member_place, NULL);
+}
+
+/**
+ * fisc_member_merge() - return which of a VM's pages are shared
+ * @vm: the VM
+ *
+ * Context: any.
+ * Return: what was chosen.
+ */
+enum fisc_merge fisc_member_merge(const struct fisc_vm *vm)
+{
+	return READ_ONCE(vm->member->merge);
+}
+
+/**
+ * fisc_member_set_merge() - choose which of a VM's pages are shared
+ * @vm: the VM
+ * @merge: the choice
+ *
+ * Context: may sleep, for as long as it takes to copy the VM's shared pages.
+ * Return: 0 or -errno, as fisc_member_choose(). On error nothing changes.
+ */
+int fisc_member_set_merge(struct fisc_vm *vm, enum fisc_merge merge)
+{
+	struct fisc_member *member = vm->member;
+	int err = mutex_lock_killable(&member->lock);
+	enum fisc_merge old;
+
+	if (err)
+		return err;
+	old = member->merge;
+	WRITE_ONCE(member->merge, merge);
+	err = fisc_member_place_all(vm);
+	if (err) {
+		WRITE_ONCE(member->merge, old);
+		fisc_member_place_all(vm);
+	}
+	mutex_unlock(&member->lock);
+
+	return err;
+}
+
+/**
+ * fisc_member_mark() - say whether a VMM lets pages of a file be shared
+ * @region: the file, an adopted one; held by the caller
+ * @unmergeable: it does not
+ *
+ * Counts unless the administrator has decided otherwise.
+ *
+ * Context: may sleep, for as long as it takes to copy the file's shared pages.
+ * Return: 0 or -errno, as fisc_member_choose(). On error nothing changes.
+ */
+int fisc_member_mark(struct fisc_region *region, bool unmergeable)
+{
+	struct fisc_member *member = region->vm->member;
+	int err = mutex_lock_killable(&member->lock);
+	bool old;
+
+	if (err)
+		return err;
+	old = region->unmergeable;
+	WRITE_ONCE(region->unmergeable, unmergeable);
+	err = fisc_member_place(region, NULL);
+	if (err)
+		WRITE_ONCE(region->unmergeable, old);
+	mutex_unlock(&member->lock);
+
+	return err;
+}
+
+/**
  * fisc_member_default() - return the name of the default domain
  * @buf: room for FISC_DOMAIN_NAME_MAX + 1 characters
  *
@@ -219,6 +369,43 @@ int fisc_member_set_default(const char *buf, size_t len)
 	while ((vm = fisc_vm_after(vm))) {
 		/* Not @name: a concurrent call may have set a newer default. */
 		err = fisc_member_change(vm, NULL);
+		ret = ret ?: err;
+	}
+
+	return ret;
+}
+
+/**
+ * fisc_member_unmergeable() - tell whether unmergeable pages are shared
+ *
+ * Context: any.
+ * Return: true if they are, where a VM has no choice of its own.
+ */
+bool fisc_member_unmergeable(void)
+{
+	return READ_ONCE(fisc_member_all);
+}
+
+/**
+ * fisc_member_set_unmergeable() - choose whether unmergeable pages are shared
+ * @share: they are, where a VM has no choice of its own
+ *
+ * Context: may sleep.
+ * Return: the first error, as fisc_member_choose(). A VM whose pages cannot be
+ * copied goes on sharing them.
+ */
+int fisc_member_set_unmergeable(bool share)
+{
+	struct fisc_vm *vm = NULL;
+	int err, ret = 0;
+
+	WRITE_ONCE(fisc_member_all, share);
+	while ((vm = fisc_vm_after(vm))) {
+		err = mutex_lock_killable(&vm->member->lock);
+		if (!err) {
+			err = fisc_member_place_all(vm);
+			mutex_unlock(&vm->member->lock);
+		}
 		ret = ret ?: err;
 	}
 

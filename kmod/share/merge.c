@@ -48,6 +48,7 @@
 #include "memory/region.h"
 #include "memory/shared.h"
 #include "share/hint.h"
+#include "share/member.h"
 #include "share/merge.h"
 #include "vm/vm.h"
 
@@ -365,7 +366,7 @@ static struct folio *fisc_promote(struct fisc_visit *visit,
 	own = 2 + fisc_visit_refs(visit, other, chunk, peer->i);
 	since = fisc_chunk_lock(chunk);
 	if (fisc_chunk_entry(chunk, index) == e &&
-	    fisc_vm_key(peer->region->vm).domain == visit->key.domain) {
+	    fisc_region_key(peer->region).domain == visit->key.domain) {
 		if (fisc_frame_in_use(page_folio(other), own)) {
 			fisc_count_total(FISC_PINNED, 1);
 		} else {
@@ -399,7 +400,7 @@ static bool fisc_set_hashed(struct fisc_visit *visit, struct page *page,
 	e = slot ? READ_ONCE(*slot) : 0;
 	if (fisc_entry_state(e) == FISC_ENTRY_PRIVATE &&
 	    fisc_entry_page(e) == page && (e & FISC_ENTRY_CLEAN) &&
-	    fisc_vm_key(visit->region->vm).domain == visit->key.domain)
+	    fisc_region_key(visit->region).domain == visit->key.domain)
 		done = cmpxchg(slot, e, e | FISC_ENTRY_HASHED) == e;
 	up_read(&chunk->lock);
 
@@ -488,8 +489,7 @@ static void fisc_visit_commit(struct fisc_visit *visit)
 	u64 since;
 
 	since = fisc_chunk_lock(chunk);
-	same_domain = fisc_vm_key(visit->region->vm).domain ==
-		      visit->key.domain;
+	same_domain = visit->key.domain == fisc_region_key(visit->region).domain;
 	for (k = 0; k < visit->nr; k++) {
 		struct fisc_visit_page *page = &visit->pages[k];
 		unsigned long e = fisc_chunk_entry(chunk, page->i);
@@ -655,7 +655,7 @@ unsigned int fisc_merge_chunk(struct fisc_visit *visit,
 
 	visit->region = region;
 	visit->chunk = chunk;
-	visit->key = fisc_vm_key(region->vm);
+	visit->key = fisc_region_key(region);
 	visit->epoch = READ_ONCE(fisc_epoch);
 	visit->large = NULL;
 	visit->nr = 0;

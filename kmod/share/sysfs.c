@@ -47,6 +47,24 @@ static ssize_t domain_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute domain_attr = __ATTR_RW(domain);
 
+static ssize_t unmergeable_show(struct kobject *kobj,
+				struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", fisc_member_unmergeable());
+}
+
+static ssize_t unmergeable_store(struct kobject *kobj,
+				 struct kobj_attribute *attr, const char *buf,
+				 size_t count)
+{
+	bool share;
+	int err = kstrtobool(buf, &share);
+
+	return err ?: fisc_member_set_unmergeable(share) ?: count;
+}
+
+static struct kobj_attribute unmergeable_attr = __ATTR_RW(unmergeable);
+
 static struct fisc_knob fisc_scan_knobs[] = {
 	FISC_KNOB_NOTIFY(run, &fisc_scan_run, FISC_SHARE_STOP, FISC_SHARE_RUN,
 			 fisc_scan_turned),
@@ -74,6 +92,7 @@ static struct attribute *fisc_share_attrs[] = {
 	&fisc_scan_knobs[6].attr.attr,
 	&full_scans_attr.attr,
 	&domain_attr.attr,
+	&unmergeable_attr.attr,
 	NULL,
 };
 
@@ -102,8 +121,36 @@ static ssize_t vm_domain_store(struct kobject *kobj,
 static struct kobj_attribute vm_domain_attr =
 	__ATTR(domain, 0644, vm_domain_show, vm_domain_store);
 
+static const char * const fisc_merges[] = {
+	[FISC_MERGE_AUTO] = "auto",
+	[FISC_MERGE_NO] = "no",
+	[FISC_MERGE_YES] = "yes",
+};
+
+static ssize_t mergeable_show(struct kobject *kobj, struct kobj_attribute *attr,
+			      char *buf)
+{
+	return sysfs_emit(buf, "%s\n",
+			  fisc_merges[fisc_member_merge(to_fisc_vm(kobj))]);
+}
+
+static ssize_t mergeable_store(struct kobject *kobj,
+			       struct kobj_attribute *attr, const char *buf,
+			       size_t count)
+{
+	int merge = sysfs_match_string(fisc_merges, buf);
+
+	if (merge < 0)
+		return merge;
+
+	return fisc_member_set_merge(to_fisc_vm(kobj), merge) ?: count;
+}
+
+static struct kobj_attribute vm_mergeable_attr = __ATTR_RW(mergeable);
+
 static struct attribute *fisc_share_vm_attrs[] = {
 	&vm_domain_attr.attr,
+	&vm_mergeable_attr.attr,
 	NULL,
 };
 

@@ -13,7 +13,7 @@ struct fisc_vm;
  * later. Its min is its size, so it is never above its target and gives nothing
  * to others: it is not paged, no chunk of it is armed, and a balloon that
  * follows the tax stays empty. Its pages are not unmapped for samples; all of
- * them count as active. It is in no domain (fisc_vm_key()), so it is not
+ * them count as active. It is in no domain (fisc_region_key()), so it is not
  * scanned, its large pages are not broken up for the sake of duplicates, and
  * nothing of it is shared.
  *

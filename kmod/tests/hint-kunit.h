@@ -51,7 +51,7 @@ static int fisc_test_meet(struct kunit *test, struct fisc_chunk *chunk,
 	struct fisc_unit *unit = test->priv;
 	struct fisc_peer peer;
 
-	switch (fisc_hint_meet(chunk, i, hash, fisc_vm_key(unit->vm).domain,
+	switch (fisc_hint_meet(chunk, i, hash, unit->vm->key.domain,
 			       NUMA_NO_NODE, chunk->large, &peer)) {
 	case FISC_MET_NOBODY:
 		return -1;
@@ -117,7 +117,7 @@ static void other_domain_is_not_met(struct kunit *test)
 	fisc_test_known(test, 4);
 	fisc_test_meet(test, chunk, 3, FISC_TEST_HASH);
 	KUNIT_EXPECT_EQ(test, fisc_hint_meet(chunk, 4, FISC_TEST_HASH,
-					     fisc_vm_key(unit->vm).domain + 1,
+					     unit->vm->key.domain + 1,
 					     NUMA_NO_NODE, false, &peer),
 			FISC_MET_NOBODY);
 }

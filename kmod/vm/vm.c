@@ -312,9 +312,9 @@ struct fisc_vm *fisc_vm_after(struct fisc_vm *vm)
 void fisc_vm_add_region(struct fisc_vm *vm, struct fisc_region *region)
 {
 	region->vm = fisc_vm_get(vm);
-	region->key = &vm->key;
 	region->nr_due = &vm->nr_due;
 	spin_lock(&vm->lock);
+	region->key = vm->alone ? &fisc_key_alone : &vm->key;
 	list_add_tail(&region->vm_node, &vm->regions);
 	spin_unlock(&vm->lock);
 }

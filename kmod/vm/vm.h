@@ -76,6 +76,7 @@ struct fisc_vmm {
  * @nr_due: number of due chunks in its files (DOC: Due chunks)
  * @gone: counts of regions that no longer exist, so that events are not lost
  * @key: its domain, for the scanner; all 0 while the domain changes
+ * @alone: new files share nothing but zero pages (share/member.c)
  * @sensitive: nothing is done to it that costs it time (tax/sensitive.c)
  * @vmm: the process it belongs to
  * @news: files whose readers are to be told of a change, by enum fisc_vm_news
@@ -94,11 +95,12 @@ struct fisc_vm {
 	struct kobject kobj;
 	char __rcu *name;
 	u64 id;
-	spinlock_t lock;	/* protects regions, gone, key */
+	spinlock_t lock;	/* protects regions, gone, key, alone */
 	struct list_head regions;
 	atomic_t nr_due;
 	struct fisc_counters gone;
 	struct fisc_key key;
+	bool alone;
 	bool sensitive;
 	struct fisc_vmm vmm;
 	unsigned long news;
@@ -189,25 +191,6 @@ static inline const char *fisc_vm_name(const struct fisc_vm *vm)
 static inline bool fisc_vm_is_sensitive(const struct fisc_vm *vm)
 {
 	return READ_ONCE(vm->sensitive);
-}
-
-/**
- * fisc_vm_key() - return the key of a VM's domain
- * @vm: the VM
- *
- * Context: any.
- * Return: the key; all 0 while the VM must not share.
- */
-static inline struct fisc_key fisc_vm_key(struct fisc_vm *vm)
-{
-	struct fisc_key key = {};
-
-	spin_lock(&vm->lock);
-	if (!fisc_vm_is_sensitive(vm))
-		key = vm->key;
-	spin_unlock(&vm->lock);
-
-	return key;
 }
 
 /**
