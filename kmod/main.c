@@ -11,6 +11,7 @@
 
 #include "adopt/adopt.h"
 #include "adopt/auto.h"
+#include "adopt/discard.h"
 #include "adopt/sysfs.h"
 #include "balloon/balloon.h"
 #include "balloon/sysfs.h"
@@ -164,6 +165,7 @@ static const struct {
 	{ fisc_vm_start, fisc_vm_exit },
 	{ fisc_scan_init, fisc_scan_exit },
 	{ fisc_reclaim_init, fisc_reclaim_exit },
+	{ fisc_discard_init, fisc_discard_exit },
 	{ .exit = fisc_adopt_exit },
 	{ .exit = fisc_auto_exit },
 	{ fisc_publish, fisc_withdraw },

@@ -233,7 +233,8 @@ static bool fisc_pids_collect(struct fisc_pids *list)
 
 	guard(rcu)();
 	for_each_process(task) {
-		if (task->flags & PF_KTHREAD)
+		/* Other flags change at any time, but not this one. */
+		if (data_race(task->flags) & PF_KTHREAD)
 			continue;
 		if (list->nr == list->room)
 			return false;

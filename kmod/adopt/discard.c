@@ -2,10 +2,13 @@
 /*
  * Free memory that a VMM discards. See discard.h.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/mempool.h>
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/sched/task_stack.h>
@@ -18,6 +21,7 @@
 
 #include "adopt/adoption.h"
 #include "adopt/discard.h"
+#include "adopt/release.h"
 #include "adopt/source.h"
 #include "memory/hole.h"
 #include "memory/region.h"
@@ -27,6 +31,7 @@
  * @work: of the thread that is in the system call
  * @node: in fisc_discards
  * @task: that thread
+ * @mm: its memory; compared only
  * @start: first address
  * @end: address after the last
  * @running: the work has begun
@@ -35,13 +40,18 @@ struct fisc_discard {
 	struct callback_head work;
 	struct list_head node;
 	struct task_struct *task;
+	const struct mm_struct *mm;
 	unsigned long start;
 	unsigned long end;
 	bool running;
 };
 
+/* Discards that are possible at the same time when there is no memory. */
+#define FISC_DISCARDS_MIN	64
+
 static DEFINE_SPINLOCK(fisc_discard_lock);
 static LIST_HEAD(fisc_discards);
+static mempool_t *fisc_discard_pool;
 
 /* Is the current thread discarding memory itself, and which? */
 static bool fisc_discard_is_asked(unsigned long *start, unsigned long *end)
@@ -118,12 +128,48 @@ static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
 		if (!file)
 			break;
 		region = fisc_region_of(file_inode(file));
-		inode_lock(region->inode);
-		if (fisc_source_may_discard(region))
-			fisc_region_remove(region, first, last);
-		inode_unlock(region->inode);
+		/* Nobody misses the memory of a process that is killed. */
+		if (!inode_lock_killable(region->inode)) {
+			if (fisc_source_may_discard(region))
+				fisc_region_remove(region, first, last);
+			inode_unlock(region->inode);
+		}
 		fput(file);
 	}
+}
+
+/**
+ * fisc_discard_is_pending() - tell whether memory is yet to be discarded
+ * @mm: memory of a process
+ * @start: first address of a part of it
+ * @end: address after its last
+ *
+ * Context: any; mmap_lock held for writing, and no page fault is being served
+ * in that part.
+ * Return: true if some of it has been unmapped for that by a system call that
+ * has not returned.
+ */
+bool fisc_discard_is_pending(const struct mm_struct *mm, unsigned long start,
+			     unsigned long end)
+{
+	struct fisc_discard *discard;
+	bool pending = false;
+
+	spin_lock(&fisc_discard_lock);
+	list_for_each_entry(discard, &fisc_discards, node)
+		pending |= discard->mm == mm && discard->start < end &&
+			   start < discard->end;
+	spin_unlock(&fisc_discard_lock);
+
+	return pending;
+}
+
+static void fisc_discard_free(struct fisc_discard *discard)
+{
+	scoped_guard(spinlock, &fisc_discard_lock)
+		list_del(&discard->node);
+	mempool_free(discard, fisc_discard_pool);
+	module_put(THIS_MODULE);
 }
 
 static void fisc_discard_work(struct callback_head *work)
@@ -134,24 +180,27 @@ static void fisc_discard_work(struct callback_head *work)
 	scoped_guard(spinlock, &fisc_discard_lock)
 		discard->running = true;
 	/* A thread that exits has no memory any more. */
-	if (current->mm)
+	if (current->mm) {
 		fisc_discard_range(current->mm, discard->start, discard->end);
-	scoped_guard(spinlock, &fisc_discard_lock)
-		list_del(&discard->node);
-	kfree(discard);
-	module_put(THIS_MODULE);
+		fisc_release_discard(current->mm, discard->start, discard->end);
+	}
+	fisc_discard_free(discard);
 }
 
 /* Called before the range is unmapped. */
 static void fisc_discard_add(unsigned long start, unsigned long end)
 {
-	struct fisc_discard *discard = kmalloc(sizeof(*discard),
-					       GFP_ATOMIC | __GFP_NOWARN);
+	struct fisc_discard *discard = mempool_alloc(fisc_discard_pool,
+						     GFP_ATOMIC);
 
-	if (!discard)
+	if (!discard) {
+		pr_warn_ratelimited("no memory to discard %lu KiB of an adopted VM: they keep their content\n",
+				    (end - start) / SZ_1K);
 		return;
+	}
 	*discard = (struct fisc_discard){
-		.task = current, .start = start, .end = end,
+		.task = current, .mm = current->mm,
+		.start = start, .end = end,
 	};
 	init_task_work(&discard->work, fisc_discard_work);
 	/* The adoption holds the module, so this cannot fail. */
@@ -161,16 +210,12 @@ static void fisc_discard_add(unsigned long start, unsigned long end)
 	if (!task_work_add(current, &discard->work, TWA_RESUME))
 		return;
 	/* The thread exits. */
-	scoped_guard(spinlock, &fisc_discard_lock)
-		list_del(&discard->node);
-	kfree(discard);
-	module_put(THIS_MODULE);
+	fisc_discard_free(discard);
 }
 
 static int fisc_discard_start(struct mmu_notifier *notifier,
 			      const struct mmu_notifier_range *range)
 {
-	struct vm_area_struct *vma;
 	unsigned long start, end;
 
 	/* Not by the adoption's thread, which replaces mappings itself. */
@@ -185,10 +230,7 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 	end = min(end, range->end);
 	if (start >= end)
 		return 0;
-	/* The system call holds mmap_lock. */
-	vma = find_vma(range->mm, start);
-	if (vma && vma->vm_start < end && fisc_vma_is_adopted(vma))
-		fisc_discard_add(start, end);
+	fisc_discard_add(start, end);
 
 	return 0;
 }
@@ -196,3 +238,27 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 const struct mmu_notifier_ops fisc_discard_ops = {
 	.invalidate_range_start = fisc_discard_start,
 };
+
+/**
+ * fisc_discard_init() - prepare to discard memory
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int fisc_discard_init(void)
+{
+	fisc_discard_pool = mempool_create_kmalloc_pool(FISC_DISCARDS_MIN,
+							sizeof(struct fisc_discard));
+
+	return fisc_discard_pool ? 0 : -ENOMEM;
+}
+
+/**
+ * fisc_discard_exit() - undo fisc_discard_init()
+ *
+ * Context: may sleep; nothing is adopted any more.
+ */
+void fisc_discard_exit(void)
+{
+	mempool_destroy(fisc_discard_pool);
+}

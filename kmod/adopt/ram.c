@@ -227,7 +227,7 @@ static struct fisc_ram *fisc_ram_make(struct fisc_adoption *adoption,
 	return ram;
 }
 
-/* Is it left by a release, as one of adjacent mappings of /dev/zero? */
+/* Is it left by a release, as one of adjacent mappings of its file? */
 static bool fisc_vma_was_released(struct vm_area_struct *vma)
 {
 	return vma && vma->vm_file && vma_is_anonymous(vma) &&
@@ -301,7 +301,7 @@ void fisc_ram_free(struct fisc_ram *ram)
 	struct inode *inode = file_inode(ram->file);
 
 	inode_lock(inode);
-	fisc_region_of(inode)->source = NULL;
+	WRITE_ONCE(fisc_region_of(inode)->source, NULL);
 	inode_unlock(inode);
 	list_del(&ram->node);
 	fisc_adopt_unlink(ram->file->f_path.dentry);

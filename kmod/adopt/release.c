@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
 
 #include "adopt/adoption.h"
@@ -170,37 +171,77 @@ bool fisc_release_is_of(const struct vm_area_struct *vma,
 }
 
 /**
+ * fisc_release_file() - return the file that released memory is a mapping of
+ *
+ * It is one of the kernel's own, empty and not used by anybody else, as the
+ * mapping outlives the module. Its size is no limit: in the mapping of a
+ * shorter file, such as /dev/zero, userfaultfd() cannot provide pages.
+ *
+ * Context: may sleep.
+ * Return: the file; NULL if there is no memory.
+ */
+struct file *fisc_release_file(void)
+{
+	struct file *file = shmem_file_setup("dev/zero", MAX_LFS_FILESIZE,
+					     VM_NORESERVE);
+
+	return IS_ERR(file) ? NULL : file;
+}
+
+/**
  * fisc_release_map() - prepare a private mapping of a file for being filled
  * @vma: the mapping, a new one
- * @zero: /dev/zero, which it becomes a mapping of
+ * @empty: the file that it becomes a mapping of
  *
  * The mapping holds a reference on the file until it is filled or removed.
  *
  * Context: mmap_lock held for writing.
  */
-void fisc_release_map(struct vm_area_struct *vma, struct file *zero)
+void fisc_release_map(struct vm_area_struct *vma, struct file *empty)
 {
 	vma->vm_private_data = get_file(vma->vm_file);
-	vma_set_file(vma, zero);
+	vma_set_file(vma, empty);
 	vma->vm_ops = &fisc_release_vm_operations;
 }
 
+/* The mapping that a file serves a page of, wherever the process has it. */
+static struct vm_area_struct *fisc_release_find(struct mm_struct *mm,
+						const struct file *file,
+						pgoff_t index)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	for_each_vma(vmi, vma)
+		if (fisc_release_is_of(vma, file) &&
+		    index - vma->vm_pgoff < vma_pages(vma))
+			return vma;
+
+	return NULL;
+}
+
 /*
- * Have the kernel copy a page with content. If the process has changed or
- * removed the mapping, there is nothing to copy.
+ * Have the kernel copy a page with content. If it is not mapped any more, there
+ * is nothing to copy. @addr is where it was found last.
  * Return: 1 if the page needs nothing more, or -errno.
  */
-static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
+static long fisc_release_page(struct mm_struct *mm, const struct file *file,
+			      pgoff_t index, unsigned long *addr)
 {
 	struct page *page = NULL;
 	struct vm_area_struct *vma;
 	long done = 1;
 
 	mmap_read_lock(mm);
-	vma = vma_lookup(mm, addr);
-	if (vma && vma->vm_ops == &fisc_release_vm_operations) {
+	vma = vma_lookup(mm, *addr);
+	if (!vma || !fisc_release_is_of(vma, file) ||
+	    linear_page_index(vma, *addr) != index)
+		vma = fisc_release_find(mm, file, index);
+	if (vma) {
+		*addr = vma->vm_start + ((index - vma->vm_pgoff) << PAGE_SHIFT);
 		/* In a private mapping, this copies read-only pages, too. */
-		done = pin_user_pages_remote(mm, addr, 1,
+		done = pin_user_pages_remote(mm, *addr, 1,
 					     FOLL_WRITE | FOLL_FORCE, &page,
 					     NULL);
 		if (done == 1)
@@ -215,88 +256,165 @@ static long fisc_release_page(struct mm_struct *mm, unsigned long addr)
  * Release one chunk's part of a mapping.
  * Return: 0, or -errno if not all is copied.
  */
-static int fisc_release_chunk(struct mm_struct *mm, struct fisc_region *region,
-			      pgoff_t first, pgoff_t last, unsigned long base)
+static int fisc_release_chunk(struct mm_struct *mm, const struct file *file,
+			      pgoff_t first, pgoff_t last)
 {
+	struct fisc_region *region = fisc_region_of(file_inode(file));
+	unsigned long addr = 0;
 	pgoff_t index = first;
 
 	while (index <= last) {
 		long done = 1;
 
 		if (fisc_state_has_content(fisc_region_look(region, index)))
-			done = fisc_release_page(mm, base + (index << PAGE_SHIFT));
-		if (done > 0)
+			done = fisc_release_page(mm, file, index, &addr);
+		if (done > 0) {
 			index++;
-		else if (done == -ENOMEM && atomic_read(&mm->mm_users) > 1)
+			addr += PAGE_SIZE;
+		} else if (done == -ENOMEM && atomic_read(&mm->mm_users) > 1) {
 			msleep(FISC_ADOPT_RETRY_MS);
-		else
+		} else {
 			return done ?: -EFAULT;
+		}
 	}
 	fisc_region_remove(region, first, last);
 
 	return 0;
 }
 
-/* All is copied: make the mapping anonymous, without the module. */
-static void fisc_release_done(struct mm_struct *mm, struct inode *inode,
-			      unsigned long start, unsigned long end)
-{
-	struct vm_area_struct *vma;
-
-	VMA_ITERATOR(vmi, mm, start);
-
-	mmap_write_lock(mm);
-	for_each_vma_range(vmi, vma, end) {
-		struct file *file;
-
-		if (vma->vm_ops != &fisc_release_vm_operations)
-			continue;
-		file = fisc_release_source(vma);
-		if (file_inode(file) != inode)
-			continue;
-		vma_start_write(vma);
-		vma_set_anonymous(vma);
-		vma->vm_private_data = NULL;
-		fput(file);
-	}
-	mmap_write_unlock(mm);
-}
-
 /**
  * fisc_release_fill() - copy what a file holds to its private mapping
  * @mm: the process's memory
- * @region: the file
- * @start: first address of the mapping
- * @end: address after its last
- * @base: address of the file's first page
+ * @file: the file
+ * @first: its first page that is mapped so
+ * @nr: number of these pages
  *
- * Afterwards, the file is empty there, and the mapping is one of /dev/zero that
- * the module has no part in.
+ * Afterwards, the file is empty there; see fisc_release_done(). The process may
+ * have moved the mapping.
  *
  * Context: may sleep; the inode is locked. Takes mmap_lock.
  * Return: 0; -EFAULT, -EHWPOISON if something cannot be read: then the file
  * still serves the mapping, and an access to that page fails in the same way.
  */
-int fisc_release_fill(struct mm_struct *mm, struct fisc_region *region,
-		      unsigned long start, unsigned long end,
-		      unsigned long base)
+int fisc_release_fill(struct mm_struct *mm, const struct file *file,
+		      pgoff_t first, pgoff_t nr)
 {
-	pgoff_t index = (start - base) >> PAGE_SHIFT;
-	pgoff_t stop = (end - base) >> PAGE_SHIFT;
+	pgoff_t index = first, stop = first + nr;
 	int err = 0;
 
 	while (index < stop) {
 		pgoff_t last = min(stop - 1, index | (FISC_CHUNK_PAGES - 1));
 
-		err = err ?: fisc_release_chunk(mm, region, index, last, base);
+		err = err ?: fisc_release_chunk(mm, file, index, last);
 		index = last + 1;
 		cond_resched();
 	}
-	if (!err)
-		fisc_release_done(mm, region->inode, start, end);
 	fisc_release_unhold();
 
 	return err;
+}
+
+/**
+ * fisc_release_done() - make released memory independent of the module
+ * @mm: the process's memory
+ * @file: the file that it was in
+ * @first: first page of a range of @file, all of which has been copied
+ * @nr: number of pages of the range
+ * @busy: tells whether a part of @mm is still to be discarded
+ *
+ * Context: may sleep; takes mmap_lock, with which held @busy is called.
+ * Return: false if some of it is busy: try again.
+ */
+bool fisc_release_done(struct mm_struct *mm, const struct file *file,
+		       pgoff_t first, pgoff_t nr,
+		       bool (*busy)(const struct mm_struct *mm,
+				    unsigned long start, unsigned long end))
+{
+	struct vm_area_struct *vma;
+	bool all = true;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	mmap_write_lock(mm);
+	for_each_vma(vmi, vma) {
+		if (!fisc_release_is_of(vma, file) ||
+		    vma->vm_pgoff < first ||
+		    vma->vm_pgoff + vma_pages(vma) > first + nr)
+			continue;
+		vma_start_write(vma);
+		if (busy(mm, vma->vm_start, vma->vm_end)) {
+			all = false;
+			continue;
+		}
+		vma_set_anonymous(vma);
+		vma->vm_private_data = NULL;
+		fput((struct file *)file);
+	}
+	mmap_write_unlock(mm);
+
+	return all;
+}
+
+static bool fisc_release_has_any(struct mm_struct *mm, unsigned long start,
+				 unsigned long end)
+{
+	struct vm_area_struct *vma;
+	bool any = false;
+
+	VMA_ITERATOR(vmi, mm, start);
+
+	mmap_read_lock(mm);
+	for_each_vma_range(vmi, vma, end)
+		any |= vma->vm_ops == &fisc_release_vm_operations;
+	mmap_read_unlock(mm);
+
+	return any;
+}
+
+/*
+ * No page fault is being served here, and no page copied. Nobody else has
+ * memory in the mapping's file: a child has none of it.
+ */
+static void fisc_release_discard_vma(struct vm_area_struct *vma,
+				     unsigned long start, unsigned long end)
+{
+	struct inode *inode = file_inode(fisc_release_source(vma));
+	pgoff_t first = linear_page_index(vma, start);
+	pgoff_t last = linear_page_index(vma, end - 1);
+
+	fisc_region_remove(fisc_region_of(inode), first, last);
+	unmap_mapping_pages(vma->vm_file->f_mapping, first, last - first + 1,
+			    true);
+}
+
+/**
+ * fisc_release_discard() - discard memory that is being released
+ * @mm: the memory of the current process, which has just had it unmapped
+ * @start: first address
+ * @end: address after the last
+ *
+ * Removes it from the file, and what has been copied since it was unmapped from
+ * the process.
+ *
+ * Context: may sleep; takes mmap_lock.
+ */
+void fisc_release_discard(struct mm_struct *mm, unsigned long start,
+			  unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, start);
+
+	if (!fisc_release_has_any(mm, start, end) || mmap_write_lock_killable(mm))
+		return;
+	for_each_vma_range(vmi, vma, end) {
+		if (vma->vm_ops != &fisc_release_vm_operations)
+			continue;
+		vma_start_write(vma);
+		fisc_release_discard_vma(vma, max(start, vma->vm_start),
+					 min(end, vma->vm_end));
+	}
+	mmap_write_unlock(mm);
 }
 
 /**

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 
 #include "adopt/adoption.h"
+#include "adopt/discard.h"
 #include "adopt/release.h"
 #include "adopt/source.h"
 #include "adopt/step.h"
@@ -58,7 +59,7 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 				  step->index, first, len >> PAGE_SHIFT);
 }
 
-/* The mapping of a file of ours, which is to be replaced by /dev/zero. */
+/* The mapping of a file of ours, which is to be released. */
 static int fisc_step_prepare_release(struct fisc_step *step,
 				     struct vm_area_struct *vma,
 				     unsigned long addr)
@@ -91,7 +92,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 		return 0;
 	if (!vma || addr + len > vma->vm_end)
 		return -EAGAIN;
-	if (step->zero)
+	if (step->empty)
 		return fisc_step_prepare_release(step, vma, addr);
 	if (fisc_vma_refused(vma) != FISC_NR_LEFT ||
 	    !fisc_vma_is_expected(vma, step->ram))
@@ -115,8 +116,8 @@ static void fisc_step_map(const struct fisc_step *step,
 			  struct vm_area_struct *vma)
 {
 	vm_flags_set(vma, step->kept);
-	if (step->zero) {
-		fisc_release_map(vma, step->zero);
+	if (step->empty) {
+		fisc_release_map(vma, step->empty);
 	} else {
 		vm_flags_set(vma, VM_DONTCOPY);
 		vma->vm_ops = &fisc_adopted_vm_operations;
@@ -156,6 +157,16 @@ static int fisc_step_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* By MADV_REMOVE, which private memory refuses. */
+static long fisc_step_fallocate(struct file *file, int mode, loff_t offset,
+				loff_t len)
+{
+	if (!READ_ONCE(fisc_region_of(file_inode(file))->source))
+		return -EINVAL;
+
+	return fisc_fallocate(file, mode, offset, len);
+}
+
 /*
  * File operations reachable through mappings. No process has a descriptor of
  * this struct file: opening the file by its name gives an ordinary one.
@@ -164,7 +175,7 @@ static const struct file_operations fisc_step_file_operations = {
 	.mmap = fisc_step_mmap,
 	.get_unmapped_area = fisc_step_get_unmapped_area,
 	.fsync = noop_fsync,
-	.fallocate = fisc_fallocate,
+	.fallocate = fisc_step_fallocate,
 };
 
 /**
@@ -325,13 +336,16 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 {
 	struct inode *inode = file_inode(ram->file);
 	struct fisc_step *step = &adoption->step;
+	pgoff_t nr = (end - start) >> PAGE_SHIFT;
 	unsigned long ret;
 	int err;
 
+	*step = (struct fisc_step){
+		.ram = ram, .index = index, .empty = fisc_release_file(),
+	};
+	if (!step->empty)
+		return -ENOMEM;
 	inode_lock(inode);
-	step->ram = ram;
-	step->index = index;
-	step->gap = false;
 	do {
 		u64 begin = local_clock();
 
@@ -343,10 +357,13 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 		 fisc_adopt_left_gap(step, (long)ret, start, end - start));
 	err = IS_ERR_VALUE(ret) ? (long)ret : 0;
 	if (!err)
-		err = fisc_release_fill(current->mm, fisc_region_of(inode),
-					start, end,
-					start - (index << PAGE_SHIFT));
+		err = fisc_release_fill(current->mm, ram->file, index, nr);
 	inode_unlock(inode);
+	while (!err && !fisc_release_done(current->mm, ram->file, index, nr,
+					  fisc_discard_is_pending))
+		msleep(FISC_ADOPT_RETRY_MS);
+	fput(step->empty);
+	step->empty = NULL;
 
 	return err;
 }

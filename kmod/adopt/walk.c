@@ -354,8 +354,6 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 {
 	u64 there = max(si_mem_available(), 0L);
 	u64 needs = fisc_adopt_release_needs(adoption);
-	struct file *zero;
-	int err;
 
 	if (needs > there) {
 		guard(rcu)();
@@ -364,13 +362,6 @@ int fisc_adopt_release(struct fisc_adoption *adoption)
 				    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
 		return -ENOMEM;
 	}
-	zero = filp_open("/dev/zero", O_RDWR, 0);
-	if (IS_ERR(zero))
-		return PTR_ERR(zero);
-	adoption->step = (struct fisc_step){ .zero = zero };
-	err = fisc_adopt_release_all_of(adoption);
-	adoption->step.zero = NULL;
-	fput(zero);
 
-	return err;
+	return fisc_adopt_release_all_of(adoption);
 }
