@@ -130,6 +130,8 @@ static size_t choose_nr(struct arena *a, size_t most)
 	size_t limit = limits[arena_rnd(a, 8)];
 
 	if (limit > 32 && !arena_one_in(a, 8))
+		limit = 16;
+	else if (limit > 32 && !arena_one_in(a, 8))
 		limit = 600;
 	return 1 + arena_rnd(a, limit < most ? limit : most);
 }

@@ -10,7 +10,7 @@
 
 #include "fisc.h"
 
-#define ARENA_PAGES	4096UL
+#define ARENA_PAGES	2048UL
 #define ARENA_BYTES	(ARENA_PAGES * PAGE_SIZE)
 
 /* Blocks of the disk that belong to an arena. */

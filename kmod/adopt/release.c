@@ -18,6 +18,7 @@
 #include "fs/page.h"
 #include "fs/retry.h"
 #include "memory/hole.h"
+#include "memory/incoming.h"
 #include "memory/region.h"
 
 /*
@@ -260,13 +261,15 @@ static int fisc_release_chunk(struct mm_struct *mm, const struct file *file,
 			      pgoff_t first, pgoff_t last)
 {
 	struct fisc_region *region = fisc_region_of(file_inode(file));
+	struct fisc_chunk *chunk = fisc_region_find_chunk(region, first);
 	unsigned long addr = 0;
 	pgoff_t index = first;
 
 	while (index <= last) {
 		long done = 1;
 
-		if (fisc_state_has_content(fisc_region_look(region, index)))
+		if (fisc_state_has_content(fisc_region_look(region, index)) ||
+		    fisc_incoming_has(chunk, index))
 			done = fisc_release_page(mm, file, index, &addr);
 		if (done > 0) {
 			index++;

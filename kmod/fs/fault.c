@@ -179,7 +179,7 @@ static vm_fault_t fisc_fault_map(struct vm_fault *vmf,
 	return fisc_sample_split(vmf);
 }
 
-/* Wait until memory that is being adopted has been copied into the chunk. */
+/* Have a page of memory that is being adopted come in. */
 static vm_fault_t fisc_fault_settle(struct fisc_region *region,
 				    struct vm_fault *vmf)
 {
@@ -188,12 +188,12 @@ static vm_fault_t fisc_fault_settle(struct fisc_region *region,
 	struct file *file;
 	int err;
 
-	if (!chunk || !READ_ONCE(chunk->incoming))
+	if (!fisc_incoming_has(chunk, vmf->pgoff))
 		return 0;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	file = fisc_fault_unlock(vmf, vmf->vma->vm_file);
-	err = fisc_incoming_settle(region, chunk);
+	err = fisc_incoming_settle_page(region, chunk, vmf->pgoff);
 	fisc_wait_account(FISC_WAIT_ADOPT_COPY, start);
 	if (file) {
 		fisc_fault_done(file);

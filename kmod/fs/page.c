@@ -11,6 +11,7 @@
 #include "fs/retry.h"
 #include "memory/backing.h"
 #include "memory/cow.h"
+#include "memory/incoming.h"
 #include "memory/large.h"
 #include "memory/read.h"
 #include "memory/region.h"
@@ -234,6 +235,7 @@ int fisc_region_read(struct fisc_region *region, pgoff_t index,
 			return -EHWPOISON;
 	}
 
-	return 0;
+	/* Who reads waits for pages that come in; this one cannot. */
+	return !*page && fisc_incoming_has(chunk, index) ? -EHWPOISON : 0;
 }
 EXPORT_SYMBOL_NS_GPL(fisc_region_read, FISC);

@@ -9,6 +9,7 @@
 #include "memory/backing.h"
 #include "memory/balloon.h"
 #include "memory/hole.h"
+#include "memory/incoming.h"
 #include "memory/large.h"
 #include "memory/region.h"
 
@@ -45,6 +46,7 @@ static void fisc_chunk_remove(struct fisc_region *region,
 	bool all = last - first == FISC_CHUNK_PAGES - 1;
 	unsigned long *leaf = NULL;
 
+	fisc_incoming_drop(chunk, first, last);
 	if (!all && READ_ONCE(chunk->large))
 		fisc_large_punch(region, chunk, first, last);
 

@@ -11,8 +11,9 @@
  *
  * Ordinary memory of a process becomes memory of a file while the process runs,
  * one chunk at a time. All pages of the chunk are pinned, the file is mapped
- * over them, and only then they are copied: by the first thread that touches
- * the chunk, or by the thread that adopts.
+ * over them, and only then they are copied, one by one: a page that is touched
+ * by the thread that touches it, the others by the thread that adopts. So a
+ * page fault takes as long as it takes to copy that page.
  *
  * *Pinning and mapping over* the pages is one step. The kernel asks a file for
  * an address (.get_unmapped_area) with mmap_lock held for writing, before it
@@ -24,15 +25,25 @@
  * not present becomes a hole in the file. If anything is not as expected, the
  * mapping fails, and nothing has happened.
  *
- * *Copying* is done for a whole chunk (fisc_incoming_settle()). Nobody can
- * write to the pages any more, because they are in no page table. The exception
- * is I/O in progress: if a page has references that are not accounted for, the
- * copy waits for them. A chunk with such references is not pinned in the first
- * place; this is about references that get_user_pages_fast() took between that
- * check and the unmapping. The pages are unpinned after they were copied.
- * Faults that need the chunk wait for the copy, or make it, without the lock of
- * the VMA or the address space (fs/retry.c); what cannot be killed waits
- * briefly and then fails.
+ * *A page that is still to come* is a hole in the frame map, and has an entry
+ * in fisc_incoming.pages. Nobody can write to it any more, because it is in no
+ * page table. The exception is I/O in progress: if a page has references that
+ * are not accounted for, its copy waits for them. A chunk with such references
+ * is not pinned in the first place; this is about references that
+ * get_user_pages_fast() took between that check and the unmapping. References
+ * are counted by folio: a large one may have several pages in the chunk. Faults
+ * that need the page wait for the copy, or make it, without the lock of the VMA
+ * or the address space (fs/retry.c); what cannot be killed waits briefly and
+ * then fails.
+ *
+ * *A large frame* is filled in the same way, page by page, if all pages of the
+ * chunk are present. It becomes the chunk's when it is complete. A page that is
+ * touched earlier ends that: the frame is given up, and all pages get small
+ * ones. The scanner puts them together later (DOC: Large pages).
+ *
+ * *A page with a memory error* stays as it is. Accesses to it fail as they did
+ * before (-EHWPOISON), until it is removed from the file; the rest of its chunk
+ * is not affected, but gets no large frame, nor further memory of a process.
  *
  * Shared memory is in the page cache of a file, mapped or not. Its pages are
  * looked up there and held by a reference (fisc_incoming_hold()); they belong
@@ -42,27 +53,33 @@
  * As a large frame would leave no room for the rest, a chunk that has one gets
  * nothing (fisc_incoming_set()), and none is made meanwhile.
  *
- * Meanwhile the chunk is empty, for the scanner and for reclaim. System calls
- * that read, write or truncate the file wait for the inode's lock, which is
- * held until the chunk is settled, and nobody else may map the file (EBUSY). So
- * page faults of the mapping are the only accesses.
+ * System calls that read, write or truncate the file wait for the inode's lock,
+ * which is held until the chunk is settled, and nobody else may map the file
+ * (EBUSY). So page faults of the mapping are the only accesses.
+ *
+ * Locks: FISC_CHUNK_SETTLING, a bit that is used as a lock, for no longer than
+ * it takes to copy a page; nothing is allocated with it held. It protects
+ * struct fisc_incoming. fisc_chunk.lock is taken within it; both are held,
+ * fisc_chunk.lock for writing, to change fisc_chunk.incoming, and either is
+ * enough to read it.
  */
 
 /**
  * struct fisc_incoming - memory of a process that becomes a chunk's
- * @pages: pinned pages, or held ones if they are not anonymous; NULL for holes
- * @leaf: entries of frames copied so far; NULL if there are none
- * @copied: number of pages dealt with so far: if memory runs out, the copy
- *	continues here later
- *
- * fisc_chunk.incoming is set with mmap_lock of the process held, while the
- * chunk is not mapped, and cleared with the chunk's FISC_CHUNK_SETTLING bit
- * held as a lock.
+ * @pages: pages that are still to come, pinned or held; NULL elsewhere
+ * @left: their number
+ * @pinned: they are pinned (anonymous memory), not held
+ * @idle: the last folio seen without references from elsewhere, NULL if none
+ * @large: the large frame that is being filled; NULL if there is none
+ * @filled: pages of @large filled so far
  */
 struct fisc_incoming {
 	struct page *pages[FISC_CHUNK_PAGES];
-	unsigned long *leaf;
-	unsigned int copied;
+	unsigned int left;
+	bool pinned;
+	struct folio *idle;
+	struct folio *large;
+	unsigned int filled;
 };
 
 int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
@@ -73,25 +90,39 @@ void fisc_incoming_unpin(struct fisc_incoming *incoming);
 int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming);
 void fisc_incoming_unset(struct fisc_chunk *chunk);
 void fisc_incoming_free(struct fisc_chunk *chunk);
-int __fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk);
+int fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk);
+int fisc_incoming_settle_page(struct fisc_region *region,
+			      struct fisc_chunk *chunk, pgoff_t index);
+void __fisc_incoming_drop(struct fisc_chunk *chunk, pgoff_t first, pgoff_t last);
+bool __fisc_incoming_has(struct fisc_chunk *chunk, pgoff_t index);
 
 /**
- * fisc_incoming_settle() - copy a chunk's incoming memory into frames
- * @region: the region
- * @chunk: the chunk, or NULL
+ * fisc_incoming_has() - tell whether a page is still to come
+ * @chunk: its chunk, or NULL
+ * @index: the page
  *
- * Context: may sleep, for as long as I/O of the process takes; no lock of this
- * module held.
- * Return: 0, -ENOMEM, -EHWPOISON, -EINTR if the process is killed, -ETIME if a
- * kernel thread has waited long enough.
+ * Context: may sleep; the chunk's lock not held.
+ * Return: true if it is.
  */
-static inline int fisc_incoming_settle(struct fisc_region *region,
-				       struct fisc_chunk *chunk)
+static inline bool fisc_incoming_has(struct fisc_chunk *chunk, pgoff_t index)
 {
-	if (likely(!chunk || !READ_ONCE(chunk->incoming)))
-		return 0;
+	return unlikely(chunk && READ_ONCE(chunk->incoming)) &&
+	       __fisc_incoming_has(chunk, index);
+}
 
-	return __fisc_incoming_settle(region, chunk);
+/**
+ * fisc_incoming_drop() - drop pages that are still to come
+ * @chunk: the chunk
+ * @first: first page of a part of it
+ * @last: last page, included
+ *
+ * Context: may sleep; the chunk's lock not held.
+ */
+static inline void fisc_incoming_drop(struct fisc_chunk *chunk, pgoff_t first,
+				      pgoff_t last)
+{
+	if (unlikely(READ_ONCE(chunk->incoming)))
+		__fisc_incoming_drop(chunk, first, last);
 }
 
 #endif /* _FISC_MEMORY_INCOMING_H */

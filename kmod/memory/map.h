@@ -110,6 +110,7 @@ struct fisc_vm;
 #define FISC_CHUNK_WATCHED	2
 #define FISC_CHUNK_SAMPLED	3	/* may have pages of a sample */
 #define FISC_CHUNK_SETTLING	4	/* incoming memory is being copied */
+#define FISC_CHUNK_WANTED	6	/* a fault waits for FISC_CHUNK_SETTLING */
 #define FISC_CHUNK_LISTED	5	/* is in fisc_region.listed */
 
 /**

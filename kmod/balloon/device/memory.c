@@ -7,7 +7,6 @@
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/jiffies.h>
-#include <linux/major.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -16,6 +15,7 @@
 #include "balloon/device/memory.h"
 #include "fs/page.h"
 #include "memory/hole.h"
+#include "memory/incoming.h"
 #include "memory/region.h"
 
 /**
@@ -282,31 +282,23 @@ static struct page *fisc_memory_own(struct fisc_region *region, pgoff_t index)
 	return page;
 }
 
-/* Is content on its way into the chunk (DOC: Memory that comes in)? */
+/* Is content on its way to the page (DOC: Memory that comes in)? */
 static bool fisc_memory_comes_in(struct fisc_region *region, pgoff_t index)
 {
-	struct fisc_chunk *chunk = region->adopted ?
-				   fisc_region_find_chunk(region, index) : NULL;
-
-	return chunk && READ_ONCE(chunk->incoming);
+	return region->adopted &&
+	       fisc_incoming_has(fisc_region_find_chunk(region, index), index);
 }
 
 /*
  * A fault without waiting waits all the same in some file systems, of which one
- * is user space (FUSE). It does not in anonymous memory, shmem, hugetlbfs and
- * memory that is being released, which is a mapping of /dev/zero.
+ * is user space (FUSE). It does not in anonymous memory, shmem and hugetlbfs;
+ * memory that is being released has a file of shmem.
  */
 static bool fisc_memory_may_fault(struct vm_area_struct *vma)
 {
-	const struct inode *inode;
-
-	if (!vma->vm_file || vma_is_anonymous(vma) || is_vm_hugetlb_page(vma) ||
-	    shmem_mapping(vma->vm_file->f_mapping))
-		return true;
-	inode = file_inode(vma->vm_file);
-
-	return S_ISCHR(inode->i_mode) && imajor(inode) == MEM_MAJOR &&
-	       !(vma->vm_flags & VM_SHARED);
+	return !vma->vm_file || vma_is_anonymous(vma) ||
+	       is_vm_hugetlb_page(vma) ||
+	       shmem_mapping(vma->vm_file->f_mapping);
 }
 
 /* A page of other memory. Return: with a reference; -EAGAIN, -EFAULT, ... */
