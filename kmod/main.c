@@ -12,6 +12,7 @@
 #include "adopt/adopt.h"
 #include "adopt/auto.h"
 #include "adopt/discard.h"
+#include "adopt/drain.h"
 #include "adopt/sysfs.h"
 #include "balloon/balloon.h"
 #include "balloon/sysfs.h"
@@ -166,6 +167,7 @@ static const struct {
 	{ fisc_scan_init, fisc_scan_exit },
 	{ fisc_reclaim_init, fisc_reclaim_exit },
 	{ fisc_discard_init, fisc_discard_exit },
+	{ fisc_drain_init, fisc_drain_exit },
 	{ .exit = fisc_adopt_exit },
 	{ .exit = fisc_auto_exit },
 	{ fisc_publish, fisc_withdraw },

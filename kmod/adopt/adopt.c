@@ -2,6 +2,8 @@
 /*
  * Adopt running VMs and release them. See DOC: Adoption in adopt.h.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
@@ -9,6 +11,7 @@
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -128,6 +131,7 @@ static void fisc_adoption_free(struct fisc_adoption *adoption)
 	dput(adoption->dir);
 	put_pid(adoption->pid);
 	mmdrop(adoption->mm);
+	xa_destroy(&adoption->busy);
 	fisc_vm_put(adoption->vm);
 	kfree(adoption);
 	fisc_adopt_release_fs();
@@ -184,6 +188,23 @@ static int fisc_adopt_thread(void *data)
 	module_put_and_kthread_exit(0);
 }
 
+/* Is there memory for copies of the pages that KSM has merged? */
+static int fisc_adopt_admit(struct pid *pid, const struct mm_struct *mm)
+{
+	u64 there = max(si_mem_available(), 0L), needs = 0;
+
+#ifdef CONFIG_KSM
+	needs = READ_ONCE(mm->ksm_merging_pages);
+#endif
+	if (needs <= there)
+		return 0;
+	pr_warn_ratelimited("process %d is not adopted: KSM has merged %llu MiB of its memory, and copies of that need %llu MiB more free memory\n",
+			    pid_nr(pid), (needs << PAGE_SHIFT) / SZ_1M,
+			    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
+
+	return -ENOMEM;
+}
+
 static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 						 struct task_struct *task,
 						 const char *name)
@@ -197,6 +218,7 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&adoption->rams);
 	INIT_LIST_HEAD(&adoption->sources);
+	xa_init(&adoption->busy);
 	adoption->pid = get_pid(pid);
 	err = fisc_adoption_add(adoption);
 	if (err)
@@ -210,7 +232,7 @@ static struct fisc_adoption *fisc_adoption_alloc(struct pid *pid,
 		goto err_pin;
 	}
 	mmgrab(mm);
-	err = fisc_mm_is_watched(mm) ? -EAGAIN : 0;
+	err = fisc_mm_is_watched(mm) ? -EAGAIN : fisc_adopt_admit(pid, mm);
 	adoption->notifier.ops = &fisc_discard_ops;
 	if (!err)
 		err = mmu_notifier_register(&adoption->notifier, mm);
@@ -263,7 +285,8 @@ void fisc_adopt_name(struct pid *pid, char *name, size_t size)
  * unloaded; -EAGAIN if its VM has not run yet, or userfaultfd() watches memory
  * of it, as in a migration that comes in; -EALREADY if the VM is adopted
  * already; -EEXIST if the name is taken; -EACCES if it cannot be a name; -ESRCH
- * if the process has ended; -ENOMEM; -EINTR if a signal is pending.
+ * if the process has ended; -ENOMEM, also if there is none for copies of what
+ * KSM has merged; -EINTR if a signal is pending.
  */
 int fisc_adopt_start(struct pid *pid, struct task_struct *task,
 		     const char *name)

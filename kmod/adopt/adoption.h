@@ -6,6 +6,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sizes.h>
+#include <linux/xarray.h>
 
 /* Types that the files of adopt/ share. */
 
@@ -41,7 +42,9 @@ enum fisc_adopt_state {
  *	disabled or the memory is mapped elsewhere, too
  * @FISC_LEFT_LOCKED: the memory is locked (mlock()), or userfaultfd() watches
  *	it
- * @FISC_LEFT_BUSY: there is another reference on the memory; it is tried again
+ * @FISC_LEFT_BUSY: there is another reference on the memory; it is tried again,
+ *	less and less often
+ * @FISC_LEFT_MEMORY: the host is short of memory; it is tried again
  * @FISC_LEFT_ERROR: something else failed; it is tried again
  * @FISC_NR_LEFT: number of reasons
  */
@@ -51,6 +54,7 @@ enum fisc_adopt_left {
 	FISC_LEFT_SHARED,
 	FISC_LEFT_LOCKED,
 	FISC_LEFT_BUSY,
+	FISC_LEFT_MEMORY,
 	FISC_LEFT_ERROR,
 	FISC_NR_LEFT,
 };
@@ -81,7 +85,7 @@ struct fisc_ram {
 
 /**
  * struct fisc_piece - a part of a range that lies in one mapping
- * @end: address after its last, at most the end of the chunk
+ * @end: address after its last; in the same chunk if it is to be moved
  * @vma_start: first address of the mapping
  * @vma_end: address after its last
  * @file: the file, held, if this is shared memory to be moved, or memory in one
@@ -133,6 +137,8 @@ struct fisc_step {
  * @dir: the VM's directory, held
  * @rams: its files; only the thread uses this
  * @told: the log says that memory is not mergeable; only the thread uses this
+ * @looks: number of looks so far; only the thread uses this
+ * @busy: memory that was busy, by chunk (busy.c); only the thread uses this
  * @nr_names: files so far whose names needed a number; only the thread uses it
  * @unmapped: the process has removed or moved mappings since they were last
  *	compared with the files
@@ -160,6 +166,8 @@ struct fisc_adoption {
 	struct dentry *dir;
 	struct list_head rams;
 	bool told;
+	unsigned long looks;
+	struct xarray busy;
 	unsigned int nr_names;
 	bool unmapped;
 	unsigned int to_trim;

@@ -148,9 +148,17 @@ static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+static const char *fisc_release_name(struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(fisc_release_source(vma));
+
+	return fisc_fault_name(vma, fisc_region_of(inode));
+}
+
 static const struct vm_operations_struct fisc_release_vm_operations = {
 	.open = fisc_release_open,
 	.close = fisc_release_close,
+	.name = fisc_release_name,
 	.fault = fisc_release_fault,
 };
 

@@ -229,7 +229,7 @@ static const char * const fisc_adopt_states[FISC_ADOPT_STATES] = {
 };
 
 static const char * const fisc_left_names[FISC_NR_LEFT] = {
-	"rom", "file", "shared", "locked", "busy", "error",
+	"rom", "file", "shared", "locked", "busy", "memory", "error",
 };
 
 static ssize_t adoption_show(struct kobject *kobj, struct kobj_attribute *attr,

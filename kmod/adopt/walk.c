@@ -13,8 +13,11 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 
 #include "adopt/adoption.h"
+#include "adopt/busy.h"
+#include "adopt/drain.h"
 #include "adopt/ram.h"
 #include "adopt/source.h"
 #include "adopt/step.h"
@@ -22,6 +25,7 @@
 #include "adopt/vma.h"
 #include "adopt/walk.h"
 #include "base/array.h"
+#include "base/state.h"
 #include "kvm/kvm.h"
 #include "kvm/vmm.h"
 #include "memory/map.h"
@@ -50,28 +54,50 @@ static int fisc_ranges_add(void *arg, int as_id,
 			   const struct kvm_memory_slot *memslot)
 {
 	struct fisc_ranges *list = arg;
-	struct fisc_range *ranges, range = {
+	struct fisc_range *ranges;
+
+	ranges = fisc_array_grow(list->ranges, list->nr, &list->room,
+				 sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	list->ranges = ranges;
+	ranges[list->nr++] = (struct fisc_range){
 		.start = memslot->userspace_addr,
 		.end = memslot->userspace_addr + (memslot->npages << PAGE_SHIFT),
 		.foreign = memslot->flags & (KVM_MEM_READONLY |
 					     KVM_MEM_GUEST_MEMFD),
 	};
-	unsigned int i;
-
-	/* SMM has most slots of the normal address space, too: skip them. */
-	for (i = 0; i < list->nr; i++)
-		if (list->ranges[i].start <= range.start &&
-		    list->ranges[i].end >= range.end)
-			return 0;
-	ranges = fisc_array_grow(list->ranges, list->nr, &list->room,
-				 sizeof(range));
-	if (!ranges)
-		return -ENOMEM;
-	list->ranges = ranges;
-	ranges[list->nr++] = range;
 
 	return 0;
 }
+
+static int fisc_range_cmp(const void *a, const void *b)
+{
+	const struct fisc_range *l = a, *r = b;
+
+	if (l->start != r->start)
+		return l->start < r->start ? -1 : 1;
+
+	return l->end > r->end ? -1 : l->end < r->end;
+}
+
+/* SMM has most slots of the normal address space, too: drop what is double. */
+static void fisc_ranges_sort(struct fisc_ranges *list)
+{
+	unsigned long end = 0;
+	unsigned int i, nr = 0;
+
+	sort(list->ranges, list->nr, sizeof(*list->ranges), fisc_range_cmp, NULL);
+	for (i = 0; i < list->nr; i++) {
+		if (list->ranges[i].end <= end)
+			continue;
+		end = list->ranges[i].end;
+		list->ranges[nr++] = list->ranges[i];
+	}
+	list->nr = nr;
+}
+
+/* --- a part of a range ---------------------------------------------------- */
 
 /* fisc_piece_done() undoes this. */
 static void fisc_piece_look(const struct fisc_adoption *adoption,
@@ -117,10 +143,29 @@ static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 	err = fisc_adopt_move(adoption, ram, addr, piece->end - addr);
 	if (!err) {
 		ram->kept = adoption->step.kept;
+		fisc_busy_clear(adoption, addr);
 		return FISC_NR_LEFT;
 	}
+	if (err != -EBUSY && err != -EAGAIN)
+		return FISC_LEFT_ERROR;
+	if (err == -EBUSY)
+		fisc_busy_set(adoption, addr);
 
-	return err == -EBUSY || err == -EAGAIN ? FISC_LEFT_BUSY : FISC_LEFT_ERROR;
+	return FISC_LEFT_BUSY;
+}
+
+/* Move a piece, if now is the time for it. */
+static enum fisc_adopt_left fisc_adopt_try_piece(struct fisc_adoption *adoption,
+						 unsigned long addr,
+						 const struct fisc_piece *piece)
+{
+	if (fisc_busy_rests(adoption, addr))
+		return FISC_LEFT_BUSY;
+	/* For a moment there are two copies; of what KSM has merged, for good. */
+	if (fisc_reclaim_state() >= FISC_RECLAIM_HARD)
+		return FISC_LEFT_MEMORY;
+
+	return fisc_adopt_piece(adoption, addr, piece);
 }
 
 /* Have pages not be shared any more whose mapping has lost its mark. */
@@ -147,20 +192,24 @@ static void fisc_adopt_count_piece(struct fisc_adoption *adoption,
 		WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 }
 
-/* Move one piece of a memslot. kthread_use_mm() has been called. */
+/* Look at one piece of a memslot. kthread_use_mm() has been called. */
 static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 				      unsigned long addr, unsigned long end,
 				      bool foreign)
 {
+	const unsigned long size = FISC_CHUNK_PAGES * PAGE_SIZE;
 	struct fisc_piece piece;
 
 	fisc_piece_look(adoption, addr, end, &piece);
+	/* What is to be moved is moved one chunk at a time. */
+	if (!foreign && !piece.ours && piece.left == FISC_NR_LEFT)
+		piece.end = min(piece.end, round_down(addr, size) + size);
 	if (foreign)
 		piece.left = FISC_LEFT_ROM;
 	else if (piece.ours)
 		fisc_adopt_unmark(&piece);
 	else if (piece.left == FISC_NR_LEFT)
-		piece.left = fisc_adopt_piece(adoption, addr, &piece);
+		piece.left = fisc_adopt_try_piece(adoption, addr, &piece);
 	fisc_adopt_count_piece(adoption, &piece, piece.end - addr);
 	fisc_piece_done(&piece);
 
@@ -187,15 +236,13 @@ static void fisc_adopt_leave(struct fisc_adoption *adoption)
 static int fisc_adopt_range(struct fisc_adoption *adoption,
 			    const struct fisc_range *range)
 {
-	const unsigned long size = FISC_CHUNK_PAGES * PAGE_SIZE;
 	unsigned long addr = range->start;
 
 	while (addr < range->end && !READ_ONCE(adoption->release)) {
-		unsigned long end = min(range->end, round_down(addr, size) + size);
-
 		if (!fisc_adopt_enter(adoption))
 			return -ESRCH;
-		addr = fisc_adopt_chunk(adoption, addr, end, range->foreign);
+		addr = fisc_adopt_chunk(adoption, addr, range->end,
+					range->foreign);
 		fisc_adopt_leave(adoption);
 		cond_resched();
 	}
@@ -223,6 +270,11 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	if (task)
 		put_task_struct(task);
 	fisc_adopt_trim(adoption);
+	fisc_ranges_sort(&list);
+	adoption->looks++;
+	/* Perhaps it is nobody but the kernel's lists that use it. */
+	if (adoption->left[FISC_LEFT_BUSY])
+		fisc_drain_lru();
 	for (i = 0; i < list.nr; i++)
 		bytes += list.ranges[i].end - list.ranges[i].start;
 	WRITE_ONCE(adoption->bytes, bytes);

@@ -312,9 +312,15 @@ static vm_fault_t fisc_adopted_fault(struct vm_fault *vmf)
 	return fisc_fault(vmf);
 }
 
+static const char *fisc_adopted_name(struct vm_area_struct *vma)
+{
+	return fisc_fault_name(vma, fisc_region_of(file_inode(vma->vm_file)));
+}
+
 /* As fisc_vm_operations, for memory that only one process may have. */
 const struct vm_operations_struct fisc_adopted_vm_operations = {
 	.open = fisc_adopted_open,
+	.name = fisc_adopted_name,
 	.fault = fisc_adopted_fault,
 	.map_pages = fisc_map_pages,
 	.page_mkwrite = fisc_page_mkwrite,

@@ -3,6 +3,7 @@
 #define _FISC_FS_FAULT_H
 
 #include <linux/mm.h>
+#include <linux/sched/coredump.h>
 
 #include "memory/map.h"
 
@@ -41,6 +42,29 @@ static inline bool fisc_fault_keep_from_child(struct vm_area_struct *vma,
 static inline bool fisc_fault_is_of_child(const struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_WIPEONFORK;
+}
+
+/**
+ * fisc_fault_name() - have a mapping of adopted memory dumped or not
+ * @vma: the mapping
+ * @region: the file
+ *
+ * A core dump has what is not in the process's filter for shared mappings of
+ * files if it has a name. The memory is to be dumped as it was before.
+ *
+ * Context: any.
+ * Return: a name, or NULL for a mapping that is not dumped.
+ */
+static inline const char *fisc_fault_name(const struct vm_area_struct *vma,
+					  const struct fisc_region *region)
+{
+	int bit = READ_ONCE(region->source) ? MMF_DUMP_ANON_SHARED :
+					      MMF_DUMP_ANON_PRIVATE;
+
+	if (vma->vm_flags & VM_DONTDUMP || !test_bit(bit, &vma->vm_mm->flags))
+		return NULL;
+
+	return "[guest]";
 }
 
 #endif /* _FISC_FS_FAULT_H */
