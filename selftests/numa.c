@@ -5,6 +5,7 @@
  * scanner and a pager of its own.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
@@ -16,7 +17,9 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "adoption.h"
 #include "nullb.h"
+#include "vmm.h"
 
 #define NODES		2
 #define PAGES		64
@@ -222,6 +225,41 @@ TEST_F(fisc, each_node_pages_out_what_it_has)
 	EXPECT_EQ(0, fisc_core("swapped"));
 	EXPECT_EQ(0, swapoff("/dev/" SWAP));
 	nullb_stop(SWAP);
+}
+
+/* A chunk of small pages and a large one on each node. */
+TEST_F(fisc, adopted_frames_are_where_the_pages_were)
+{
+	char *mem = map_memory(2 * NODES * CHUNK), *at;
+	size_t pages = CHUNK / PAGE_SIZE;
+	struct vmm vmm;
+	int node;
+
+	if (!have_nodes())
+		SKIP(return, "one node only");
+	if (access("/dev/kvm", R_OK | W_OK))
+		SKIP(return, "/dev/kvm: %s", strerror(errno));
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, fisc_write_str(LARGE_ENABLED, "1"));
+	for (node = 0; node < NODES; node++) {
+		at = mem + 2 * node * CHUNK;
+		ASSERT_TRUE(move_to(node));
+		fisc_fill_pages(at, PAGES, 1);
+		fisc_fill_pages(at + CHUNK, pages, 1);
+	}
+	ASSERT_EQ(0, vmm_open(&vmm));
+	ASSERT_EQ(0, vmm_set_slot(&vmm, 0, GUEST_MEM, mem, 2 * NODES * pages));
+	ASSERT_EQ(0, adopt_as(getpid(), "st-numa"));
+	EXPECT_TRUE(wait_vm_moved("st-numa", 0));
+	for (node = 0; node < NODES; node++) {
+		at = mem + 2 * node * CHUNK;
+		EXPECT_EQ(node, node_of(at));
+		EXPECT_EQ(node, node_of(at + CHUNK));
+		EXPECT_EQ(-1, fisc_check_pages(at, PAGES, 1));
+		EXPECT_EQ(-1, fisc_check_pages(at + CHUNK, pages, 1));
+	}
+	EXPECT_TRUE(release_vm("st-numa"));
+	vmm_close(&vmm);
 }
 
 TEST_HARNESS_MAIN

@@ -50,6 +50,10 @@ void fisc_zero_page_replace(struct page *bad)
 		folio_put(new);
 }
 
+/* Not movable: the kernel cannot migrate a page that is in no page cache. */
+#define FISC_GFP_LARGE	((GFP_TRANSHUGE_LIGHT & ~__GFP_MOVABLE) | \
+			 __GFP_KSWAPD_RECLAIM)
+
 static struct folio *__fisc_frame_alloc(struct vm_area_struct *vma,
 					unsigned long addr, gfp_t gfp)
 {
@@ -76,6 +80,22 @@ struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 			       gfp_t gfp)
 {
 	return __fisc_frame_alloc(vma, addr, GFP_HIGHUSER | gfp);
+}
+
+/**
+ * fisc_frame_alloc_near() - allocate a frame on a node
+ * @nid: the node; if it has no memory, another one will do
+ * @large: a large frame, as fisc_frame_alloc_large() does
+ *
+ * Context: may sleep.
+ * Return: the frame with one reference, NULL if there is no memory.
+ */
+struct folio *fisc_frame_alloc_near(int nid, bool large)
+{
+	if (large)
+		return __folio_alloc_node(FISC_GFP_LARGE, FISC_LARGE_ORDER, nid);
+
+	return __folio_alloc_node(GFP_HIGHUSER, 0, nid);
 }
 
 /**
@@ -107,12 +127,7 @@ struct folio *fisc_frame_alloc_spare(struct vm_area_struct *vma,
 struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,
 				     unsigned long addr, gfp_t gfp)
 {
-	/*
-	 * Not movable: the kernel cannot migrate a page that is in no page
-	 * cache.
-	 */
-	gfp |= (GFP_TRANSHUGE_LIGHT & ~__GFP_MOVABLE) | __GFP_KSWAPD_RECLAIM;
-
+	gfp |= FISC_GFP_LARGE;
 	if (vma)
 		return vma_alloc_folio(gfp, FISC_LARGE_ORDER, vma,
 				       addr & PMD_MASK, true);

@@ -48,6 +48,7 @@ void fisc_zero_page_replace(struct page *bad);
 
 struct folio *fisc_frame_alloc(struct vm_area_struct *vma, unsigned long addr,
 			       gfp_t gfp);
+struct folio *fisc_frame_alloc_near(int nid, bool large);
 struct folio *fisc_frame_alloc_spare(struct vm_area_struct *vma,
 				     unsigned long addr);
 struct folio *fisc_frame_alloc_large(struct vm_area_struct *vma,

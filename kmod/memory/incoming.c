@@ -132,8 +132,12 @@ static void fisc_incoming_count_all(struct fisc_incoming *incoming, bool pinned)
 	unsigned int i;
 
 	incoming->pinned = pinned;
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		incoming->left += !!incoming->pages[i];
+	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
+		if (!incoming->pages[i])
+			continue;
+		if (!incoming->left++)
+			incoming->nid = page_to_nid(incoming->pages[i]);
+	}
 }
 
 /* Is there nothing at all: no page, not even one in swap or under migration? */
@@ -436,8 +440,13 @@ void __fisc_incoming_drop(struct fisc_chunk *chunk, pgoff_t first, pgoff_t last)
 static int fisc_incoming_prepare(struct fisc_region *region,
 				 struct fisc_chunk *chunk, struct folio **frame)
 {
+	int nid;
+
+	down_read(&chunk->lock);
+	nid = chunk->incoming ? chunk->incoming->nid : numa_mem_id();
+	up_read(&chunk->lock);
 	if (!*frame)
-		*frame = fisc_frame_alloc(NULL, 0, 0);
+		*frame = fisc_frame_alloc_near(nid, false);
 
 	return *frame ? fisc_chunk_make_leaf(region, chunk) : -ENOMEM;
 }
@@ -552,13 +561,16 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 {
 	struct fisc_incoming *incoming;
 	struct folio *folio;
+	int nid = 0;
 	bool fits;
 
 	down_read(&chunk->lock);
+	if (chunk->incoming)
+		nid = chunk->incoming->nid;
 	fits = chunk->incoming && chunk->incoming->left == FISC_CHUNK_PAGES &&
 	       fisc_large_fits(region, chunk);
 	up_read(&chunk->lock);
-	folio = fits ? fisc_frame_alloc_large(NULL, 0, 0) : NULL;
+	folio = fits ? fisc_frame_alloc_near(nid, true) : NULL;
 	if (!folio)
 		return;
 	fisc_incoming_lock(chunk);

@@ -68,6 +68,7 @@
  * struct fisc_incoming - memory of a process that becomes a chunk's
  * @pages: pages that are still to come, pinned or held; NULL elsewhere
  * @left: their number
+ * @nid: node of the first of them: where the frames are to be
  * @pinned: they are pinned (anonymous memory), not held
  * @idle: the last folio seen without references from elsewhere, NULL if none
  * @large: the large frame that is being filled; NULL if there is none
@@ -76,6 +77,7 @@
 struct fisc_incoming {
 	struct page *pages[FISC_CHUNK_PAGES];
 	unsigned int left;
+	int nid;
 	bool pinned;
 	struct folio *idle;
 	struct folio *large;
