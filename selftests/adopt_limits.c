@@ -4,13 +4,17 @@
  * was.
  */
 #include <sys/resource.h>
+#include <sys/swap.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "adopt.h"
+#include "nullb.h"
 
 #define CORE_PATTERN	"/proc/sys/kernel/core_pattern"
 #define CORE		"/tmp/st-core"
+#define SWAP		"fiscswap"
+#define SWAP_MIB	64
 
 /* Return how often a mapping was replaced, with or without success. */
 static long attempts(void)
@@ -107,6 +111,40 @@ TEST_F(adopt, busy_memory_is_tried_less_and_less_often)
 	ASSERT_TRUE(release());
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* Locked pages of one file: the whole file stays. */
+TEST_F(adopt, memory_that_is_locked_later_stays)
+{
+	char *other = map_memory(SIZE);
+
+	ASSERT_NE(NULL, other);
+	ASSERT_EQ(0, nullb_start(SWAP, SWAP_MIB, 0));
+	ASSERT_EQ(0, nullb_swapon(SWAP, SWAP_MIB));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_COLD, "10"));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	fisc_fill_pages(other, PAGES, PAGES + 1);
+	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, other, PAGES));
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	ASSERT_EQ(0, mlock(self->mem, PAGE_SIZE));
+	/* It has been looked at since. */
+	fisc_sleep_ms(2500);
+	ASSERT_EQ(0, fisc_write_str(TAX_CAPACITY, "8M"));
+	ASSERT_EQ(0, fisc_write_str(RECLAIM_BLOCKING, "0"));
+	ASSERT_EQ(0, fisc_low_on_memory(true));
+	EXPECT_TRUE(fisc_wait_vm_between(NAME, "swapped", SIZE * 3 / 4, SIZE));
+	fisc_sleep_ms(2000);
+	EXPECT_GE(SIZE + (long)PAGE_SIZE, fisc_vm(NAME, "swapped"));
+	ASSERT_EQ(0, munlock(self->mem, PAGE_SIZE));
+	EXPECT_TRUE(fisc_wait_vm_between(NAME, "swapped", SIZE * 5 / 4,
+					 2 * SIZE));
+	ASSERT_EQ(0, fisc_short_of_memory(false));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	EXPECT_EQ(-1, fisc_check_pages(other, PAGES, PAGES + 1));
+	ASSERT_TRUE(release());
+	EXPECT_EQ(0, swapoff("/dev/" SWAP));
+	nullb_stop(SWAP);
 }
 
 /* A VMM of its own, which dumps core when it is told to. */

@@ -70,6 +70,7 @@ enum fisc_adopt_left {
  * @node: in fisc_adoption.rams
  * @file: the file, open
  * @source: the file that the memory was moved from, NULL if it was anonymous
+ * @locked: the last look at which the process had locked some of it
  * @kept: flags that the mapping had before and keeps (FISC_VM_KEPT)
  * @start: address of its first page
  * @end: address after its last page
@@ -78,6 +79,7 @@ struct fisc_ram {
 	struct list_head node;
 	struct file *file;
 	struct fisc_source *source;
+	unsigned long locked;
 	unsigned long kept;
 	unsigned long start;
 	unsigned long end;
@@ -92,6 +94,7 @@ struct fisc_ram {
  *	of the VM's files; or NULL
  * @ours: it is in one of the VM's files already
  * @unmergeable: the process has not marked it mergeable
+ * @locked: the process has locked it
  * @left: why it is left alone, or FISC_NR_LEFT
  */
 struct fisc_piece {
@@ -101,6 +104,7 @@ struct fisc_piece {
 	struct file *file;
 	bool ours;
 	bool unmergeable;
+	bool locked;
 	enum fisc_adopt_left left;
 };
 

@@ -118,6 +118,7 @@ static void fisc_piece_look(const struct fisc_adoption *adoption,
 		piece->ours = fisc_vma_is_of(vma, adoption->vm);
 		piece->left = piece->ours ? FISC_NR_LEFT : fisc_vma_refused(vma);
 		piece->unmergeable = fisc_vma_is_unmergeable(vma);
+		piece->locked = vma->vm_flags & VM_LOCKED;
 		if (piece->ours ||
 		    (piece->left == FISC_NR_LEFT && !vma_is_anonymous(vma)))
 			piece->file = get_file(vma->vm_file);
@@ -168,13 +169,32 @@ static enum fisc_adopt_left fisc_adopt_try_piece(struct fisc_adoption *adoption,
 	return fisc_adopt_piece(adoption, addr, piece);
 }
 
-/* Have pages not be shared any more whose mapping has lost its mark. */
-static void fisc_adopt_unmark(const struct fisc_piece *piece)
+/* What the process has done to a mapping since the last look counts. */
+static void fisc_adopt_follow(struct fisc_adoption *adoption,
+			      const struct fisc_piece *piece)
 {
-	struct fisc_region *region = fisc_region_of(file_inode(piece->file));
+	struct fisc_ram *ram = fisc_ram_of(adoption, piece->file);
+	struct fisc_region *region;
 
-	if (piece->unmergeable && !region->unmergeable && region->adopted)
+	if (!ram)
+		return;
+	region = fisc_region_of(file_inode(ram->file));
+	if (piece->unmergeable && !region->unmergeable)
 		fisc_member_mark(region, true);
+	if (piece->locked) {
+		ram->locked = adoption->looks;
+		WRITE_ONCE(region->locked, true);
+	}
+}
+
+/* What was not found to be locked at this look is not any more. */
+static void fisc_adopt_unlock(struct fisc_adoption *adoption)
+{
+	struct fisc_ram *ram;
+
+	list_for_each_entry(ram, &adoption->rams, node)
+		WRITE_ONCE(fisc_region_of(file_inode(ram->file))->locked,
+			   ram->locked == adoption->looks);
 }
 
 /* Count a piece that is in one of the VM's files, or is not. */
@@ -207,7 +227,7 @@ static unsigned long fisc_adopt_chunk(struct fisc_adoption *adoption,
 	if (foreign)
 		piece.left = FISC_LEFT_ROM;
 	else if (piece.ours)
-		fisc_adopt_unmark(&piece);
+		fisc_adopt_follow(adoption, &piece);
 	else if (piece.left == FISC_NR_LEFT)
 		piece.left = fisc_adopt_try_piece(adoption, addr, &piece);
 	fisc_adopt_count_piece(adoption, &piece, piece.end - addr);
@@ -283,6 +303,7 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	memset(adoption->next_left, 0, sizeof(adoption->next_left));
 	for (i = 0; i < list.nr && !err; i++)
 		err = fisc_adopt_range(adoption, &list.ranges[i]);
+	fisc_adopt_unlock(adoption);
 	fisc_sources_deny(adoption);
 	WRITE_ONCE(adoption->adopted, adoption->next_adopted);
 	WRITE_ONCE(adoption->unmergeable, adoption->next_unmergeable);

@@ -194,6 +194,8 @@ struct fisc_ahead {
  * @adopted: it holds a process's memory (DOC: Adoption), and only that process
  *	may map it
  * @unmergeable: @adopted, and the process has not marked it mergeable
+ * @locked: @adopted, and the process has locked some of it (mlock()): it is not
+ *	paged out
  * @owner: the struct mm_struct of that process; compared only
  * @moved: @adopted, and the process has moved a mapping of it (mremap())
  * @hva: of an adopted file, the address of its first page where no mapping has
@@ -226,6 +228,7 @@ struct fisc_region {
 	bool adopted;
 	bool moved;
 	bool unmergeable;
+	bool locked;
 	const void *owner;
 	unsigned long hva;
 	struct fisc_source *source;

@@ -347,7 +347,8 @@ unsigned int fisc_swap_out(struct fisc_swap_batch *batch,
 		   (unsigned int)clamp(fisc_swap_room(), 0L, (long)INT_MAX));
 	if (!max || batch->vm)
 		return 0;
-	if (!fisc_swap_take_apart(batch, region, chunk, any)) {
+	if (READ_ONCE(region->locked) ||
+	    !fisc_swap_take_apart(batch, region, chunk, any)) {
 		if (!any)
 			fisc_swap_disarm(chunk);
 		return 0;
