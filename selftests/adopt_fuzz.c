@@ -250,7 +250,7 @@ static void make_vm(void)
 	vms++;
 }
 
-/* Close the VM and make it anew, soon or when its memory has been given back. */
+/* Close the VM and make it anew, soon or when its memory is back. */
 static void remake_vm(__u64 *rnd)
 {
 	pthread_rwlock_wrlock(&vm_lock);

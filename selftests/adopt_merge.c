@@ -7,7 +7,6 @@
 
 #include "adopt.h"
 
-
 /* Pages that the VM has in common with another one. */
 #define COMMON		512L
 

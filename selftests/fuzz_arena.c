@@ -86,9 +86,9 @@ void arena_fail_page(const struct arena *a, size_t i, const char *format, ...)
 }
 
 static void set_access(struct arena *a, size_t first, size_t nr,
-		       enum access access)
+		       enum prot use)
 {
-	memset(a->access + first, access, nr);
+	memset(a->use + first, use, nr);
 }
 
 static void set_value(struct arena *a, size_t first, size_t nr, __u64 value)
@@ -141,14 +141,14 @@ static bool is_held(const struct arena *a, size_t i)
 	return a->holder != NOBODY && i >= a->held_first && i <= a->held_last;
 }
 
-bool arena_pick(struct arena *a, enum access access, size_t most, size_t *first,
+bool arena_pick(struct arena *a, enum prot use, size_t most, size_t *first,
 		size_t *nr)
 {
 	size_t want = choose_nr(a, most);
 
 	*first = arena_rnd(a, ARENA_PAGES);
 	for (*nr = 0; *nr < want && *first + *nr < ARENA_PAGES; ++*nr)
-		if (a->access[*first + *nr] < access ||
+		if (a->use[*first + *nr] < use ||
 		    is_held(a, *first + *nr))
 			break;
 	return *nr;
@@ -187,7 +187,7 @@ void arena_check_all(const struct arena *a)
 	size_t i;
 
 	for (i = 0; i < ARENA_PAGES; i++)
-		if (a->access[i] >= READ_ONLY)
+		if (a->use[i] >= READ_ONLY)
 			arena_check(a, i);
 }
 
@@ -196,7 +196,7 @@ void arena_settle(struct arena *a, size_t first, size_t nr)
 	size_t i;
 
 	for (i = first; i < first + nr; i++) {
-		if (a->access[i] < READ_ONLY) {
+		if (a->use[i] < READ_ONLY) {
 			map_new(a, i, 1);
 			continue;
 		}
@@ -261,7 +261,7 @@ static size_t same_access(const struct arena *a, size_t first, size_t nr)
 {
 	size_t i;
 
-	for (i = 1; i < nr && a->access[first + i] == a->access[first]; i++)
+	for (i = 1; i < nr && a->use[first + i] == a->use[first]; i++)
 		;
 	return i;
 }
@@ -269,7 +269,7 @@ static size_t same_access(const struct arena *a, size_t first, size_t nr)
 static bool do_mremap(struct arena *a)
 {
 	size_t first, nr, to, room, i;
-	enum access access;
+	enum prot use;
 	char *at;
 
 	if (!arena_pick(a, READ_ONLY, ARENA_PAGES / 2, &first, &nr) ||
@@ -288,10 +288,10 @@ static bool do_mremap(struct arena *a)
 	}
 	if (at != arena_page(a, to))
 		arena_fail(a, "mremap: %s", strerror(errno));
-	access = a->access[first];
+	use = a->use[first];
 	for (i = 0; i < nr; i++)
 		a->value[to + i] = a->value[first + i];
-	set_access(a, to, nr, access);
+	set_access(a, to, nr, use);
 	set_access(a, first, nr, UNMAPPED);
 	return true;
 }
@@ -303,17 +303,17 @@ static bool do_mprotect(struct arena *a)
 		[READ_ONLY] = PROT_READ,
 		[READ_WRITE] = PROT_READ | PROT_WRITE,
 	};
-	enum access access = NO_ACCESS + arena_rnd(a, 3);
+	enum prot use = NO_ACCESS + arena_rnd(a, 3);
 	size_t first, nr;
 
 	if (!arena_one_in(a, 4))
-		access = READ_WRITE;
+		use = READ_WRITE;
 	if (!arena_pick(a, NO_ACCESS, ARENA_PAGES, &first, &nr))
 		return false;
 	arena_log(a, "mprotect", first, nr, first);
-	if (mprotect(arena_page(a, first), nr * PAGE_SIZE, prots[access]))
+	if (mprotect(arena_page(a, first), nr * PAGE_SIZE, prots[use]))
 		arena_fail(a, "mprotect: %s", strerror(errno));
-	set_access(a, first, nr, access);
+	set_access(a, first, nr, use);
 	return true;
 }
 
@@ -420,7 +420,7 @@ static void check_in_child(struct arena *a)
 		__u64 word = 0;
 		int sig;
 
-		if (a->access[i] < READ_ONLY)
+		if (a->use[i] < READ_ONLY)
 			continue;
 		sig = fisc_try_read64(arena_page(a, i), &word);
 		if (sig && sig != SIGSEGV)

@@ -17,13 +17,13 @@
 #define DISK_BLOCKS	64U
 
 /**
- * enum access - what a page of an arena can be used for
+ * enum prot - what a page of an arena can be used for
  * @UNMAPPED: nothing is mapped there
  * @NO_ACCESS: PROT_NONE
  * @READ_ONLY: PROT_READ
  * @READ_WRITE: PROT_READ and PROT_WRITE
  */
-enum access {
+enum prot {
 	UNMAPPED,
 	NO_ACCESS,
 	READ_ONLY,
@@ -67,7 +67,7 @@ struct record {
  * @rnd: random numbers
  * @last_value: what was last written
  * @value: what each page holds: seed of fisc_fill(), or 0 for zeroes
- * @access: how each page is mapped
+ * @use: how each page is mapped
  * @holder: what uses pages from @held_first to @held_last, which nothing else
  *	is done to meanwhile
  * @held_first: see @holder
@@ -85,7 +85,7 @@ struct arena {
 	__u64 rnd;
 	__u64 last_value;
 	__u64 value[ARENA_PAGES];
-	unsigned char access[ARENA_PAGES];
+	unsigned char use[ARENA_PAGES];
 	enum holder holder;
 	size_t held_first;
 	size_t held_last;
@@ -146,19 +146,17 @@ const struct record *arena_last(const struct arena *a);
  * Report what is wrong with an arena, or with a page of it and what was done to
  * that, and end the program.
  */
-__attribute__((format(printf, 2, 3), noreturn))
 void arena_fail(const struct arena *a, const char *format, ...);
-__attribute__((format(printf, 3, 4), noreturn))
 void arena_fail_page(const struct arena *a, size_t i, const char *format, ...);
 
 /* Map all of an arena, with zeroes. */
 void arena_open(struct arena *a, unsigned int id, __u64 seed);
 
 /*
- * Choose up to @most pages that can be used for at least @access, and which
+ * Choose up to @most pages that can be used for at least @use, and which
  * nothing else uses: false if there are none where it looked.
  */
-bool arena_pick(struct arena *a, enum access access, size_t most, size_t *first,
+bool arena_pick(struct arena *a, enum prot use, size_t most, size_t *first,
 		size_t *nr);
 
 /* Write pages; check one page, or all of them. */
@@ -166,7 +164,9 @@ void arena_fill(struct arena *a, size_t first, size_t nr);
 void arena_check(const struct arena *a, size_t i);
 void arena_check_all(const struct arena *a);
 
-/* Pages may have become zero, or not: find out, and map anew what is not mapped. */
+/* Pages may have become zero, or not: find out, and map those anew that cannot
+ * be read.
+ */
 void arena_settle(struct arena *a, size_t first, size_t nr);
 
 /* Prepare I/O, and end it. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Operations that have the kernel hold pages, or serve them; see fuzz_arena.h. */
+/* Operations that have the kernel hold or serve pages; see fuzz_arena.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -24,10 +24,10 @@ static off_t disk_offset(const struct arena *a, unsigned int block)
 }
 
 /* Choose pages, and blocks of the disk for them. */
-static bool pick_io(struct arena *a, enum access access, size_t *first,
+static bool pick_io(struct arena *a, enum prot use, size_t *first,
 		    size_t *nr, unsigned int *block)
 {
-	if (a->disk < 0 || !arena_pick(a, access, IO_PAGES, first, nr))
+	if (a->disk < 0 || !arena_pick(a, use, IO_PAGES, first, nr))
 		return false;
 	*block = arena_rnd(a, DISK_BLOCKS - *nr + 1);
 	return true;
@@ -67,11 +67,11 @@ static bool do_disk_read(struct arena *a)
 
 /* Holding pages */
 
-static bool hold(struct arena *a, enum access access, enum holder holder)
+static bool hold(struct arena *a, enum prot use, enum holder holder)
 {
 	size_t first, nr;
 
-	if (a->holder != NOBODY || !arena_pick(a, access, IO_PAGES, &first, &nr))
+	if (a->holder != NOBODY || !arena_pick(a, use, IO_PAGES, &first, &nr))
 		return false;
 	a->holder = holder;
 	a->held_first = first;

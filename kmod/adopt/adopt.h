@@ -29,12 +29,12 @@ struct task_struct;
  * that large pages can be mapped: file offset and address are equal modulo
  * 2 MiB, and a file begins where its mapping did, rounded down to 2 MiB.
  *
- * *Release* is the reverse, 64 MiB at a time: a private mapping of an
- * empty file, which the kernel treats as anonymous memory, takes the place of
- * the file's mapping. Until all content has been copied, the module serves faults on
- * pages that are not present yet (fisc_release_vm_operations) with copies of
- * what the file holds; nothing writes to the file any more. The thread causes
- * a write fault on each page that has content, so that everything is copied.
+ * *Release* is the reverse, 64 MiB at a time: a private mapping of an empty
+ * file, which the kernel treats as anonymous memory, takes the place of the
+ * file's mapping. Until all content has been copied, the module serves faults
+ * on pages that are not present yet (fisc_release_vm_operations) with copies of
+ * what the file holds; nothing writes to the file any more. The thread causes a
+ * write fault on each page that has content, so that everything is copied.
  * After that, the module has no part in the mapping. The kernel does not merge
  * it with the one before, and a process may have 65530 mappings
  * (vm.max_map_count), so smaller parts are out of the question. Larger ones

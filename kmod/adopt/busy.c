@@ -13,7 +13,7 @@
 #define FISC_BUSY_MAX_SHIFT	6UL
 #define FISC_BUSY_SHIFT_BITS	8
 
-/* An entry has the look for the next attempt, and its distance from the last. */
+/* An entry has the look of the next attempt, and the distance to the last. */
 static unsigned long fisc_busy_next(const void *entry)
 {
 	return xa_to_value(entry) >> FISC_BUSY_SHIFT_BITS;

@@ -24,7 +24,7 @@ struct fisc_region;
  * mapping_deny_writable().
  *
  * *Adopting.* The content is in the page cache or in swap, mapped or not. Its
- * pages are held, not pinned (fisc_incoming_hold()); otherwise they are handled
+ * pages are held, not pinned (fisc_pins_hold()); otherwise they are handled
  * like anonymous memory. Once they have been copied, they are removed from the
  * file.
  *

@@ -49,14 +49,15 @@ static int fisc_adopt_take(struct fisc_step *step, struct vm_area_struct *vma,
 			   unsigned long addr, unsigned long len)
 {
 	unsigned int first = (addr >> PAGE_SHIFT) & (FISC_CHUNK_PAGES - 1);
+	struct fisc_pins *pins = &step->incoming->pins;
 
 	if (!step->ram->source)
-		return fisc_incoming_pin(step->incoming, vma->vm_mm, addr, first,
-					 len >> PAGE_SHIFT);
+		return fisc_pins_pin(pins, vma->vm_mm, addr, first,
+				     len >> PAGE_SHIFT);
 	step->index = linear_page_index(vma, addr);
 
-	return fisc_incoming_hold(step->incoming, file_inode(step->ram->source->file),
-				  step->index, first, len >> PAGE_SHIFT);
+	return fisc_pins_hold(pins, file_inode(step->ram->source->file),
+			      step->index, first, len >> PAGE_SHIFT);
 }
 
 /* The mapping of a file of ours, which is to be released. */
@@ -78,7 +79,7 @@ static int fisc_step_prepare_release(struct fisc_step *step,
  * Prepare to map a file at @addr, @len bytes of one chunk (in a release, more
  * than one), with mmap_lock held for writing.
  * Return: 0; -EAGAIN if the previous mapping has changed; otherwise as
- * fisc_incoming_pin() and fisc_incoming_hold().
+ * fisc_pins_pin() and fisc_pins_hold().
  */
 static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 			     unsigned long len)
@@ -106,7 +107,7 @@ static int fisc_step_prepare(struct fisc_adoption *adoption, unsigned long addr,
 	step->kept = vma->vm_flags & FISC_VM_KEPT;
 	err = fisc_incoming_set(step->chunk, step->incoming);
 	if (err)
-		fisc_incoming_unpin(step->incoming);
+		fisc_incoming_drop_all(step->incoming);
 
 	return err;
 }

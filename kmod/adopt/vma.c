@@ -104,7 +104,7 @@ bool fisc_vma_is_of(const struct vm_area_struct *vma, const struct fisc_vm *vm)
 }
 
 /**
- * fisc_vma_is_unmergeable() - tell whether a mapping's pages are not to be shared
+ * fisc_vma_is_unmergeable() - tell whether pages are not to be shared
  * @vma: the mapping, one that can be adopted or has been
  *
  * The kernel merges a page with an equal one only if the process has asked for

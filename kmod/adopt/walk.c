@@ -162,7 +162,7 @@ static enum fisc_adopt_left fisc_adopt_try_piece(struct fisc_adoption *adoption,
 {
 	if (fisc_busy_rests(adoption, addr))
 		return FISC_LEFT_BUSY;
-	/* For a moment there are two copies; of what KSM has merged, for good. */
+	/* For a moment there are two copies; of what KSM merged, for good. */
 	if (fisc_reclaim_state() >= FISC_RECLAIM_HARD)
 		return FISC_LEFT_MEMORY;
 

@@ -7,9 +7,7 @@
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -20,254 +18,6 @@
 
 /* Interval between looks at pages in use by I/O, in microseconds. */
 #define FISC_INCOMING_POLL_US	100
-
-/*
- * Does a folio have references from elsewhere? We pinned or hold @pins of its
- * pages. A folio that is on no LRU list is on its way there, or was taken off
- * for a moment, and has a reference for that.
- */
-static bool fisc_folio_in_use(struct folio *folio, unsigned int pins)
-{
-	bool anon = folio_test_anon(folio);
-	long own = pins;
-
-	if (anon && !folio_test_large(folio))
-		own *= GUP_PIN_COUNTING_BIAS;
-	/* The page or swap cache has one for each page. */
-	if (folio_test_swapcache(folio) || (folio->mapping && !anon))
-		own += folio_nr_pages(folio);
-	if (!folio_test_lru(folio))
-		own++;
-
-	return folio_ref_count(folio) > folio_mapcount(folio) + own;
-}
-
-/* How many pages of a folio are still to come? */
-static unsigned int fisc_incoming_count(const struct fisc_incoming *incoming,
-					const struct folio *folio)
-{
-	unsigned int i, nr = 0;
-
-	if (!folio_test_large(folio))
-		return 1;
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		nr += incoming->pages[i] &&
-		      page_folio(incoming->pages[i]) == folio;
-
-	return nr;
-}
-
-/*
- * Is a page, which is in no page table here, not in use elsewhere? It stays so.
- */
-static bool fisc_incoming_is_idle(struct fisc_incoming *incoming,
-				  struct page *page)
-{
-	struct folio *folio = page_folio(page);
-
-	if (folio == incoming->idle)
-		return true;
-	if (fisc_folio_in_use(folio, fisc_incoming_count(incoming, folio)))
-		return false;
-	incoming->idle = folio;
-
-	return true;
-}
-
-/* Before the pages are unmapped: are they in use elsewhere? */
-static bool fisc_incoming_in_use(struct fisc_incoming *incoming)
-{
-	bool used = false;
-	unsigned int i;
-
-	for (i = 0; i < FISC_CHUNK_PAGES && !used; i++)
-		if (incoming->pages[i])
-			used = !fisc_incoming_is_idle(incoming, incoming->pages[i]);
-	/* That was for now only. */
-	incoming->idle = NULL;
-
-	return used;
-}
-
-/* Give up filling a large frame. FISC_CHUNK_SETTLING held. */
-static void fisc_incoming_end_large(struct fisc_incoming *incoming)
-{
-	if (incoming->large)
-		folio_put(incoming->large);
-	incoming->large = NULL;
-	incoming->filled = 0;
-}
-
-/* A page does not come in any more: it has, or it is dropped. */
-static void fisc_incoming_put(struct fisc_incoming *incoming, unsigned int i)
-{
-	struct page *page = incoming->pages[i];
-
-	WRITE_ONCE(incoming->pages[i], NULL);
-	incoming->left--;
-	if (incoming->pinned)
-		unpin_user_page(page);
-	else
-		put_page(page);
-}
-
-/**
- * fisc_incoming_unpin() - release all pages
- * @incoming: what was pinned or held; empty after this
- *
- * Context: may sleep.
- */
-void fisc_incoming_unpin(struct fisc_incoming *incoming)
-{
-	unsigned int i;
-
-	for (i = 0; i < FISC_CHUNK_PAGES; i++)
-		if (incoming->pages[i])
-			fisc_incoming_put(incoming, i);
-	fisc_incoming_end_large(incoming);
-}
-
-static void fisc_incoming_count_all(struct fisc_incoming *incoming, bool pinned)
-{
-	unsigned int i;
-
-	incoming->pinned = pinned;
-	for (i = 0; i < FISC_CHUNK_PAGES; i++) {
-		if (!incoming->pages[i])
-			continue;
-		if (!incoming->left++)
-			incoming->nid = page_to_nid(incoming->pages[i]);
-	}
-}
-
-/* Is there nothing at all: no page, not even one in swap or under migration? */
-static bool fisc_is_hole(struct mm_struct *mm, unsigned long addr)
-{
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmd;
-
-	if (pgd_none(*pgd))
-		return true;
-	p4d = p4d_offset(pgd, addr);
-	if (p4d_none(*p4d))
-		return true;
-	pud = pud_offset(p4d, addr);
-	if (pud_none(*pud))
-		return true;
-	pmd = pmd_offset(pud, addr);
-	if (pmd_none(*pmd))
-		return true;
-	if (!pmd_present(*pmd) || pmd_leaf(*pmd))
-		return false;
-
-	return pte_none(ptep_get(pte_offset_kernel(pmd, addr)));
-}
-
-/**
- * fisc_incoming_pin() - pin the pages present in a range
- * @incoming: empty
- * @mm: the memory of the process, which is the current one
- * @addr: address of the first page, in a private anonymous mapping that is
- *	locked for writing, so that its page tables do not change
- * @first: the first page's position in the chunk
- * @nr: number of pages
- *
- * Context: may sleep; mmap_lock held for writing.
- * Return: 0; -EBUSY if somebody else has a reference on one of the pages;
- * -EFAULT, -ENOMEM, -EHWPOISON and so on if a page is not available. On error
- * nothing is pinned.
- */
-int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
-		      unsigned long addr, unsigned int first, unsigned int nr)
-{
-	unsigned int i = 0, run;
-	long done = 0;
-
-	mmap_assert_write_locked(mm);
-
-	while (i < nr) {
-		for (run = 0; i + run < nr; run++)
-			if (fisc_is_hole(mm, addr + (i + run) * PAGE_SIZE))
-				break;
-		if (!run) {
-			i++;
-			continue;
-		}
-		/*
-		 * Not pin_user_pages_remote(): it activates pages, and pages
-		 * queued for activation carry a reference, so they would be
-		 * taken for busy.
-		 */
-		done = pin_user_pages(addr + i * PAGE_SIZE, run, FOLL_WRITE,
-				      &incoming->pages[first + i]);
-		if (done <= 0) {
-			done = done ?: -EFAULT;
-			break;
-		}
-		i += done;
-	}
-	/* Slots without a page may contain error values. */
-	for (; done < 0 && i < nr; i++)
-		incoming->pages[first + i] = NULL;
-	fisc_incoming_count_all(incoming, true);
-	if (done >= 0 && fisc_incoming_in_use(incoming))
-		done = -EBUSY;
-	if (done >= 0)
-		return 0;
-	fisc_incoming_unpin(incoming);
-
-	return done;
-}
-
-/* Hold a page of a file, if it is present. */
-static int fisc_incoming_hold_page(struct inode *inode, pgoff_t index,
-				   struct page **page)
-{
-	struct folio *folio;
-	int err = shmem_get_folio(inode, index, 0, &folio, SGP_READ);
-
-	*page = NULL;
-	if (err || !folio)
-		return err;
-	folio_unlock(folio);
-	*page = folio_file_page(folio, index);
-
-	return PageHWPoison(*page) ? -EHWPOISON : 0;
-}
-
-/**
- * fisc_incoming_hold() - hold the pages present in a range of shared memory
- * @incoming: empty
- * @inode: file whose memory it is
- * @index: the first page there
- * @first: the first page's position in the chunk
- * @nr: number of pages
- *
- * Context: may sleep; mmap_lock held for writing, and nobody else has the file
- * mapped.
- * Return: 0; -EBUSY if somebody else has a reference on one of the pages;
- * -EINVAL if the range exceeds the file; -EIO, -ENOMEM, -EHWPOISON and so on if
- * a page is not available. On error nothing is held.
- */
-int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
-		       pgoff_t index, unsigned int first, unsigned int nr)
-{
-	unsigned int i;
-	int err = 0;
-
-	for (i = 0; i < nr && !err; i++)
-		err = fisc_incoming_hold_page(inode, index + i,
-					      &incoming->pages[first + i]);
-	fisc_incoming_count_all(incoming, false);
-	if (!err && fisc_incoming_in_use(incoming))
-		err = -EBUSY;
-	if (err)
-		fisc_incoming_unpin(incoming);
-
-	return err;
-}
 
 /**
  * fisc_incoming_set() - have pages come into a chunk
@@ -293,6 +43,27 @@ int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming)
 	up_write(&chunk->lock);
 
 	return err;
+}
+
+/* Give up filling a large frame. FISC_CHUNK_SETTLING held. */
+static void fisc_incoming_end_large(struct fisc_incoming *incoming)
+{
+	if (incoming->large)
+		folio_put(incoming->large);
+	incoming->large = NULL;
+	incoming->filled = 0;
+}
+
+/**
+ * fisc_incoming_drop_all() - release all pages
+ * @incoming: the pages, which come into no chunk any more
+ *
+ * Context: may sleep.
+ */
+void fisc_incoming_drop_all(struct fisc_incoming *incoming)
+{
+	fisc_incoming_end_large(incoming);
+	fisc_pins_drop(&incoming->pins);
 }
 
 /* Test whether a wait that began at @start has to end now, and how. */
@@ -342,7 +113,7 @@ static void fisc_incoming_lock_first(struct fisc_chunk *chunk)
 		clear_and_wake_up_bit(FISC_CHUNK_WANTED, &chunk->flags);
 }
 
-/* Set what is coming into a chunk, NULL if nothing. FISC_CHUNK_SETTLING held. */
+/* Set what is coming into a chunk, or NULL. FISC_CHUNK_SETTLING held. */
 static void fisc_incoming_become(struct fisc_chunk *chunk,
 				 struct fisc_incoming *incoming)
 {
@@ -355,7 +126,7 @@ static void fisc_incoming_become(struct fisc_chunk *chunk,
 static void fisc_incoming_finish(struct fisc_chunk *chunk,
 				 struct fisc_incoming *incoming)
 {
-	if (incoming->left)
+	if (incoming->pins.left)
 		return;
 	fisc_incoming_become(chunk, NULL);
 	kfree(incoming);
@@ -372,7 +143,7 @@ void fisc_incoming_unset(struct fisc_chunk *chunk)
 	struct fisc_incoming *incoming = chunk->incoming;
 
 	fisc_incoming_become(chunk, NULL);
-	fisc_incoming_unpin(incoming);
+	fisc_incoming_drop_all(incoming);
 }
 
 /**
@@ -385,7 +156,7 @@ void fisc_incoming_free(struct fisc_chunk *chunk)
 {
 	if (!chunk->incoming)
 		return;
-	fisc_incoming_unpin(chunk->incoming);
+	fisc_incoming_drop_all(chunk->incoming);
 	kfree(chunk->incoming);
 }
 
@@ -403,7 +174,7 @@ bool __fisc_incoming_has(struct fisc_chunk *chunk, pgoff_t index)
 
 	down_read(&chunk->lock);
 	has = chunk->incoming &&
-	      READ_ONCE(chunk->incoming->pages[index & (FISC_CHUNK_PAGES - 1)]);
+	      READ_ONCE(chunk->incoming->pins.pages[index & (FISC_CHUNK_PAGES - 1)]);
 	up_read(&chunk->lock);
 
 	return has;
@@ -429,8 +200,8 @@ void __fisc_incoming_drop(struct fisc_chunk *chunk, pgoff_t first, pgoff_t last)
 		fisc_incoming_end_large(incoming);
 		for (i = first & (FISC_CHUNK_PAGES - 1);
 		     i <= (last & (FISC_CHUNK_PAGES - 1)); i++)
-			if (incoming->pages[i])
-				fisc_incoming_put(incoming, i);
+			if (incoming->pins.pages[i])
+				fisc_pins_put(&incoming->pins, i);
 		fisc_incoming_finish(chunk, incoming);
 	}
 	fisc_incoming_unlock(chunk);
@@ -443,7 +214,7 @@ static int fisc_incoming_prepare(struct fisc_region *region,
 	int nid;
 
 	down_read(&chunk->lock);
-	nid = chunk->incoming ? chunk->incoming->nid : numa_mem_id();
+	nid = chunk->incoming ? chunk->incoming->pins.nid : numa_mem_id();
 	up_read(&chunk->lock);
 	if (!*frame)
 		*frame = fisc_frame_alloc_near(nid, false);
@@ -461,7 +232,7 @@ static int fisc_incoming_copy(struct fisc_region *region,
 			      struct folio **frame)
 {
 	pgoff_t index = fisc_chunk_start(chunk) + i;
-	struct page *page = incoming->pages[i];
+	struct page *page = incoming->pins.pages[i];
 	unsigned long e;
 	int err = 0;
 
@@ -490,14 +261,14 @@ static int fisc_incoming_copy(struct fisc_region *region,
 		return err;
 	/* If it is beyond the file's end, that is the end of the page, too. */
 out:
-	fisc_incoming_put(incoming, i);
+	fisc_pins_put(&incoming->pins, i);
 
 	return 0;
 }
 
 /* --- a page that is touched ----------------------------------------------- */
 
-/* Return: 0; -EBUSY if the page is in use; otherwise as fisc_incoming_copy(). */
+/* Return: 0; -EBUSY if it is in use; otherwise as fisc_incoming_copy(). */
 static int fisc_incoming_try_page(struct fisc_region *region,
 				  struct fisc_chunk *chunk, unsigned int i,
 				  struct folio **frame)
@@ -505,10 +276,10 @@ static int fisc_incoming_try_page(struct fisc_region *region,
 	struct fisc_incoming *incoming = chunk->incoming;
 	int err;
 
-	if (!incoming || !incoming->pages[i])
+	if (!incoming || !incoming->pins.pages[i])
 		return 0;
 	fisc_incoming_end_large(incoming);
-	if (!fisc_incoming_is_idle(incoming, incoming->pages[i]))
+	if (!fisc_pins_idle(&incoming->pins, incoming->pins.pages[i]))
 		return -EBUSY;
 	err = fisc_incoming_copy(region, chunk, incoming, i, frame);
 	fisc_incoming_finish(chunk, incoming);
@@ -566,8 +337,8 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 
 	down_read(&chunk->lock);
 	if (chunk->incoming)
-		nid = chunk->incoming->nid;
-	fits = chunk->incoming && chunk->incoming->left == FISC_CHUNK_PAGES &&
+		nid = chunk->incoming->pins.nid;
+	fits = chunk->incoming && chunk->incoming->pins.left == FISC_CHUNK_PAGES &&
 	       fisc_large_fits(region, chunk);
 	up_read(&chunk->lock);
 	folio = fits ? fisc_frame_alloc_near(nid, true) : NULL;
@@ -575,7 +346,7 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 		return;
 	fisc_incoming_lock(chunk);
 	incoming = chunk->incoming;
-	if (incoming && incoming->left == FISC_CHUNK_PAGES) {
+	if (incoming && incoming->pins.left == FISC_CHUNK_PAGES) {
 		incoming->large = folio;
 		folio = NULL;
 	}
@@ -596,9 +367,9 @@ static bool fisc_incoming_fill_large(struct fisc_region *region,
 	unsigned long *leaf = NULL;
 	bool done = false;
 
-	if (!fisc_incoming_is_idle(incoming, incoming->pages[i]) ||
+	if (!fisc_pins_idle(&incoming->pins, incoming->pins.pages[i]) ||
 	    copy_mc_highpage(folio_page(incoming->large, i),
-			     incoming->pages[i])) {
+			     incoming->pins.pages[i])) {
 		fisc_incoming_end_large(incoming);
 		return false;
 	}
@@ -620,7 +391,7 @@ static bool fisc_incoming_fill_large(struct fisc_region *region,
 		fisc_incoming_end_large(incoming);
 		return false;
 	}
-	fisc_incoming_unpin(incoming);
+	fisc_incoming_drop_all(incoming);
 	kfree(incoming);
 
 	return true;
@@ -643,12 +414,12 @@ static int fisc_incoming_step(struct fisc_region *region,
 	if (incoming->large)
 		return fisc_incoming_fill_large(region, chunk, incoming) ?
 		       -ENODATA : 0;
-	while (*next < FISC_CHUNK_PAGES && !incoming->pages[*next])
+	while (*next < FISC_CHUNK_PAGES && !incoming->pins.pages[*next])
 		++*next;
 	if (*next == FISC_CHUNK_PAGES)
 		return -ENODATA;
 	err = -EBUSY;
-	if (fisc_incoming_is_idle(incoming, incoming->pages[*next]))
+	if (fisc_pins_idle(&incoming->pins, incoming->pins.pages[*next]))
 		err = fisc_incoming_copy(region, chunk, incoming, *next, frame);
 	if (err == -EAGAIN)
 		return err;

@@ -4,7 +4,7 @@
 
 #include <linux/mm_types.h>
 
-#include "memory/map.h"
+#include "memory/pin.h"
 
 /**
  * DOC: Memory that comes in
@@ -18,7 +18,7 @@
  * *Pinning and mapping over* the pages is one step. The kernel asks a file for
  * an address (.get_unmapped_area) with mmap_lock held for writing, before it
  * has changed anything, and holds that lock until the new mapping is in place.
- * So the pages are looked up and pinned there (fisc_incoming_pin()): mmap_lock
+ * So the pages are looked up and pinned there (fisc_pins_pin()): mmap_lock
  * keeps system calls of the process from changing the mapping; the VMA's lock
  * keeps faults from filling a hole or copying a page. A pinned page of
  * anonymous memory stays where it is, and belongs to the process alone. What is
@@ -26,7 +26,7 @@
  * mapping fails, and nothing has happened.
  *
  * *A page that is still to come* is a hole in the frame map, and has an entry
- * in fisc_incoming.pages. Nobody can write to it any more, because it is in no
+ * in struct fisc_pins. Nobody can write to it any more, because it is in no
  * page table. The exception is I/O in progress: if a page has references that
  * are not accounted for, its copy waits for them. A chunk with such references
  * is not pinned in the first place; this is about references that
@@ -46,7 +46,7 @@
  * is not affected, but gets no large frame, nor further memory of a process.
  *
  * Shared memory is in the page cache of a file, mapped or not. Its pages are
- * looked up there and held by a reference (fisc_incoming_hold()); they belong
+ * looked up there and held by a reference (fisc_pins_hold()); they belong
  * to that file until they have been copied.
  *
  * A chunk can be of several memslots, so part of it may be the file's already.
@@ -66,29 +66,17 @@
 
 /**
  * struct fisc_incoming - memory of a process that becomes a chunk's
- * @pages: pages that are still to come, pinned or held; NULL elsewhere
- * @left: their number
- * @nid: node of the first of them: where the frames are to be
- * @pinned: they are pinned (anonymous memory), not held
- * @idle: the last folio seen without references from elsewhere, NULL if none
+ * @pins: the pages that are still to come
  * @large: the large frame that is being filled; NULL if there is none
  * @filled: pages of @large filled so far
  */
 struct fisc_incoming {
-	struct page *pages[FISC_CHUNK_PAGES];
-	unsigned int left;
-	int nid;
-	bool pinned;
-	struct folio *idle;
+	struct fisc_pins pins;
 	struct folio *large;
 	unsigned int filled;
 };
 
-int fisc_incoming_pin(struct fisc_incoming *incoming, struct mm_struct *mm,
-		      unsigned long addr, unsigned int first, unsigned int nr);
-int fisc_incoming_hold(struct fisc_incoming *incoming, struct inode *inode,
-		       pgoff_t index, unsigned int first, unsigned int nr);
-void fisc_incoming_unpin(struct fisc_incoming *incoming);
+void fisc_incoming_drop_all(struct fisc_incoming *incoming);
 int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming);
 void fisc_incoming_unset(struct fisc_chunk *chunk);
 void fisc_incoming_free(struct fisc_chunk *chunk);

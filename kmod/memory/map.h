@@ -184,8 +184,8 @@ struct fisc_ahead {
  * @inode: the file; valid as long as the region is held
  * @vm: its VM, held by reference
  * @vm_node: in fisc_vm.regions
- * @key: the domain that @vm is in now, or fisc_key_alone; changes under the lock
- *	of @vm, also read without
+ * @key: the domain that @vm is in now, or fisc_key_alone; changes under the
+ *	lock of @vm, also read without
  * @users: 1 for the inode and 1 for each fisc_region_get_live()
  * @released: completed when @users reaches 0
  * @chunks: struct fisc_chunk by page index >> FISC_CHUNK_SHIFT

@@ -37,7 +37,6 @@ struct fisc_member {
 	enum fisc_merge merge;
 };
 
-
 struct fisc_key fisc_region_key(const struct fisc_region *region);
 int fisc_member_begin(struct fisc_vm *vm);
 void fisc_member_end(struct fisc_vm *vm);
