@@ -247,7 +247,8 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 		fisc_wait_account(FISC_WAIT_ADOPT_MAP, start);
 		if (!IS_ERR_VALUE(ret))
 			return 0;
-		if (!step->chunk->incoming)
+		/* Another part of the chunk may have a page with an error. */
+		if (step->chunk->incoming != step->incoming)
 			return (long)ret;
 	} while (fisc_adopt_left_gap(step, (long)ret, addr, len));
 	fisc_incoming_unset(step->chunk);

@@ -132,6 +132,20 @@ static void fisc_piece_done(struct fisc_piece *piece)
 		fput(piece->file);
 }
 
+/*
+ * Perhaps it is nobody but the kernel's lists that use memory: empty them, once
+ * in each look at which any is busy.
+ */
+static bool fisc_adopt_drain(struct fisc_adoption *adoption)
+{
+	if (adoption->drained == adoption->looks)
+		return false;
+	adoption->drained = adoption->looks;
+	fisc_drain_lru();
+
+	return true;
+}
+
 static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 					     unsigned long addr,
 					     const struct fisc_piece *piece)
@@ -141,7 +155,9 @@ static enum fisc_adopt_left fisc_adopt_piece(struct fisc_adoption *adoption,
 
 	if (IS_ERR(ram))
 		return FISC_LEFT_ERROR;
-	err = fisc_adopt_move(adoption, ram, addr, piece->end - addr);
+	do
+		err = fisc_adopt_move(adoption, ram, addr, piece->end - addr);
+	while (err == -EBUSY && fisc_adopt_drain(adoption));
 	if (!err) {
 		ram->kept = adoption->step.kept;
 		fisc_busy_clear(adoption, addr);
@@ -292,9 +308,6 @@ int fisc_adopt_all(struct fisc_adoption *adoption)
 	fisc_adopt_trim(adoption);
 	fisc_ranges_sort(&list);
 	adoption->looks++;
-	/* Perhaps it is nobody but the kernel's lists that use it. */
-	if (adoption->left[FISC_LEFT_BUSY])
-		fisc_drain_lru();
 	for (i = 0; i < list.nr; i++)
 		bytes += list.ranges[i].end - list.ranges[i].start;
 	WRITE_ONCE(adoption->bytes, bytes);
