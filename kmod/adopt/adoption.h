@@ -142,7 +142,7 @@ struct fisc_step {
  * @rams: its files; only the thread uses this
  * @told: the log says that memory is not mergeable; only the thread uses this
  * @looks: number of looks so far; only the thread uses this
- * @drained: the last look at which the LRU batches were emptied; only the thread
+ * @drained: the last look at which LRU batches were emptied; only the thread
  *	uses this
  * @busy: memory that was busy, by chunk (busy.c); only the thread uses this
  * @nr_names: files so far whose names needed a number; only the thread uses it
