@@ -32,7 +32,7 @@ static inline bool look(struct adoption *now)
 	return look_at(NAME, now);
 }
 
-/* Return how many bytes are left alone for @reason. */
+/* Return how many bytes are reported for @reason, such as "busy". */
 static inline long left(const struct adoption *now, const char *reason)
 {
 	const char *at = strstr(now->text, reason);
@@ -41,6 +41,23 @@ static inline long left(const struct adoption *now, const char *reason)
 	if (!at || sscanf(at + strlen(reason), "%ld", &bytes) != 1)
 		return 0;
 	return bytes;
+}
+
+/* Wait until as many bytes are reported for @reason. */
+static inline bool wait_left(const char *reason, long bytes)
+{
+	double end = fisc_now() + WAIT_S;
+	struct adoption now;
+
+	while (!look(&now) || strcmp(now.state, "adopted") ||
+	       left(&now, reason) != bytes) {
+		if (fisc_now() > end) {
+			fprintf(stderr, "# %s\n", now.text);
+			return false;
+		}
+		fisc_sleep_ms(10);
+	}
+	return true;
 }
 
 static inline bool wait_moved(long unmoved)

@@ -31,23 +31,6 @@ static long attempts(void)
 	return sum;
 }
 
-/* Wait until so much is left alone for @reason. */
-static bool wait_left(const char *reason, long bytes)
-{
-	double end = fisc_now() + WAIT_S;
-	struct adoption now;
-
-	while (!look(&now) || strcmp(now.state, "adopted") ||
-	       left(&now, reason) != bytes) {
-		if (fisc_now() > end) {
-			fprintf(stderr, "# %s\n", now.text);
-			return false;
-		}
-		fisc_sleep_ms(10);
-	}
-	return true;
-}
-
 TEST_F(adopt, nothing_is_moved_while_memory_is_short)
 {
 	long all = SIZE + PAGE_SIZE, pages = 40 * MIB / PAGE_SIZE;

@@ -22,24 +22,10 @@ static bool make_twin(char *mem)
 	return true;
 }
 
-/* Return how many bytes the VMM has not marked, or -1. */
-static long unmarked(void)
-{
-	struct adoption now;
-
-	return look(&now) ? left(&now, "unmergeable") : -1;
-}
-
+/* Wait until so many bytes are known not to be marked. */
 static bool wait_unmarked(long bytes)
 {
-	double end = fisc_now() + WAIT_S;
-
-	while (unmarked() != bytes) {
-		if (fisc_now() > end)
-			return false;
-		fisc_sleep_ms(10);
-	}
-	return true;
+	return wait_left("unmergeable", bytes);
 }
 
 static bool mark(char *mem, size_t size, int advice)
@@ -68,6 +54,16 @@ static bool has_flag(const char *mem, const char *flag)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+/* Adopt the VM, and have it share pages with another one. */
+static void adopt_and_share(struct __test_metadata *_metadata, char *mem)
+{
+	ASSERT_TRUE(make_twin(mem));
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	ASSERT_EQ(0, fisc_scan_on());
+	EXPECT_TRUE(fisc_wait("share", "sharing", 2 * COMMON));
 }
 
 /* Slots of the fixture that are not marked: a page of code. */
@@ -108,12 +104,8 @@ TEST_F(adopt, marked_memory_is_shared_and_keeps_its_mark)
 {
 	bool ksm = mark(self->mem, SIZE, MADV_MERGEABLE);
 
-	ASSERT_TRUE(make_twin(self->mem));
-	ASSERT_EQ(0, adopt());
-	ASSERT_TRUE(wait_moved(0));
+	adopt_and_share(_metadata, self->mem);
 	EXPECT_TRUE(wait_unmarked(ksm ? CODE : 0));
-	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait("share", "sharing", 2 * COMMON));
 	ASSERT_EQ(0, fisc_vm_set(NAME, "mergeable", "no"));
 	EXPECT_TRUE(fisc_wait_vm(NAME, "sharing_pages", 0));
 	ASSERT_TRUE(release());
@@ -125,11 +117,7 @@ TEST_F(adopt, memory_that_loses_its_mark_is_shared_no_more)
 {
 	if (!mark(self->mem, SIZE, MADV_MERGEABLE))
 		SKIP(return, "no KSM");
-	ASSERT_TRUE(make_twin(self->mem));
-	ASSERT_EQ(0, adopt());
-	ASSERT_TRUE(wait_moved(0));
-	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait("share", "sharing", 2 * COMMON));
+	adopt_and_share(_metadata, self->mem);
 	/* A part of it is enough. */
 	ASSERT_EQ(0, madvise(self->mem + CHUNK, CHUNK, MADV_UNMERGEABLE));
 	EXPECT_TRUE(fisc_wait_vm(NAME, "sharing_pages", 0));
@@ -145,11 +133,7 @@ TEST_F(adopt, added_memory_without_a_mark_is_not_shared)
 	ASSERT_NE(NULL, more);
 	if (!mark(self->mem, SIZE, MADV_MERGEABLE))
 		SKIP(return, "no KSM");
-	ASSERT_TRUE(make_twin(self->mem));
-	ASSERT_EQ(0, adopt());
-	ASSERT_TRUE(wait_moved(0));
-	ASSERT_EQ(0, fisc_scan_on());
-	EXPECT_TRUE(fisc_wait("share", "sharing", 2 * COMMON));
+	adopt_and_share(_metadata, self->mem);
 	fisc_fill_pages(more, COMMON, 1);
 	ASSERT_EQ(0, vmm_set_slot(&self->vmm, 1, GPA + SIZE, more, PAGES));
 	EXPECT_TRUE(wait_unmarked(SIZE + CODE));

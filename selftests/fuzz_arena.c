@@ -154,6 +154,15 @@ bool arena_pick(struct arena *a, enum prot use, size_t most, size_t *first,
 	return *nr;
 }
 
+bool arena_begin(struct arena *a, const char *name, enum prot use, size_t most,
+		 size_t *first, size_t *nr)
+{
+	if (!arena_pick(a, use, most, first, nr))
+		return false;
+	arena_log(a, name, *first, *nr, *first);
+	return true;
+}
+
 void arena_fill(struct arena *a, size_t first, size_t nr)
 {
 	size_t i;
@@ -213,9 +222,8 @@ static bool do_write(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, READ_WRITE, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "write", READ_WRITE, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "write", first, nr, first);
 	arena_fill(a, first, nr);
 	return true;
 }
@@ -224,9 +232,8 @@ static bool do_check(struct arena *a)
 {
 	size_t first, nr, i;
 
-	if (!arena_pick(a, READ_ONLY, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "check", READ_ONLY, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "check", first, nr, first);
 	for (i = first; i < first + nr; i++)
 		arena_check(a, i);
 	return true;
@@ -236,9 +243,8 @@ static bool do_mmap(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, UNMAPPED, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "mmap", UNMAPPED, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "mmap", first, nr, first);
 	map_new(a, first, nr);
 	return true;
 }
@@ -247,9 +253,8 @@ static bool do_munmap(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, UNMAPPED, 64, &first, &nr))
+	if (!arena_begin(a, "munmap", UNMAPPED, 64, &first, &nr))
 		return false;
-	arena_log(a, "munmap", first, nr, first);
 	if (munmap(arena_page(a, first), nr * PAGE_SIZE))
 		arena_fail(a, "munmap: %s", strerror(errno));
 	set_access(a, first, nr, UNMAPPED);
@@ -308,9 +313,8 @@ static bool do_mprotect(struct arena *a)
 
 	if (!arena_one_in(a, 4))
 		use = READ_WRITE;
-	if (!arena_pick(a, NO_ACCESS, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "mprotect", NO_ACCESS, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "mprotect", first, nr, first);
 	if (mprotect(arena_page(a, first), nr * PAGE_SIZE, prots[use]))
 		arena_fail(a, "mprotect: %s", strerror(errno));
 	set_access(a, first, nr, use);
@@ -321,9 +325,8 @@ static bool do_discard(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, NO_ACCESS, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "discard", NO_ACCESS, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "discard", first, nr, first);
 	if (!madvise(arena_page(a, first), nr * PAGE_SIZE, MADV_DONTNEED)) {
 		set_value(a, first, nr, 0);
 		return true;
@@ -341,9 +344,8 @@ static bool do_free(struct arena *a)
 	size_t first, nr;
 	bool done;
 
-	if (!arena_pick(a, READ_WRITE, 64, &first, &nr))
+	if (!arena_begin(a, "free", READ_WRITE, 64, &first, &nr))
 		return false;
-	arena_log(a, "free", first, nr, first);
 	done = !madvise(arena_page(a, first), nr * PAGE_SIZE, MADV_FREE);
 	arena_settle(a, first, nr);
 	arena_fill(a, first, nr);
@@ -355,9 +357,8 @@ static bool do_remove(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, READ_WRITE, 64, &first, &nr))
+	if (!arena_begin(a, "remove", READ_WRITE, 64, &first, &nr))
 		return false;
-	arena_log(a, "remove", first, nr, first);
 	if (!madvise(arena_page(a, first), nr * PAGE_SIZE, MADV_REMOVE))
 		arena_fail(a, "MADV_REMOVE is done");
 	/* EACCES where it has been released, as then it has a file. */
@@ -379,9 +380,8 @@ static bool do_advise(struct arena *a)
 	int advice = advices[arena_rnd(a, sizeof(advices) / sizeof(*advices))];
 	size_t first, nr;
 
-	if (!arena_pick(a, READ_WRITE, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "advise", READ_WRITE, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "advise", first, nr, first);
 	return !madvise(arena_page(a, first), nr * PAGE_SIZE, advice);
 }
 
@@ -389,9 +389,8 @@ static bool do_lock(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, READ_WRITE, 64, &first, &nr))
+	if (!arena_begin(a, "lock", READ_WRITE, 64, &first, &nr))
 		return false;
-	arena_log(a, "lock", first, nr, first);
 	if (mlock(arena_page(a, first), nr * PAGE_SIZE))
 		return false;
 	if (!arena_one_in(a, 4) &&
@@ -404,9 +403,8 @@ static bool do_unlock(struct arena *a)
 {
 	size_t first, nr;
 
-	if (!arena_pick(a, NO_ACCESS, ARENA_PAGES, &first, &nr))
+	if (!arena_begin(a, "unlock", NO_ACCESS, ARENA_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "unlock", first, nr, first);
 	return !munlock(arena_page(a, first), nr * PAGE_SIZE);
 }
 

@@ -159,6 +159,10 @@ void arena_open(struct arena *a, unsigned int id, __u64 seed);
 bool arena_pick(struct arena *a, enum prot use, size_t most, size_t *first,
 		size_t *nr);
 
+/* The same, for an operation of that name, which is recorded. */
+bool arena_begin(struct arena *a, const char *name, enum prot use, size_t most,
+		 size_t *first, size_t *nr);
+
 /* Write pages; check one page, or all of them. */
 void arena_fill(struct arena *a, size_t first, size_t nr);
 void arena_check(const struct arena *a, size_t i);

@@ -23,46 +23,51 @@ static off_t disk_offset(const struct arena *a, unsigned int block)
 	return ((off_t)a->id * DISK_BLOCKS + block) * PAGE_SIZE;
 }
 
-/* Choose pages, and blocks of the disk for them. */
-static bool pick_io(struct arena *a, enum prot use, size_t *first,
-		    size_t *nr, unsigned int *block)
+/* So many pages have been written to blocks of the disk, or read from there. */
+static void transfer(struct arena *a, bool write, size_t first, size_t nr,
+		     unsigned int block)
 {
-	if (a->disk < 0 || !arena_pick(a, use, IO_PAGES, first, nr))
+	__u64 *value = &a->value[first], *stored = &a->block[block];
+
+	if (write)
+		memcpy(stored, value, nr * sizeof(*value));
+	else
+		memcpy(value, stored, nr * sizeof(*value));
+}
+
+static bool use_disk(struct arena *a, bool write)
+{
+	enum prot use = write ? READ_ONLY : READ_WRITE;
+	const char *name = write ? "disk write" : "disk read";
+	size_t first, nr, len;
+	unsigned int block;
+	ssize_t done;
+
+	if (a->disk < 0 ||
+	    !arena_begin(a, name, use, IO_PAGES, &first, &nr))
 		return false;
-	*block = arena_rnd(a, DISK_BLOCKS - *nr + 1);
+	block = arena_rnd(a, DISK_BLOCKS - nr + 1);
+	len = nr * PAGE_SIZE;
+	if (write)
+		done = pwrite(a->disk, arena_page(a, first), len,
+			      disk_offset(a, block));
+	else
+		done = pread(a->disk, arena_page(a, first), len,
+			     disk_offset(a, block));
+	if (done != (ssize_t)len)
+		arena_fail(a, "%s: %s", name, strerror(errno));
+	transfer(a, write, first, nr, block);
 	return true;
 }
 
 static bool do_disk_write(struct arena *a)
 {
-	size_t first, nr, i;
-	unsigned int block;
-
-	if (!pick_io(a, READ_ONLY, &first, &nr, &block))
-		return false;
-	arena_log(a, "disk write", first, nr, first);
-	if (pwrite(a->disk, arena_page(a, first), nr * PAGE_SIZE,
-		   disk_offset(a, block)) != (ssize_t)(nr * PAGE_SIZE))
-		arena_fail(a, "direct write: %s", strerror(errno));
-	for (i = 0; i < nr; i++)
-		a->block[block + i] = a->value[first + i];
-	return true;
+	return use_disk(a, true);
 }
 
 static bool do_disk_read(struct arena *a)
 {
-	size_t first, nr, i;
-	unsigned int block;
-
-	if (!pick_io(a, READ_WRITE, &first, &nr, &block))
-		return false;
-	arena_log(a, "disk read", first, nr, first);
-	if (pread(a->disk, arena_page(a, first), nr * PAGE_SIZE,
-		  disk_offset(a, block)) != (ssize_t)(nr * PAGE_SIZE))
-		arena_fail(a, "direct read: %s", strerror(errno));
-	for (i = 0; i < nr; i++)
-		a->value[first + i] = a->block[block + i];
-	return true;
+	return use_disk(a, false);
 }
 
 /* Holding pages */
@@ -219,7 +224,7 @@ static bool do_fixed_io(struct arena *a)
 	struct io_uring_sqe sqe = {};
 	bool write = arena_one_in(a, 2);
 	unsigned int block;
-	size_t first, nr, i;
+	size_t first, nr;
 	int ret;
 
 	if (a->holder != URING || a->disk < 0)
@@ -236,12 +241,7 @@ static bool do_fixed_io(struct arena *a)
 	ret = submit(a->uring, &sqe);
 	if (ret != (int)sqe.len)
 		arena_fail(a, "io_uring: %d", ret);
-	for (i = 0; i < nr; i++) {
-		if (write)
-			a->block[block + i] = a->value[first + i];
-		else
-			a->value[first + i] = a->block[block + i];
-	}
+	transfer(a, write, first, nr, block);
 	return true;
 }
 
@@ -296,9 +296,8 @@ static bool do_watch(struct arena *a)
 	bool ok = false;
 	int fd;
 
-	if (!arena_pick(a, READ_WRITE, IO_PAGES, &first, &nr))
+	if (!arena_begin(a, "watch", READ_WRITE, IO_PAGES, &first, &nr))
 		return false;
-	arena_log(a, "watch", first, nr, first);
 	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
 	if (fd < 0)
 		return false;

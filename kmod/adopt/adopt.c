@@ -11,7 +11,6 @@
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
-#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -22,6 +21,7 @@
 #include "adopt/vma.h"
 #include "adopt/walk.h"
 #include "balloon/balloon.h"
+#include "base/state.h"
 #include "kvm/kvm.h"
 #include "kvm/vmm.h"
 #include "vm/vm.h"
@@ -191,16 +191,16 @@ static int fisc_adopt_thread(void *data)
 /* Is there memory for copies of the pages that KSM has merged? */
 static int fisc_adopt_admit(struct pid *pid, const struct mm_struct *mm)
 {
-	u64 there = max(si_mem_available(), 0L), needs = 0;
+	u64 needs = 0, lacks;
 
 #ifdef CONFIG_KSM
 	needs = READ_ONCE(mm->ksm_merging_pages);
 #endif
-	if (needs <= there)
+	lacks = fisc_host_lacks_mib(needs);
+	if (!lacks)
 		return 0;
 	pr_warn_ratelimited("process %d is not adopted: KSM has merged %llu MiB of its memory, and copies of that need %llu MiB more free memory\n",
-			    pid_nr(pid), (needs << PAGE_SHIFT) / SZ_1M,
-			    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
+			    pid_nr(pid), (needs << PAGE_SHIFT) / SZ_1M, lacks);
 
 	return -ENOMEM;
 }

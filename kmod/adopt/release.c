@@ -357,9 +357,9 @@ bool fisc_release_done(struct mm_struct *mm, const struct file *file,
 			all = false;
 			continue;
 		}
+		fisc_release_close(vma);
 		vma_set_anonymous(vma);
 		vma->vm_private_data = NULL;
-		fput((struct file *)file);
 	}
 	mmap_write_unlock(mm);
 

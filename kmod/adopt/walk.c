@@ -438,14 +438,12 @@ static u64 fisc_adopt_release_needs(struct fisc_adoption *adoption)
  */
 int fisc_adopt_release(struct fisc_adoption *adoption)
 {
-	u64 there = max(si_mem_available(), 0L);
-	u64 needs = fisc_adopt_release_needs(adoption);
+	u64 lacks = fisc_host_lacks_mib(fisc_adopt_release_needs(adoption));
 
-	if (needs > there) {
+	if (lacks) {
 		guard(rcu)();
 		pr_warn_ratelimited("%s cannot be released: %llu MiB more free memory needed\n",
-				    fisc_vm_name(adoption->vm),
-				    DIV_ROUND_UP_ULL((needs - there) << PAGE_SHIFT, SZ_1M));
+				    fisc_vm_name(adoption->vm), lacks);
 		return -ENOMEM;
 	}
 

@@ -334,6 +334,23 @@ u64 fisc_host_available(void)
 	return max(si_mem_available(), 0L) + max(fisc_swap_cache_idle(), 0L);
 }
 
+/**
+ * fisc_host_lacks_mib() - return how much too little memory there is
+ * @pages: what is needed at once, in pages
+ *
+ * Context: any.
+ * Return: MiB, rounded up; 0 if it is there, by the kernel's own number.
+ */
+u64 fisc_host_lacks_mib(u64 pages)
+{
+	u64 there = max(si_mem_available(), 0L);
+
+	if (pages <= there)
+		return 0;
+
+	return DIV_ROUND_UP_ULL((pages - there) << PAGE_SHIFT, SZ_1M);
+}
+
 /* What the paging device has room for, in pages. */
 static atomic_long_t fisc_swap_room_own;
 

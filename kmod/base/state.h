@@ -112,6 +112,7 @@ bool fisc_reclaim_is_poked(void);
 void fisc_reclaim_clear_poke(void);
 void __fisc_reclaim_charge(void);
 u64 fisc_host_available(void);
+u64 fisc_host_lacks_mib(u64 pages);
 long fisc_swap_room(void);
 void fisc_swap_room_add(long pages);
 

@@ -66,25 +66,17 @@ void fisc_incoming_drop_all(struct fisc_incoming *incoming)
 	fisc_pins_drop(&incoming->pins);
 }
 
-/* Test whether a wait that began at @start has to end now, and how. */
-static int fisc_incoming_gives_up(unsigned long start)
+/*
+ * Pages are in use: wait a moment.
+ * Return: -EAGAIN, or why the wait, which began at @start, has to end now.
+ */
+static int fisc_incoming_poll(unsigned long start)
 {
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	if (current->flags & PF_KTHREAD &&
 	    time_after(jiffies, start + FISC_WAIT_OTHERS))
 		return -ETIME;
-
-	return 0;
-}
-
-/* Pages are in use: wait a moment. Return: -EAGAIN, or why to give up. */
-static int fisc_incoming_poll(unsigned long start)
-{
-	int err = fisc_incoming_gives_up(start);
-
-	if (err)
-		return err;
 	usleep_range(FISC_INCOMING_POLL_US, 2 * FISC_INCOMING_POLL_US);
 
 	return -EAGAIN;

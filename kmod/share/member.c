@@ -82,6 +82,20 @@ static int fisc_member_unshare(struct fisc_region *region, void *unused)
 	return fisc_region_unshare(region);
 }
 
+/* Call a function for all VMs. Return: its first error. */
+static int fisc_member_each(int (*fn)(struct fisc_vm *vm))
+{
+	struct fisc_vm *vm = NULL;
+	int err, ret = 0;
+
+	while ((vm = fisc_vm_after(vm))) {
+		err = fn(vm);
+		ret = ret ?: err;
+	}
+
+	return ret;
+}
+
 /* Is there memory for copies of all pages that a VM shares? */
 static bool fisc_member_has_memory(struct fisc_vm *vm)
 {
@@ -168,6 +182,12 @@ static int fisc_member_change(struct fisc_vm *vm, const char *name)
 	mutex_unlock(&vm->member->lock);
 
 	return err;
+}
+
+/* Not the name: a concurrent call may have set a newer default. */
+static int fisc_member_follow(struct fisc_vm *vm)
+{
+	return fisc_member_change(vm, NULL);
 }
 
 /**
@@ -258,6 +278,18 @@ static int fisc_member_place_all(struct fisc_vm *vm)
 	spin_unlock(&vm->lock);
 
 	return fisc_vm_each_region(vm, fisc_member_place, NULL);
+}
+
+static int fisc_member_place_again(struct fisc_vm *vm)
+{
+	int err = mutex_lock_killable(&vm->member->lock);
+
+	if (err)
+		return err;
+	err = fisc_member_place_all(vm);
+	mutex_unlock(&vm->member->lock);
+
+	return err;
 }
 
 /**
@@ -355,24 +387,16 @@ void fisc_member_default(char *buf)
 int fisc_member_set_default(const char *buf, size_t len)
 {
 	char name[FISC_DOMAIN_NAME_MAX + 1];
-	struct fisc_vm *vm = NULL;
-	int err, ret;
+	int err = fisc_domain_parse(name, buf, len);
 
-	ret = fisc_domain_parse(name, buf, len);
-	if (ret)
-		return ret;
+	if (err)
+		return err;
 
 	spin_lock(&fisc_member_default_lock);
 	strscpy(fisc_member_default_name, name);
 	spin_unlock(&fisc_member_default_lock);
 
-	while ((vm = fisc_vm_after(vm))) {
-		/* Not @name: a concurrent call may have set a newer default. */
-		err = fisc_member_change(vm, NULL);
-		ret = ret ?: err;
-	}
-
-	return ret;
+	return fisc_member_each(fisc_member_follow);
 }
 
 /**
@@ -396,20 +420,9 @@ bool fisc_member_unmergeable(void)
  */
 int fisc_member_set_unmergeable(bool share)
 {
-	struct fisc_vm *vm = NULL;
-	int err, ret = 0;
-
 	WRITE_ONCE(fisc_member_all, share);
-	while ((vm = fisc_vm_after(vm))) {
-		err = mutex_lock_killable(&vm->member->lock);
-		if (!err) {
-			err = fisc_member_place_all(vm);
-			mutex_unlock(&vm->member->lock);
-		}
-		ret = ret ?: err;
-	}
 
-	return ret;
+	return fisc_member_each(fisc_member_place_again);
 }
 
 /**
