@@ -200,43 +200,96 @@ TEST_F(adopt, other_memory_is_left_alone)
 	ASSERT_TRUE(release());
 }
 
+/* I/O under way: reads of 2 MiB that end a second and a half later */
+
+struct slow_read {
+	struct nullb_loop loop;
+	pthread_t thread;
+	void *to;
+	ssize_t ret;
+};
+
 static void *read_device(void *arg)
 {
-	int fd = open("/dev/" DEVICE, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	long ret = pread(fd, arg, CHUNK, 0);
+	struct slow_read *slow = arg;
+	int fd = open(slow->loop.path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
+	slow->ret = pread(fd, slow->to, CHUNK, 0);
 	close(fd);
-	return (void *)ret;
+	return NULL;
+}
+
+/* Make a device that holds the pages 1 to 512. */
+static void prepare_read(struct __test_metadata *_metadata,
+			 struct slow_read *slow, char *mem)
+{
+	int fd;
+
+	ASSERT_EQ(0, nullb_start(DEVICE, 16, 1500000));
+	fisc_fill_pages(mem, CHUNK / PAGE_SIZE, 1);
+	fd = open("/dev/" DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(CHUNK, pwrite(fd, mem, CHUNK, 0));
+	close(fd);
+	memset(mem, 0xff, SIZE);
+	ASSERT_EQ(0, nullb_loop_start(DEVICE, &slow->loop));
+	slow->to = mem;
+}
+
+static void start_read(struct __test_metadata *_metadata,
+		       struct slow_read *slow)
+{
+	ASSERT_EQ(0, pthread_create(&slow->thread, NULL, read_device, slow));
+	fisc_sleep_ms(300);
+}
+
+static void end_read(struct __test_metadata *_metadata, struct slow_read *slow)
+{
+	pthread_join(slow->thread, NULL);
+	EXPECT_EQ(CHUNK, slow->ret);
+}
+
+static void remove_device(struct slow_read *slow)
+{
+	nullb_loop_stop(&slow->loop);
+	nullb_stop(DEVICE);
 }
 
 TEST_F(adopt, io_under_way_ends_where_it_began)
 {
+	struct slow_read slow;
 	struct adoption now;
-	pthread_t reader;
-	void *ret;
-	int fd;
 
-	/* The device takes a second and a half for each request. */
-	ASSERT_EQ(0, nullb_start(DEVICE, 16, 1500000));
-	fisc_fill_pages(self->mem, CHUNK / PAGE_SIZE, 1);
-	fd = open("/dev/" DEVICE, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(CHUNK, pwrite(fd, self->mem, CHUNK, 0));
-	close(fd);
-	memset(self->mem, 0xff, SIZE);
-	ASSERT_EQ(0, pthread_create(&reader, NULL, read_device, self->mem));
-	fisc_sleep_ms(300);
+	prepare_read(_metadata, &slow, self->mem);
+	start_read(_metadata, &slow);
 	ASSERT_EQ(0, adopt());
 	ASSERT_TRUE(wait_moved(CHUNK));
 	ASSERT_TRUE(look(&now));
 	EXPECT_EQ(CHUNK, left(&now, " busy "));
-	pthread_join(reader, &ret);
-	EXPECT_EQ(CHUNK, (long)ret);
+	end_read(_metadata, &slow);
 	EXPECT_TRUE(wait_moved(0));
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, CHUNK / PAGE_SIZE, 1));
 	ASSERT_TRUE(release());
 	EXPECT_EQ(-1, fisc_check_pages(self->mem, CHUNK / PAGE_SIZE, 1));
-	nullb_stop(DEVICE);
+	remove_device(&slow);
+}
+
+TEST_F(adopt, io_under_way_at_a_release_is_not_lost)
+{
+	struct slow_read slow;
+
+	prepare_read(_metadata, &slow, self->mem);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	start_read(_metadata, &slow);
+	ASSERT_EQ(0, fisc_vm_set(NAME, "adoption", "release"));
+	/* An access meanwhile copies nothing that is still to change. */
+	fisc_sleep_ms(300);
+	fisc_check_pages(self->mem, 1, 1);
+	end_read(_metadata, &slow);
+	ASSERT_TRUE(wait_gone());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, CHUNK / PAGE_SIZE, 1));
+	remove_device(&slow);
 }
 
 /* The VMM goes on */

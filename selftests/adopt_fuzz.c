@@ -90,7 +90,7 @@ static void change_slot(struct arena *a, struct slots *slots)
 		slots->vm_number = vm_number;
 		memset(slots->set, 0, sizeof(slots->set));
 	}
-	arena_log(a, "slot", first, nr, first);
+	arena_log(a, "slot", first, 0, nr);
 	if (slots->set[i])
 		ret = vmm_delete_slot(&vmm, slot);
 	else

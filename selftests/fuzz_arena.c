@@ -177,6 +177,17 @@ void arena_fill(struct arena *a, size_t first, size_t nr)
 	}
 }
 
+/* Return what was written to the arena and is in a page now, or 0. */
+static __u64 find_value(const struct arena *a, const void *page)
+{
+	__u64 value;
+
+	for (value = a->last_value; value > (__u64)a->id << 48; value--)
+		if (fisc_check(page, value) < 0)
+			return value;
+	return 0;
+}
+
 void arena_check(const struct arena *a, size_t i)
 {
 	const __u64 *words = (const void *)arena_page(a, i);
@@ -187,8 +198,10 @@ void arena_check(const struct arena *a, size_t i)
 		arena_fail_page(a, i, "signal %d at a read", sig);
 	at = fisc_check_or_zero(words, a->value[i]);
 	if (at >= 0)
-		arena_fail_page(a, i, "not seed %llu; byte %ld is in %#llx",
-				a->value[i], at, words[at / 8]);
+		arena_fail_page(a, i,
+				"not seed %llu; byte %ld is in %#llx, seed %llu of %llu",
+				a->value[i], at, words[at / 8],
+				find_value(a, words), a->last_value);
 }
 
 void arena_check_all(const struct arena *a)

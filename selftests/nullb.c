@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -50,6 +52,33 @@ int nullb_start(const char *name, unsigned int mib, unsigned long us)
 	    nullb_set(name, "power", "1"))
 		return -1;
 	return 0;
+}
+
+int nullb_loop_start(const char *name, struct nullb_loop *loop)
+{
+	struct loop_config config = { .block_size = PAGE_SIZE };
+	char path[64];
+	int control, nr, ok;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/queue/read_ahead_kb", name);
+	if (fisc_modprobe("loop") || fisc_write_str(path, "2048"))
+		return -1;
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	config.fd = open(path, O_RDWR | O_CLOEXEC);
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	nr = ioctl(control, LOOP_CTL_GET_FREE);
+	close(control);
+	snprintf(loop->path, sizeof(loop->path), "/dev/loop%d", nr);
+	loop->fd = open(loop->path, O_RDWR | O_CLOEXEC);
+	ok = !ioctl(loop->fd, LOOP_CONFIGURE, &config);
+	close(config.fd);
+	return ok ? 0 : -1;
+}
+
+void nullb_loop_stop(struct nullb_loop *loop)
+{
+	ioctl(loop->fd, LOOP_CLR_FD);
+	close(loop->fd);
 }
 
 /* The swap header (linux/swap.h): version and last page, after a boot block */

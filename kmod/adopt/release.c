@@ -17,9 +17,14 @@
 #include "fs/fault.h"
 #include "fs/page.h"
 #include "fs/retry.h"
+#include "memory/frame.h"
 #include "memory/hole.h"
 #include "memory/incoming.h"
+#include "memory/pin.h"
 #include "memory/region.h"
+
+/* How long a page is waited for that is held, not pinned, in jiffies. */
+#define FISC_RELEASE_HELD	(HZ / 20)
 
 /*
  * Copies that page faults were given. The kernel unlocks such a page only after
@@ -117,6 +122,74 @@ static vm_fault_t fisc_release_page_in(struct vm_fault *vmf,
 }
 
 /*
+ * Does anybody write to a page? Its frame is mapped no more, so that nobody
+ * begins to. I/O pins it; that of some file systems, such as NFS, only holds
+ * it, as does what merely reads, perhaps for long: a pipe after vmsplice().
+ */
+static bool fisc_release_is_busy(struct fisc_region *region, pgoff_t index,
+				 bool held)
+{
+	struct folio *folio;
+	struct page *page;
+	bool busy;
+
+	if (fisc_region_look(region, index) != FISC_ENTRY_PRIVATE ||
+	    fisc_region_read(region, index, &page) || !page)
+		return false;
+	folio = page_folio(page);
+	busy = folio_maybe_dma_pinned(folio) ||
+	       (held && fisc_frame_in_use(folio, 2));
+	put_page(page);
+
+	return busy;
+}
+
+/*
+ * Wait until nobody writes to a page; if @held, also while it is only held.
+ * Return: 0, -EINTR or -ETIME.
+ */
+static int fisc_release_wait(struct fisc_region *region, pgoff_t index,
+			     bool held)
+{
+	unsigned long start = jiffies;
+	int err;
+
+	while (fisc_release_is_busy(region, index, held)) {
+		err = fisc_pins_poll(start);
+		if (err != -EAGAIN)
+			return err;
+		held &= time_before(jiffies, start + FISC_RELEASE_HELD);
+	}
+
+	return 0;
+}
+
+/*
+ * The same without the fault's lock, if it may let go. What is only held is
+ * waited for once, and not with the lock.
+ */
+static vm_fault_t fisc_release_settle(struct vm_fault *vmf,
+				      struct fisc_region *region)
+{
+	bool held = fault_flag_allow_retry_first(vmf->flags);
+	struct file *file;
+	int err;
+
+	if (!fisc_release_is_busy(region, vmf->pgoff, held))
+		return 0;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	file = fisc_fault_unlock(vmf, fisc_release_source(vmf->vma));
+	err = fisc_release_wait(region, vmf->pgoff, held && file);
+	if (file) {
+		fisc_fault_done(file);
+		return VM_FAULT_RETRY;
+	}
+
+	return err ? VM_FAULT_SIGBUS : 0;
+}
+
+/*
  * Serve a page that is not present yet. Before a write, the kernel makes its
  * own copy.
  */
@@ -130,7 +203,8 @@ static vm_fault_t fisc_release_fault(struct vm_fault *vmf)
 
 	if (fisc_fault_is_of_child(vmf->vma))
 		return VM_FAULT_SIGSEGV;
-	ret = fisc_release_page_in(vmf, region);
+	ret = fisc_release_page_in(vmf, region) ?:
+	      fisc_release_settle(vmf, region);
 	if (ret)
 		return ret;
 	err = fisc_region_read(region, vmf->pgoff, &page);
@@ -274,15 +348,17 @@ static int fisc_release_chunk(struct mm_struct *mm, const struct file *file,
 	pgoff_t index = first;
 
 	while (index <= last) {
-		long done = 1;
+		long done = fisc_release_wait(region, index, true) ? -ETIME : 1;
 
-		if (fisc_state_has_content(fisc_region_look(region, index)) ||
-		    fisc_incoming_has(chunk, index))
+		if (done > 0 &&
+		    (fisc_state_has_content(fisc_region_look(region, index)) ||
+		     fisc_incoming_has(chunk, index)))
 			done = fisc_release_page(mm, file, index, &addr);
 		if (done > 0) {
 			index++;
 			addr += PAGE_SIZE;
-		} else if (done == -ENOMEM && atomic_read(&mm->mm_users) > 1) {
+		} else if ((done == -ENOMEM || done == -ETIME) &&
+			   atomic_read(&mm->mm_users) > 1) {
 			msleep(FISC_ADOPT_RETRY_MS);
 		} else {
 			return done ?: -EFAULT;

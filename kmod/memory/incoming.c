@@ -2,12 +2,10 @@
 /*
  * Memory of a process that becomes a file's. See the DOC: text in incoming.h.
  */
-#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -15,9 +13,6 @@
 #include "memory/incoming.h"
 #include "memory/large.h"
 #include "memory/region.h"
-
-/* Interval between looks at pages in use by I/O, in microseconds. */
-#define FISC_INCOMING_POLL_US	100
 
 /**
  * fisc_incoming_set() - have pages come into a chunk
@@ -64,22 +59,6 @@ void fisc_incoming_drop_all(struct fisc_incoming *incoming)
 {
 	fisc_incoming_end_large(incoming);
 	fisc_pins_drop(&incoming->pins);
-}
-
-/*
- * Pages are in use: wait a moment.
- * Return: -EAGAIN, or why the wait, which began at @start, has to end now.
- */
-static int fisc_incoming_poll(unsigned long start)
-{
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	if (current->flags & PF_KTHREAD &&
-	    time_after(jiffies, start + FISC_WAIT_OTHERS))
-		return -ETIME;
-	usleep_range(FISC_INCOMING_POLL_US, 2 * FISC_INCOMING_POLL_US);
-
-	return -EAGAIN;
 }
 
 static void fisc_incoming_lock(struct fisc_chunk *chunk)
@@ -308,7 +287,7 @@ int fisc_incoming_settle_page(struct fisc_region *region,
 		err = fisc_incoming_try_page(region, chunk, i, &frame);
 		fisc_incoming_unlock(chunk);
 		if (err == -EBUSY)
-			err = fisc_incoming_poll(start);
+			err = fisc_pins_poll(start);
 	} while (err == -EAGAIN);
 	if (frame)
 		folio_put(frame);
@@ -468,7 +447,7 @@ int fisc_incoming_settle(struct fisc_region *region, struct fisc_chunk *chunk)
 	do {
 		err = fisc_incoming_sweep(region, chunk);
 		if (err == -EBUSY)
-			err = fisc_incoming_poll(start);
+			err = fisc_pins_poll(start);
 	} while (err == -EAGAIN);
 
 	return err;

@@ -3,11 +3,18 @@
  * Pages of a process that are pinned or held. See DOC: Memory that comes in, in
  * incoming.h.
  */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 
+#include "base/state.h"
 #include "memory/pin.h"
+
+/* Interval between looks at pages in use by I/O, in microseconds. */
+#define FISC_PINS_POLL_US	100
 
 /*
  * Does a folio have references from elsewhere? We pinned or hold @pins of its
@@ -257,4 +264,26 @@ int fisc_pins_hold(struct fisc_pins *pins, struct inode *inode,
 		fisc_pins_drop(pins);
 
 	return err;
+}
+
+/**
+ * fisc_pins_poll() - wait a moment, as pages are in use
+ * @start: when the wait began, in jiffies
+ *
+ * A kernel thread, which nobody can kill, waits briefly.
+ *
+ * Context: may sleep.
+ * Return: -EAGAIN; if the wait has to end, -EINTR if the process is killed,
+ * -ETIME if a kernel thread has waited long enough.
+ */
+int fisc_pins_poll(unsigned long start)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (current->flags & PF_KTHREAD &&
+	    time_after(jiffies, start + FISC_WAIT_OTHERS))
+		return -ETIME;
+	usleep_range(FISC_PINS_POLL_US, 2 * FISC_PINS_POLL_US);
+
+	return -EAGAIN;
 }

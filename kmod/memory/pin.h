@@ -29,5 +29,6 @@ int fisc_pins_hold(struct fisc_pins *pins, struct inode *inode, pgoff_t index,
 bool fisc_pins_idle(struct fisc_pins *pins, struct page *page);
 void fisc_pins_put(struct fisc_pins *pins, unsigned int i);
 void fisc_pins_drop(struct fisc_pins *pins);
+int fisc_pins_poll(unsigned long start);
 
 #endif /* _FISC_MEMORY_PIN_H */
