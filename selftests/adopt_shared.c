@@ -116,6 +116,36 @@ TEST_F(adopt, shared_memory_is_thrown_away_by_a_hole)
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
 	EXPECT_EQ(-1,
 		  fisc_check_pages(self->mem + 7 * PAGE_SIZE, PAGES - 7, 8));
+	/* In both files at once */
+	ASSERT_EQ(0, fallocate(fd, PUNCH, SHARED_OFFSET, SIZE));
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+	EXPECT_EQ(-1, fisc_check_zero(self->mem, SIZE));
+	ASSERT_TRUE(release());
+}
+
+/* Both punch a hole, then both give the advice. */
+TEST_F(adopt, two_threads_throw_shared_memory_away)
+{
+	int fd = share_memory(self->mem);
+	int i;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fisc_write_str(AUTO "shared", "1"));
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, fallocate(fd, PUNCH, SHARED_OFFSET + i * CHUNK,
+				       CHUNK));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, madvise(self->mem + i * CHUNK, CHUNK,
+				     MADV_DONTNEED));
+	EXPECT_EQ(-1, fisc_check_zero(self->mem, 2 * CHUNK));
+	/* Each hole is followed by one advice. */
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem + 2 * CHUNK,
+				       PAGES - 2 * CHUNK / PAGE_SIZE,
+				       2 * CHUNK / PAGE_SIZE + 1));
 	ASSERT_TRUE(release());
 }
 

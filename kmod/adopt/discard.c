@@ -27,7 +27,7 @@
 #include "memory/region.h"
 
 /**
- * struct fisc_discard - part of a system call's range, to be discarded
+ * struct fisc_discard - what a system call has unmapped, to be discarded
  * @work: of the thread that is in the system call
  * @node: in fisc_discards
  * @task: that thread
@@ -68,17 +68,18 @@ static bool fisc_discard_is_asked(unsigned long *start, unsigned long *end)
 	return (int)args[2] == MADV_DONTNEED || (int)args[2] == MADV_DONTNEED_LOCKED;
 }
 
-static bool fisc_discard_is_running(void)
+/* What the current thread discards: nobody else changes or frees it. */
+static struct fisc_discard *fisc_discard_of_current(void)
 {
-	struct fisc_discard *discard;
-	bool running = false;
+	struct fisc_discard *discard, *found = NULL;
 
 	spin_lock(&fisc_discard_lock);
 	list_for_each_entry(discard, &fisc_discards, node)
-		running |= discard->task == current && discard->running;
+		if (discard->task == current)
+			found = discard;
 	spin_unlock(&fisc_discard_lock);
 
-	return running;
+	return found;
 }
 
 static bool fisc_vma_is_adopted(const struct vm_area_struct *vma)
@@ -119,18 +120,25 @@ static struct file *fisc_discard_next(struct mm_struct *mm, unsigned long *addr,
 static void fisc_discard_range(struct mm_struct *mm, unsigned long addr,
 			       unsigned long end)
 {
+	struct fisc_source *source = NULL;
 	struct fisc_region *region;
 	pgoff_t first, last;
 	struct file *file;
+	bool hole = true;
 
 	while (addr < end) {
 		file = fisc_discard_next(mm, &addr, end, &first, &last);
 		if (!file)
 			break;
 		region = fisc_region_of(file_inode(file));
+		/* A hole may be in several files of ours. */
+		if (region->source && region->source != source) {
+			source = region->source;
+			hole = fisc_source_take_hole(source);
+		}
 		/* Nobody misses the memory of a process that is killed. */
 		if (!inode_lock_killable(region->inode)) {
-			if (fisc_source_may_discard(region))
+			if (!region->source || hole)
 				fisc_region_remove(region, first, last);
 			inode_unlock(region->inode);
 		}
@@ -213,9 +221,20 @@ static void fisc_discard_add(unsigned long start, unsigned long end)
 	fisc_discard_free(discard);
 }
 
+/* The system call goes on with the next mapping, or splits a large page. */
+static void fisc_discard_extend(struct fisc_discard *discard,
+				unsigned long start, unsigned long end)
+{
+	spin_lock(&fisc_discard_lock);
+	discard->start = min(discard->start, start);
+	discard->end = max(discard->end, end);
+	spin_unlock(&fisc_discard_lock);
+}
+
 static int fisc_discard_start(struct mmu_notifier *notifier,
 			      const struct mmu_notifier_range *range)
 {
+	struct fisc_discard *discard;
 	unsigned long start, end;
 
 	/* Not by the adoption's thread, which replaces mappings itself. */
@@ -223,14 +242,20 @@ static int fisc_discard_start(struct mmu_notifier *notifier,
 		WRITE_ONCE(container_of(notifier, struct fisc_adoption,
 					notifier)->unmapped, true);
 	if (range->event != MMU_NOTIFY_CLEAR || current->mm != range->mm ||
-	    !fisc_discard_is_asked(&start, &end) || fisc_discard_is_running())
+	    !fisc_discard_is_asked(&start, &end))
+		return 0;
+	discard = fisc_discard_of_current();
+	if (discard && discard->running)
 		return 0;
 	/* For a large page that is split, the range is the whole page. */
 	start = max(start, range->start);
 	end = min(end, range->end);
 	if (start >= end)
 		return 0;
-	fisc_discard_add(start, end);
+	if (discard)
+		fisc_discard_extend(discard, start, end);
+	else
+		fisc_discard_add(start, end);
 
 	return 0;
 }

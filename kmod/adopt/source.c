@@ -33,7 +33,7 @@ struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
 	if (!source)
 		return ERR_PTR(-ENOMEM);
 	source->file = get_file(file);
-	source->version = inode_peek_iversion(file_inode(file));
+	atomic64_set(&source->version, inode_peek_iversion(file_inode(file)));
 	list_add_tail(&source->node, &adoption->sources);
 
 	return source;
@@ -55,30 +55,28 @@ void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr)
 
 	shmem_truncate_range(inode, (loff_t)first << PAGE_SHIFT,
 			     ((loff_t)(first + nr) << PAGE_SHIFT) - 1);
-	WRITE_ONCE(source->version, inode_peek_iversion(inode));
+	atomic64_inc(&source->version);
 }
 
 /**
- * fisc_source_may_discard() - tell whether MADV_DONTNEED discards memory
- * @region: the adopted file that the memory is in
+ * fisc_source_take_hole() - tell whether MADV_DONTNEED discards memory
+ * @source: the file that the memory was moved from
  *
- * Context: the inode of @region is locked.
- * Return: true if the memory was anonymous, or if the file that it was moved
- * from has had holes punched since the last call for any of that file's memory.
+ * Context: any.
+ * Return: true if holes have been punched into that file that no such call has
+ * followed yet; this call is one.
  */
-bool fisc_source_may_discard(const struct fisc_region *region)
+bool fisc_source_take_hole(struct fisc_source *source)
 {
-	struct fisc_source *source = region->source;
-	u64 version;
+	s64 now = inode_peek_iversion(file_inode(source->file));
+	s64 version = atomic64_read(&source->version);
 
-	if (!source)
-		return true;
-	version = inode_peek_iversion(file_inode(source->file));
-	if (version == READ_ONCE(source->version))
-		return false;
-	WRITE_ONCE(source->version, version);
+	while (version != now)
+		if (atomic64_try_cmpxchg(&source->version, &version,
+					 version + 1))
+			return true;
 
-	return true;
+	return false;
 }
 
 /**

@@ -2,12 +2,12 @@
 #ifndef _FISC_ADOPT_SOURCE_H
 #define _FISC_ADOPT_SOURCE_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/types.h>
 
 struct file;
 struct fisc_adoption;
-struct fisc_region;
 
 /**
  * DOC: Adoption of shared memory
@@ -32,28 +32,30 @@ struct fisc_region;
  *
  * *Discarding.* MADV_DONTNEED does not discard shared memory: the VMM punches a
  * hole in its file. QEMU does that first, and then gives that advice. Punching
- * a hole changes the version of the file's inode. So the advice discards memory
- * if a hole has been punched since the last time (fisc_source_may_discard()).
+ * a hole adds one to the version of the file's inode, and so tells how many of
+ * them no advice has followed yet. While there are any, advice discards memory,
+ * and is taken off (fisc_source_take_hole()); threads may do both at once.
  */
 
 /**
  * struct fisc_source - a file that memory is moved out of
  * @node: in fisc_adoption.sources
  * @file: the file, held
- * @version: version of its inode when last checked
+ * @version: version of its inode, less the holes that are to be followed by
+ *           MADV_DONTNEED
  * @denied: new writable shared mappings are refused
  */
 struct fisc_source {
 	struct list_head node;
 	struct file *file;
-	u64 version;
+	atomic64_t version;
 	bool denied;
 };
 
 struct fisc_source *fisc_source_get(struct fisc_adoption *adoption,
 				    struct file *file);
 void fisc_source_remove(struct fisc_source *source, pgoff_t first, pgoff_t nr);
-bool fisc_source_may_discard(const struct fisc_region *region);
+bool fisc_source_take_hole(struct fisc_source *source);
 void fisc_sources_deny(struct fisc_adoption *adoption);
 void fisc_sources_free(struct fisc_adoption *adoption);
 
