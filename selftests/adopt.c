@@ -292,6 +292,50 @@ TEST_F(adopt, io_under_way_at_a_release_is_not_lost)
 	remove_device(&slow);
 }
 
+/* Does /proc/PID/smaps say of a mapping that it can have large pages? */
+static bool can_be_large(const char *at)
+{
+	unsigned long start, end;
+	char line[256];
+	int found = 0, large = 0;
+	FILE *f = fopen("/proc/self/smaps", "re");
+
+	while (f && !large && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found = start <= (unsigned long)at &&
+				(unsigned long)at < end;
+		else if (found)
+			sscanf(line, "THPeligible: %d", &large);
+	}
+	if (f)
+		fclose(f);
+	return large;
+}
+
+TEST_F(adopt, large_pages_of_released_memory)
+{
+	struct slow_read slow;
+
+	prepare_read(_metadata, &slow, self->mem);
+	fisc_fill_pages(self->mem, PAGES, 1);
+	ASSERT_EQ(0, adopt());
+	ASSERT_TRUE(wait_moved(0));
+	/* The release waits for the first pages. */
+	start_read(_metadata, &slow);
+	ASSERT_EQ(0, fisc_vm_set(NAME, "adoption", "release"));
+	fisc_sleep_ms(300);
+	madvise(self->mem + CHUNK, CHUNK, MADV_COLLAPSE);
+	end_read(_metadata, &slow);
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_TRUE(wait_gone());
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_HUGEPAGE));
+	EXPECT_TRUE(can_be_large(self->mem));
+	EXPECT_EQ(0, madvise(self->mem + CHUNK, CHUNK, MADV_COLLAPSE));
+	EXPECT_EQ(-1, fisc_check_pages(self->mem, PAGES, 1));
+	remove_device(&slow);
+}
+
 /* The VMM goes on */
 
 TEST_F(adopt, memory_that_comes_later_follows)
