@@ -186,11 +186,7 @@ policy_adopts_guests()
 # KVM says that there is a guest, udev passes it on.
 new_guest_is_adopted()
 {
-	local rules=/run/udev/rules.d udevd=/run/systemd-udevd
-
-	# It is one program, that goes by its name.
-	mkdir -p "$rules" && cp "$(dirname "$(realpath "$0")")/../host/60-fisc.rules" "$rules" &&
-		ln -s "$(command -v udevadm)" "$udevd" && "$udevd" --daemon &&
+	start_udevd &&
 		echo "new*" >"$AUTO/names" && echo listed >"$AUTO/policy" &&
 		guest start 1 --prefix new --mem "${MEM_MB}M" --timeout "$PATIENCE" &&
 		wait_until "$PATIENCE" is_adopted new1 || return 1

@@ -147,6 +147,16 @@ end_memcheck()
 	return 1
 }
 
+# With the rule that tells the module of new VMs. udevd is one program, that goes by its
+# name.
+start_udevd()
+{
+	local rules=/run/udev/rules.d udevd=/run/systemd-udevd
+
+	mkdir -p "$rules" && cp "$(dirname "$LAB_GUEST")/../host/60-fisc.rules" "$rules" &&
+		ln -s "$(command -v udevadm)" "$udevd" && "$udevd" --daemon
+}
+
 # counter FILE NAME: one of the module's statistics.
 counter()
 {
