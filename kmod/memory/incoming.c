@@ -309,7 +309,9 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 	down_read(&chunk->lock);
 	if (chunk->incoming)
 		nid = chunk->incoming->pins.nid;
-	fits = chunk->incoming && chunk->incoming->pins.left == FISC_CHUNK_PAGES &&
+	/* It is looked at again below. */
+	fits = chunk->incoming &&
+	       data_race(chunk->incoming->pins.left) == FISC_CHUNK_PAGES &&
 	       fisc_large_fits(region, chunk);
 	up_read(&chunk->lock);
 	folio = fits ? fisc_frame_alloc_near(nid, true) : NULL;
