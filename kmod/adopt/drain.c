@@ -34,7 +34,7 @@ static void fisc_drain_work(struct work_struct *work)
 /**
  * fisc_drain_lru() - have pages of all CPUs put on the LRU lists
  *
- * Context: may sleep; no lock held.
+ * Context: may sleep, until each CPU has had a turn; mmap_lock not held.
  */
 void fisc_drain_lru(void)
 {

@@ -5,6 +5,7 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
@@ -13,6 +14,7 @@
 
 #include "adopt/adoption.h"
 #include "adopt/discard.h"
+#include "adopt/drain.h"
 #include "adopt/release.h"
 #include "adopt/source.h"
 #include "adopt/step.h"
@@ -260,12 +262,19 @@ static int fisc_adopt_map_over(struct fisc_adoption *adoption,
 static void fisc_adopt_settle(struct fisc_region *region,
 			      struct fisc_chunk *chunk)
 {
+	unsigned long waits = 0;
 	int err;
 
 	do {
 		err = fisc_incoming_settle(region, chunk);
 		if (err == -ENOMEM)
 			msleep(FISC_ADOPT_RETRY_MS);
+		/*
+		 * Perhaps it is the kernel's lists that use a page: those of a
+		 * CPU that this thread has left while it unmapped memory.
+		 */
+		if (err == -ETIME && is_power_of_2(++waits))
+			fisc_drain_lru();
 	} while ((err == -ENOMEM || err == -ETIME) &&
 		 !fisc_mm_ends(current->mm));
 }
