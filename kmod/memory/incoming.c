@@ -43,10 +43,18 @@ int fisc_incoming_set(struct fisc_chunk *chunk, struct fisc_incoming *incoming)
 /* Give up filling a large frame. FISC_CHUNK_SETTLING held. */
 static void fisc_incoming_end_large(struct fisc_incoming *incoming)
 {
-	if (incoming->large)
-		folio_put(incoming->large);
+	if (!incoming->large)
+		return;
+	incoming->unused = incoming->large;
 	incoming->large = NULL;
 	incoming->filled = 0;
+}
+
+static void fisc_incoming_put_unused(struct fisc_incoming *incoming)
+{
+	if (incoming->unused)
+		folio_put(incoming->unused);
+	incoming->unused = NULL;
 }
 
 /**
@@ -58,6 +66,7 @@ static void fisc_incoming_end_large(struct fisc_incoming *incoming)
 void fisc_incoming_drop_all(struct fisc_incoming *incoming)
 {
 	fisc_incoming_end_large(incoming);
+	fisc_incoming_put_unused(incoming);
 	fisc_pins_drop(&incoming->pins);
 }
 
@@ -117,6 +126,7 @@ static void fisc_incoming_finish(struct fisc_chunk *chunk,
 	if (incoming->pins.left)
 		return;
 	fisc_incoming_become(chunk, NULL);
+	fisc_incoming_put_unused(incoming);
 	kfree(incoming);
 }
 
@@ -336,7 +346,8 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 		return;
 	fisc_incoming_lock(chunk);
 	incoming = chunk->incoming;
-	if (incoming && incoming->pins.left == FISC_CHUNK_PAGES) {
+	if (incoming && !incoming->unused &&
+	    incoming->pins.left == FISC_CHUNK_PAGES) {
 		incoming->large = folio;
 		folio = NULL;
 	}
@@ -401,6 +412,7 @@ static int fisc_incoming_step(struct fisc_region *region,
 
 	if (!incoming)
 		return -ENODATA;
+	fisc_incoming_put_unused(incoming);
 	if (incoming->large)
 		return fisc_incoming_fill_large(region, chunk, incoming) ?
 		       -ENODATA : 0;

@@ -39,7 +39,8 @@
  * *A large frame* is filled in the same way, page by page, if all pages of the
  * chunk are present. It becomes the chunk's when it is complete. A page that is
  * touched earlier ends that: the frame is given up, and all pages get small
- * ones. The scanner puts them together later (DOC: Large pages).
+ * ones. The scanner puts them together later (DOC: Large pages). To free the
+ * frame takes longer than to copy a page, so the thread that adopts does that.
  *
  * *A page with a memory error* stays as it is. Accesses to it fail as they did
  * before (-EHWPOISON), until it is removed from the file; the rest of its chunk
@@ -69,11 +70,13 @@
  * @pins: the pages that are still to come
  * @large: the large frame that is being filled; NULL if there is none
  * @filled: pages of @large filled so far
+ * @unused: a large frame that has been given up and is still to be freed
  */
 struct fisc_incoming {
 	struct fisc_pins pins;
 	struct folio *large;
 	unsigned int filled;
+	struct folio *unused;
 };
 
 void fisc_incoming_drop_all(struct fisc_incoming *incoming);
