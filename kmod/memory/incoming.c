@@ -330,16 +330,17 @@ static void fisc_incoming_begin_large(struct fisc_region *region,
 {
 	struct fisc_incoming *incoming;
 	struct folio *folio;
+	bool fits = false;
 	int nid = 0;
-	bool fits;
 
 	down_read(&chunk->lock);
-	if (chunk->incoming)
-		nid = chunk->incoming->pins.nid;
-	/* It is looked at again below. */
-	fits = chunk->incoming &&
-	       data_race(chunk->incoming->pins.left) == FISC_CHUNK_PAGES &&
-	       fisc_large_fits(region, chunk);
+	incoming = chunk->incoming;
+	if (incoming) {
+		nid = incoming->pins.nid;
+		/* It is looked at again below. */
+		fits = data_race(incoming->pins.left) == FISC_CHUNK_PAGES &&
+		       fisc_large_fits(region, chunk);
+	}
 	up_read(&chunk->lock);
 	folio = fits ? fisc_frame_alloc_near(nid, true) : NULL;
 	if (!folio)
