@@ -459,7 +459,7 @@ TEST_F(adopt, killed_vmm_leaves_nothing)
 /* Release with retries, as it may fail for want of memory. */
 static bool release_in_the_end(void)
 {
-	double end = fisc_now() + WAIT_S;
+	double end = fisc_now() + 3 * WAIT_S;
 	int err;
 
 	while (!access(ADOPTION, F_OK)) {
