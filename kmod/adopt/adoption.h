@@ -115,7 +115,7 @@ struct fisc_piece {
  * @chunk: the chunk that these pages are for
  * @kept: flags of the previous mapping to keep (FISC_VM_KEPT)
  * @index: first page in the file of @ram's source; in a release, in @ram's file
- * @empty: the file of the memory that is given back (fisc_release_file()); NULL
+ * @empty: the file of the memory that is given back (fisc_released_file()); NULL
  *	if memory is moved
  * @gap: the previous mapping is gone, and memory ran out before the new one
  *	was in place

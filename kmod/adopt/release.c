@@ -3,10 +3,8 @@
  * Turn memory of a file into a process's memory again. See DOC: Adoption in
  * adopt.h.
  */
-#include <linux/anon_inodes.h>
 #include <linux/delay.h>
 #include <linux/file.h>
-#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -252,30 +250,6 @@ bool fisc_release_is_of(const struct vm_area_struct *vma,
 {
 	return vma->vm_ops == &fisc_release_vm_operations &&
 	       fisc_release_source(vma) == file;
-}
-
-/**
- * fisc_release_file() - return the file that released memory is a mapping of
- *
- * It is one of the kernel's own, empty and not used by anybody else, as the
- * mapping outlives the module. Its size is no limit: in the mapping of a
- * shorter file, such as /dev/zero, userfaultfd() cannot provide pages. And it
- * is not of a tmpfs, or the memory could have large pages only as tmpfs can.
- *
- * Context: may sleep.
- * Return: the file; NULL if there is no memory.
- */
-struct file *fisc_release_file(void)
-{
-	struct file *file = anon_inode_create_getfile("[released]",
-						      &generic_ro_fops, NULL,
-						      O_RDWR, NULL);
-
-	if (IS_ERR(file))
-		return NULL;
-	i_size_write(file_inode(file), MAX_LFS_FILESIZE);
-
-	return file;
 }
 
 /**

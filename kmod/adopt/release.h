@@ -10,7 +10,6 @@ struct vm_area_struct;
 
 bool fisc_release_is_of(const struct vm_area_struct *vma,
 			const struct file *file);
-struct file *fisc_release_file(void);
 void fisc_release_map(struct vm_area_struct *vma, struct file *empty);
 int fisc_release_fill(struct mm_struct *mm, const struct file *file,
 		      pgoff_t first, pgoff_t nr);

@@ -22,6 +22,7 @@
 #include "base/stats.h"
 #include "fs/fault.h"
 #include "fs/file.h"
+#include "fs/released.h"
 #include "memory/hole.h"
 #include "memory/incoming.h"
 #include "memory/region.h"
@@ -352,7 +353,7 @@ int fisc_adopt_give_back(struct fisc_adoption *adoption,
 	int err;
 
 	*step = (struct fisc_step){
-		.ram = ram, .index = index, .empty = fisc_release_file(),
+		.ram = ram, .index = index, .empty = fisc_released_file(),
 	};
 	if (!step->empty)
 		return -ENOMEM;

@@ -14,6 +14,7 @@
 
 #include "balloon/device/memory.h"
 #include "fs/page.h"
+#include "fs/released.h"
 #include "memory/hole.h"
 #include "memory/incoming.h"
 #include "memory/region.h"
@@ -291,13 +292,13 @@ static bool fisc_memory_comes_in(struct fisc_region *region, pgoff_t index)
 
 /*
  * A fault without waiting waits all the same in some file systems, of which one
- * is user space (FUSE). It does not in anonymous memory, shmem and hugetlbfs;
- * memory that is being released has a file of shmem.
+ * is user space (FUSE). It does not in anonymous memory, shmem and hugetlbfs,
+ * nor in memory that is being released.
  */
 static bool fisc_memory_may_fault(struct vm_area_struct *vma)
 {
 	return !vma->vm_file || vma_is_anonymous(vma) ||
-	       is_vm_hugetlb_page(vma) ||
+	       is_vm_hugetlb_page(vma) || fisc_released_is(vma->vm_file) ||
 	       shmem_mapping(vma->vm_file->f_mapping);
 }
 
