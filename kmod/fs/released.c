@@ -5,6 +5,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
+#include <linux/export.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 
@@ -50,3 +51,4 @@ bool fisc_released_is(const struct file *file)
 	return file->f_op == &generic_ro_fops &&
 	       file->private_data == &fisc_released_mark;
 }
+EXPORT_SYMBOL_NS_GPL(fisc_released_is, FISC);
