@@ -93,28 +93,11 @@ static void fisc_incoming_lock_first(struct fisc_chunk *chunk)
 		clear_and_wake_up_bit(FISC_CHUNK_WANTED, &chunk->flags);
 }
 
-/*
- * The chunk's lock with FISC_CHUNK_SETTLING held: without giving up the CPU
- * first, as down_read() does when it is asked to, to a guest whose next fault
- * has to wait for this thread then.
- */
-static void fisc_incoming_read_lock(struct fisc_chunk *chunk)
-{
-	if (!down_read_trylock(&chunk->lock))
-		down_read(&chunk->lock);
-}
-
-static void fisc_incoming_write_lock(struct fisc_chunk *chunk)
-{
-	if (!down_write_trylock(&chunk->lock))
-		down_write(&chunk->lock);
-}
-
 /* Set what is coming into a chunk, or NULL. FISC_CHUNK_SETTLING held. */
 static void fisc_incoming_become(struct fisc_chunk *chunk,
 				 struct fisc_incoming *incoming)
 {
-	fisc_incoming_write_lock(chunk);
+	down_write(&chunk->lock);
 	WRITE_ONCE(chunk->incoming, incoming);
 	up_write(&chunk->lock);
 }
@@ -242,7 +225,7 @@ static int fisc_incoming_copy(struct fisc_region *region,
 		return -EHWPOISON;
 	e = fisc_entry_make(&(*frame)->page, FISC_ENTRY_PRIVATE);
 
-	fisc_incoming_read_lock(chunk);
+	down_read(&chunk->lock);
 	/* Unless somebody has written to the file. */
 	if (!fisc_chunk_entry(chunk, index)) {
 		fisc_frame_attach(*frame, region, index);
@@ -378,7 +361,7 @@ static bool fisc_incoming_fill_large(struct fisc_region *region,
 	if (++incoming->filled < FISC_CHUNK_PAGES)
 		return false;
 
-	fisc_incoming_write_lock(chunk);
+	down_write(&chunk->lock);
 	/* The file may have become shorter meanwhile. */
 	if (fisc_large_fits(region, chunk)) {
 		leaf = chunk->leaf;
