@@ -292,24 +292,13 @@ TEST_F(adopt, io_under_way_at_a_release_is_not_lost)
 	remove_device(&slow);
 }
 
-/* Does /proc/PID/smaps say of a mapping that it can have large pages? */
+/* Does the kernel say of a mapping that it can have large pages? */
 static bool can_be_large(const char *at)
 {
-	unsigned long start, end;
-	char line[256];
-	int found = 0, large = 0;
-	FILE *f = fopen("/proc/self/smaps", "re");
+	char text[16];
 
-	while (f && !large && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			found = start <= (unsigned long)at &&
-				(unsigned long)at < end;
-		else if (found)
-			sscanf(line, "THPeligible: %d", &large);
-	}
-	if (f)
-		fclose(f);
-	return large;
+	return fisc_smaps(at, "THPeligible:", text, sizeof(text)) &&
+	       atoi(text) == 1;
 }
 
 TEST_F(adopt, large_pages_of_released_memory)

@@ -39,21 +39,10 @@ static bool mark(char *mem, size_t size, int advice)
 /* Does the mapping of @mem have a flag, by its two letters? */
 static bool has_flag(const char *mem, const char *flag)
 {
-	FILE *f = fopen("/proc/self/smaps", "re");
-	unsigned long start, end;
-	bool inside = false, found = false;
-	char line[512];
+	char text[256];
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			inside = start <= (unsigned long)mem &&
-				 (unsigned long)mem < end;
-		else if (inside && !strncmp(line, "VmFlags:", 8))
-			found = strstr(line, flag);
-	}
-	if (f)
-		fclose(f);
-	return found;
+	return fisc_smaps(mem, "VmFlags:", text, sizeof(text)) &&
+	       strstr(text, flag);
 }
 
 /* Adopt the VM, and have it share pages with another one. */

@@ -357,6 +357,27 @@ bool fisc_wait_gone(const char *path)
 	return true;
 }
 
+bool fisc_smaps(const void *at, const char *key, char *text, size_t size)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	bool inside = false, found = false;
+	unsigned long start, end;
+	char line[512];
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
+			inside = start <= (unsigned long)at &&
+				 (unsigned long)at < end;
+		} else if (inside && !strncmp(line, key, strlen(key))) {
+			snprintf(text, size, "%s", line + strlen(key));
+			found = true;
+		}
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 /* The file system */
 
 int fisc_mount(const char *where, const char *options)

@@ -168,6 +168,12 @@ long fisc_check_pages(const char *map, size_t nr, __u64 seed);
 bool fisc_fill_file(int fd, size_t first, size_t nr, __u64 seed);
 long fisc_check_file(int fd, size_t first, size_t nr, __u64 seed);
 
+/*
+ * Read what /proc/self/smaps has, behind @key (a name and a colon), on the mapping that
+ * @at is in.
+ */
+bool fisc_smaps(const void *at, const char *key, char *text, size_t size);
+
 long fisc_check_zero(const void *mem, size_t len);
 unsigned long fisc_blocks(int fd);
 off_t fisc_size(int fd);

@@ -21,22 +21,11 @@
 /* Return how many KiB of the mapping at @map are mapped by large pages. */
 static long pmd_mapped_kib(const char *map)
 {
-	FILE *f = fopen("/proc/self/smaps", "re");
-	unsigned long start, end;
-	bool found = false;
-	char line[256];
-	long kib = -1;
+	char text[32];
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			found = start == (unsigned long)map;
-		else if (found &&
-			 sscanf(line, "FilePmdMapped: %ld kB", &kib) == 1)
-			break;
-	}
-	if (f)
-		fclose(f);
-	return kib;
+	if (!fisc_smaps(map, "FilePmdMapped:", text, sizeof(text)))
+		return -1;
+	return atol(text);
 }
 
 /* Make a file whose first chunk is large and full of different pages. */

@@ -61,7 +61,7 @@ int nullb_loop_start(const char *name, struct nullb_loop *loop)
 	int control, nr, ok;
 
 	snprintf(path, sizeof(path), "/sys/block/%s/queue/read_ahead_kb", name);
-	if (fisc_modprobe("loop") || fisc_write_str(path, "2048"))
+	if (fisc_write_str(path, "2048"))
 		return -1;
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	config.fd = open(path, O_RDWR | O_CLOEXEC);
