@@ -23,22 +23,12 @@ MNT=/dev/fisc
 show_state()
 {
 	show_guests
-	sed 's/^/# core /' "$DEBUGFS/fisc/core"
-	grep -H . "$SYSFS"/vms/*/adoption | sed 's/^/# /'
-	dmesg | tail -n 20 | sed 's/^/# /'
+	show_adoptions
 }
 
 pid_of()
 {
 	cat "/run/fisc-guests/$1/pid"
-}
-
-is_adopted()
-{
-	local now
-
-	now=$(adoption "$1")
-	[[ $now = adopted* && $now != *busy* ]]
 }
 
 adopt()

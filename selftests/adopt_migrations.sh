@@ -20,23 +20,13 @@ FILES=/run/migrations
 show_state()
 {
 	show_guests
-	sed 's/^/# core /' "$DEBUGFS/fisc/core"
-	grep -H . "$SYSFS"/vms/*/adoption | sed 's/^/# /'
-	dmesg | tail -n 20 | sed 's/^/# /'
+	show_adoptions
 }
 
 # qmp GUEST COMMAND [ARGUMENTS]
 qmp()
 {
 	guest qmp "$1" "{\"execute\": \"$2\"${3:+, \"arguments\": $3}}"
-}
-
-is_adopted()
-{
-	local now
-
-	now=$(adoption "$1")
-	[[ $now = adopted* && $now != *busy* ]]
 }
 
 # The guest goes by another name: its QEMU's.
@@ -56,7 +46,8 @@ is_right()
 	local answer
 
 	answer=$(guest exec "$now" -- \
-		"grep -a mismatch ${memcheck_of[$now]}.log | tail -n 1; cat ${memcheck_of[$now]}.end")
+		"grep -a mismatch ${memcheck_of[$now]}.log | tail -n 1
+		cat ${memcheck_of[$now]}.end; true") || return 1
 	[[ $answer != *mismatches\ [1-9]* && $answer != *$'\n'[1-9]* ]] && return
 	say "$now: $answer"
 	return 1
@@ -230,8 +221,7 @@ background_snapshot_is_refused_or_done()
 		'{"capabilities": [{"capability": "background-snapshot", "state": true}]}')
 	say "$answer"
 	if [[ $answer != *error* ]]; then
-		send "file:$FILES/snapshot"
-		rm -f "$FILES/snapshot"
+		send "file:$FILES/snapshot" && rm "$FILES/snapshot" || return 1
 	fi
 	prepare "$now" none && is_right
 }
@@ -276,8 +266,8 @@ guest_with_slots_is_adopted()
 			--append memhp_default_state=online_movable \
 			--qemu-extra "-object memory-backend-ram,id=ram,size=$((2 * PLUG_MB))M -device virtio-mem-pci,id=vmem,memdev=ram,requested-size=0" ||
 		return 1
-	guest exec plug1 -- "insmod /fisc/disk/virtio_mem.ko"
-	wait_until "$PATIENCE" is_adopted plug1 && base=$(adopted_bytes plug1) &&
+	guest exec plug1 -- "insmod /fisc/disk/virtio_mem.ko" &&
+		wait_until "$PATIENCE" is_adopted plug1 && base=$(adopted_bytes plug1) &&
 		say "$(adoption plug1)"
 }
 

@@ -21,9 +21,7 @@ LEAST_MIB=16
 
 show_state()
 {
-	sed 's/^/# core /' "$DEBUGFS/fisc/core"
-	grep -Hs . "$SYSFS"/vms/*/adoption | sed 's/^/# /'
-	dmesg | tail -n 20 | sed 's/^/# /'
+	show_adoptions
 }
 
 ended()

@@ -312,18 +312,10 @@ device_in_use_stays()
 
 # --- a guest on ordinary memory ------------------------------------------------------
 
-is_adopted()
-{
-	local now
-
-	now=$(adoption dev1)
-	[[ $now = adopted* && $now != *busy* ]]
-}
-
 adopt()
 {
 	echo "$(</run/fisc-guests/dev1/pid) dev1" >/sys/kernel/fisc/adopt &&
-		wait_until "$PATIENCE" is_adopted && say "$(adoption dev1)"
+		wait_until "$PATIENCE" is_adopted dev1 && say "$(adoption dev1)"
 }
 
 release()

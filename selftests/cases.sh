@@ -53,6 +53,13 @@ show_guests()
 	done
 }
 
+show_adoptions()
+{
+	sed 's/^/# core /' "$DEBUGFS/fisc/core"
+	grep -Hs . "$SYSFS"/vms/*/adoption | sed 's/^/# /'
+	dmesg | tail -n 20 | sed 's/^/# /'
+}
+
 # Has a guest died of an interrupt that was delivered once more while its handler still
 # ran with the user's GS (Documentation/design/lab.rst)? Each exception in the entry code is
 # followed by another, until its stack is full.
@@ -90,6 +97,14 @@ balloon()
 adoption()
 {
 	cat "$SYSFS/vms/$1/adoption" 2>/dev/null
+}
+
+is_adopted()
+{
+	local now
+
+	now=$(adoption "$1")
+	[[ $now = adopted* && $now != *busy* ]]
 }
 
 is_released()
